@@ -1,0 +1,73 @@
+"""Atrous spatial pyramid pooling, what KSAC replaces (Sect. 2.2.1)."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from deeplab_ksac.ksac import check_atrous_rates
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    ImagePooling,
+    SeparableConvNormAct,
+    deserialize_norm,
+    serialize_norm,
+)
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class ASPP(keras.layers.Layer):
+    """DeepLabV3's pyramid: a kernel of its own for every atrous rate: [N, h, w, C] -> [N, h, w, filters].
+
+    Image-level features, a 1×1 convolution and one 3×3 atrous convolution per rate side by side, then a 1×1
+    convolution.
+
+    Args:
+        filters: channels of every branch and of the result.
+        atrous_rates: in pixels of the feature map: (6, 12, 18) suits output stride 16.
+        separable: depthwise-separable atrous convolutions, as DeepLabV3+ has them.
+        project: whether the 1×1 convolution at the end is part of the module; without it the result is the
+            concatenation, of (2 + len(atrous_rates)) · filters channels.
+        norm: factory of the normalization layers.
+
+    Raises:
+        ValueError: no rates or a rate below 1.
+    """
+
+    def __init__(
+        self,
+        filters=256,
+        atrous_rates=(6, 12, 18),
+        *,
+        separable=False,
+        project=True,
+        norm=BatchNorm(),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters, self.atrous_rates = filters, check_atrous_rates(atrous_rates)
+        self.separable, self.project = separable, project
+        self.make_norm = deserialize_norm(norm)
+        conv = SeparableConvNormAct if separable else ConvNormAct
+        self.branches = [
+            ImagePooling(filters, norm=self.make_norm, name="image_level"),
+            ConvNormAct(filters, 1, norm=self.make_norm, name="pointwise"),
+            *(
+                conv(filters, 3, atrous_rate=rate, norm=self.make_norm, name=f"atrous_{index}_rate_{rate}")
+                for index, rate in enumerate(self.atrous_rates)
+            ),
+        ]
+        self.projection = ConvNormAct(filters, 1, norm=self.make_norm, name="projection") if project else None
+
+    def call(self, features, training=None):
+        context = tf.concat([branch(features, training=training) for branch in self.branches], axis=-1)
+        return self.projection(context, training=training) if self.project else context
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "atrous_rates": self.atrous_rates,
+            "separable": self.separable,
+            "project": self.project,
+            "norm": serialize_norm(self.make_norm),
+        }

@@ -1,0 +1,141 @@
+"""Kernel-sharing atrous convolution (Chapter 2): one 3×3 kernel that sees the features at several atrous rates."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    ImagePooling,
+    atrous_conv2d,
+    deserialize_norm,
+    serialize_norm,
+)
+from deeplab_ksac.shared_products import shared_atrous_products
+
+METHODS = ("shared", "direct")
+MERGES = ("sum", "concat")
+
+
+def check_atrous_rates(atrous_rates):
+    """The rates as a tuple of integers; refuses an empty one and rates below 1."""
+    rates = tuple(atrous_rates)
+    if not rates or any(rate != int(rate) or rate < 1 for rate in rates):
+        raise ValueError(f"atrous_rates must be one or more integers of at least 1, not {atrous_rates!r}")
+    return tuple(int(rate) for rate in rates)
+
+
+def direct_atrous_products(features, kernel, atrous_rates):
+    """Algorithm 1, line 4, as written: a whole convolution for every rate. Shapes as `shared_atrous_products`."""
+    return [atrous_conv2d(features, kernel, rate) for rate in atrous_rates]
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class KernelSharingAtrousConv(keras.layers.Layer):
+    """One 3×3 kernel seen at several atrous rates (Algorithm 1): [N, h, w, C] -> [N, h, w, filters].
+
+    Each rate has its own normalization, then ReLU. The number of rates changes neither the kernel nor, with
+    `method="shared"`, the multiply-adds.
+
+        x = KernelSharingAtrousConv(256, atrous_rates=(6, 12, 18))(x)
+
+    Args:
+        filters: output channels of the kernel.
+        atrous_rates: distances of the kernel's taps, in pixels of the feature map; may exceed the map.
+        merge: "sum" of the rates (Algorithm 1), or "concat": [N, h, w, filters · len(atrous_rates)], the model whose
+            FLOPs Table 2.1 prints.
+        method: "shared" computes the nine products once; "direct" is Algorithm 1 to the letter. Same results.
+        norm: factory of the normalization layers.
+
+    Raises:
+        ValueError: unknown merge or method, no rates or a rate below 1.
+    """
+
+    def __init__(self, filters, atrous_rates=(6, 12, 18), *, merge="sum", method="shared", norm=BatchNorm(), **kwargs):
+        super().__init__(**kwargs)
+        if merge not in MERGES:
+            raise ValueError(f"merge must be one of {', '.join(MERGES)}, not {merge!r}")
+        if method not in METHODS:
+            raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+        self.filters, self.atrous_rates = filters, check_atrous_rates(atrous_rates)
+        self.merge, self.method = merge, method
+        self.make_norm = deserialize_norm(norm)
+        self.norms = [self.make_norm(name=f"norm_{index}_rate_{rate}") for index, rate in enumerate(self.atrous_rates)]
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight("kernel", [3, 3, input_shape[-1], self.filters], initializer="glorot_uniform")
+        super().build(input_shape)
+
+    def call(self, features, training=None):
+        products = shared_atrous_products if self.method == "shared" else direct_atrous_products
+        kernel = tf.cast(self.kernel, features.dtype)
+        branches = [
+            tf.nn.relu(norm(branch, training=training))
+            for branch, norm in zip(products(features, kernel, self.atrous_rates), self.norms)
+        ]
+        return tf.add_n(branches) if self.merge == "sum" else tf.concat(branches, axis=-1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "atrous_rates": self.atrous_rates,
+            "merge": self.merge,
+            "method": self.method,
+            "norm": serialize_norm(self.make_norm),
+        }
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class KSAC(keras.layers.Layer):
+    """The KSAC module (Fig. 2.3), in place of ASPP: [N, h, w, C] -> [N, h, w, filters].
+
+    Image-level features, a 1×1 convolution and the kernel-sharing pyramid side by side, then a 1×1 convolution.
+
+        x = KSAC(256)(x)
+
+    Args:
+        filters: channels of every branch and of the result.
+        atrous_rates: of the shared kernel, in pixels of the feature map: (6, 12, 18) suits output stride 16.
+        merge, method: as `KernelSharingAtrousConv`.
+        project: whether the 1×1 convolution at the end is part of the module; without it the result is the
+            concatenation, of 3 · filters channels ("sum") or (2 + len(atrous_rates)) · filters ("concat").
+        norm: factory of the normalization layers.
+    """
+
+    def __init__(
+        self,
+        filters=256,
+        atrous_rates=(6, 12, 18),
+        *,
+        merge="sum",
+        method="shared",
+        project=True,
+        norm=BatchNorm(),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters, self.project = filters, project
+        self.make_norm = deserialize_norm(norm)
+        self.image_level = ImagePooling(filters, norm=self.make_norm, name="image_level")
+        self.pointwise = ConvNormAct(filters, 1, norm=self.make_norm, name="pointwise")
+        self.pyramid = KernelSharingAtrousConv(
+            filters, atrous_rates, merge=merge, method=method, norm=self.make_norm, name="pyramid"
+        )
+        self.projection = ConvNormAct(filters, 1, norm=self.make_norm, name="projection") if project else None
+
+    def call(self, features, training=None):
+        branches = (self.image_level, self.pointwise, self.pyramid)
+        context = tf.concat([branch(features, training=training) for branch in branches], axis=-1)
+        return self.projection(context, training=training) if self.project else context
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "atrous_rates": self.pyramid.atrous_rates,
+            "merge": self.pyramid.merge,
+            "method": self.pyramid.method,
+            "project": self.project,
+            "norm": serialize_norm(self.make_norm),
+        }

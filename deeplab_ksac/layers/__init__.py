@@ -1,0 +1,20 @@
+"""The few layers that every backbone, head and decoder is made of."""
+
+from deeplab_ksac.layers.conv import AtrousConv2D, ConvNormAct, SeparableConvNormAct, atrous_conv2d
+from deeplab_ksac.layers.norm import BatchNorm, deserialize_norm, serialize_norm
+from deeplab_ksac.layers.pooling import ImagePooling
+from deeplab_ksac.layers.resize import resize_bilinear, resize_labels, spatial_size
+
+__all__ = [
+    "AtrousConv2D",
+    "BatchNorm",
+    "ConvNormAct",
+    "ImagePooling",
+    "SeparableConvNormAct",
+    "atrous_conv2d",
+    "deserialize_norm",
+    "resize_bilinear",
+    "resize_labels",
+    "serialize_norm",
+    "spatial_size",
+]
