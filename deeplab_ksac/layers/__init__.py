@@ -3,13 +3,14 @@
 from deeplab_ksac.layers.conv import AtrousConv2D, ConvNormAct, SeparableConvNormAct, atrous_conv2d
 from deeplab_ksac.layers.norm import BatchNorm, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.pooling import ImagePooling
-from deeplab_ksac.layers.resize import resize_bilinear, resize_labels, spatial_size
+from deeplab_ksac.layers.resize import ResizeLike, resize_bilinear, resize_labels, spatial_size
 
 __all__ = [
     "AtrousConv2D",
     "BatchNorm",
     "ConvNormAct",
     "ImagePooling",
+    "ResizeLike",
     "SeparableConvNormAct",
     "atrous_conv2d",
     "deserialize_norm",

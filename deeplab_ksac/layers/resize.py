@@ -1,6 +1,7 @@
 """Bringing feature maps, logits and labels to another size."""
 
 import tensorflow as tf
+from tensorflow import keras
 
 
 def spatial_size(x):
@@ -15,11 +16,20 @@ def resize_bilinear(x, size):
     Corners are aligned because every map of the network has its first and last pixel on the image's first and last
     (sizes 32k + 1; the author's code does so throughout). `tf.image.resize` has half-pixel centers only.
     """
-    resized = tf.compat.v1.image.resize_bilinear(x, size, align_corners=True)
+    resized = tf.raw_ops.ResizeBilinear(images=x, size=size, align_corners=True)
     return tf.cast(resized, x.dtype)
 
 
 def resize_labels(labels, size):
     """[N, H, W] integers -> [N, h, w], nearest with corners aligned; no new value can appear."""
-    resized = tf.compat.v1.image.resize_nearest_neighbor(labels[..., tf.newaxis], size, align_corners=True)
+    resized = tf.raw_ops.ResizeNearestNeighbor(images=labels[..., tf.newaxis], size=size, align_corners=True)
     return resized[..., 0]
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class ResizeLike(keras.layers.Layer):
+    """Brings maps to the size of an image: ([N, h, w, C], [N, H, W, 3]) -> [N, H, W, C] in the layer's own type."""
+
+    def call(self, inputs):
+        maps, image = inputs
+        return resize_bilinear(maps, spatial_size(image))

@@ -1,0 +1,240 @@
+"""The types of an experiment: frozen values that say what is trained and evaluated, never where."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+
+import ml_collections
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A component by its registry's name, with its constructor's own keyword arguments."""
+
+    name: str
+    args: Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
+
+
+def part(name, **args):
+    """`part("ksac", filters=256)`: a component and its arguments."""
+    return Part(name, args)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+    """What `deeplab_ksac.model.build_model` builds.
+
+    Attributes:
+        backbone, head: of `BACKBONES` and `HEADS`.
+        output_stride: ratio of image to c5: 8, 16 or 32.
+        neck: of `NECKS`, or None.
+        projection: CAR's linear 1×1 convolution between head and bottleneck, or None.
+        bottleneck: arguments of the second-last convolution; None means the head's own.
+        decoder: of `DECODERS`, or None for naive upsampling (Sect. 3.4.1.2).
+        auxiliary: arguments of an FCN classifier on an earlier stage ("aux_logits"), or None.
+        norm: arguments of `BatchNorm`.
+    """
+
+    backbone: Part
+    head: Part
+    output_stride: int = 16
+    neck: Part | None = None
+    projection: Part | None = None
+    bottleneck: Mapping[str, typing.Any] | None = None
+    decoder: Part | None = None
+    auxiliary: Mapping[str, typing.Any] | None = None
+    norm: Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Training data: the arguments of `datasets.pipeline.train_batches` that are part of the experiment.
+
+    Attributes:
+        sources: "data set/split" names, concatenated and mixed.
+        crop_size: height and width of the training images, in pixels.
+        scales: random factors of the size.
+        flip: whether images are mirrored with probability one half.
+        brightness: largest random shift, of 0…255; 0 for none.
+    """
+
+    sources: tuple[str, ...]
+    crop_size: tuple[int, int] = (513, 513)
+    scales: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+    flip: bool = True
+    brightness: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One phase of training; the next stage starts from its weights.
+
+    Attributes:
+        data: what is trained on.
+        steps: optimizer steps.
+        batch_size: examples per step, over all replicas.
+        optimizer: of `OPTIMIZERS`.
+        l2: factor of the sum of squared convolution kernels that is added to the loss.
+    """
+
+    data: Data
+    steps: int
+    batch_size: int = 16
+    optimizer: Part = dataclasses.field(default_factory=lambda: part("sgd"))
+    l2: float = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalSpec:
+    """How a trained model is evaluated.
+
+    Attributes:
+        dataset: "data set/split".
+        scales: of multi-scale inference; (1.0,) is single-scale.
+        flip: whether the mirrored image is averaged in.
+        window: height and width of a sliding window, in pixels, or None for the whole image.
+    """
+
+    dataset: str
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    window: tuple[int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One run: a model, its training in stages, its losses and its evaluation.
+
+    Attributes:
+        name: what the run is called in reports.
+        losses: of `LOSSES`; their terms are added.
+        log_every, checkpoint_every, evaluate_every: in steps; evaluate_every 0 evaluates after the last step only.
+        seed: of weights, data order and augmentation.
+    """
+
+    name: str
+    model: ModelSpec
+    stages: tuple[Stage, ...]
+    evaluation: EvalSpec
+    losses: tuple[Part, ...] = (Part("cross_entropy"),)
+    log_every: int = 50
+    checkpoint_every: int = 1000
+    evaluate_every: int = 0
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of one of the thesis's tables: an experiment and the thesis's own numbers.
+
+    Attributes:
+        experiment: what is trained.
+        source: where the numbers stand, e.g. "Table 2.1".
+        miou, miou_ms_flip: percent, single-scale and with multi-scale and flip.
+        gflops: of the thesis's convention.
+    """
+
+    experiment: Experiment
+    source: str
+    miou: float | None = None
+    miou_ms_flip: float | None = None
+    gflops: float | None = None
+
+
+def to_dict(value):
+    """Any of these values as dicts, lists and numbers that JSON holds."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: to_dict(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_dict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_dict(item) for item in value]
+    return value
+
+
+def from_dict(kind, value, path=""):
+    """The value of type `kind` (Experiment, ModelSpec …) of which `to_dict` made `value`.
+
+    Raises:
+        ValueError: an unknown or missing field, by its path.
+        TypeError: a value of the wrong type, by its path.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else from_dict(arguments[0], value, path)
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_from_dict(kind, value, path)
+    if origin is tuple:
+        items = arguments if arguments[-1] is not Ellipsis else arguments[:1] * len(value)
+        if len(items) != len(value):
+            raise ValueError(f"{path} takes {len(items)} values, not {len(value)}: {list(value)}")
+        return tuple(from_dict(item, entry, f"{path}[{i}]") for i, (item, entry) in enumerate(zip(items, value)))
+    if origin is Mapping or kind is Mapping:
+        return {key: _tuples(item) for key, item in dict(value).items()}
+    number = kind is float and isinstance(value, int) and not isinstance(value, bool)
+    if not isinstance(value, kind) and not number:
+        raise TypeError(f"{path} takes {kind.__name__}, not {value!r}")
+    return float(value) if number else value
+
+
+def _dataclass_from_dict(kind, value, path):
+    hints = typing.get_type_hints(kind)
+    dot = f"{path}." if path else ""
+    unknown = sorted(set(value) - set(hints))
+    if unknown:
+        raise ValueError(f"{dot}{unknown[0]} is no field of {kind.__name__}; it has {', '.join(hints)}")
+    try:
+        return kind(**{name: from_dict(hints[name], item, f"{dot}{name}") for name, item in value.items()})
+    except TypeError as error:
+        if "required positional argument" not in str(error):
+            raise
+        raise ValueError(f"{path or kind.__name__}: {str(error).split('__() ')[-1]}") from error
+
+
+def _tuples(value):
+    """Lists as tuples, so that a value read back from JSON equals the one that was written."""
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(item) for item in value)
+    return value
+
+
+def to_config_dict(experiment):
+    """An `ml_collections.ConfigDict` whose fields a command line can override."""
+
+    def convert(value):
+        if dataclasses.is_dataclass(value):
+            value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        if isinstance(value, Mapping):
+            return ml_collections.ConfigDict({key: convert(item) for key, item in value.items()})
+        if isinstance(value, list | tuple) and any(dataclasses.is_dataclass(item) for item in value):
+            return [convert(item) for item in value]
+        return value
+
+    return convert(experiment)
+
+
+def from_config_dict(config):
+    """The `Experiment` of a (perhaps overridden) `to_config_dict`."""
+
+    def convert(value):
+        if isinstance(value, ml_collections.ConfigDict):
+            return {key: convert(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [convert(item) for item in value]
+        return value
+
+    return from_dict(Experiment, convert(config))
+
+
+def differences(old, new, path=""):
+    """Lines "path: old -> new" for every field in which two `to_dict` values differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return [
+            line
+            for key in sorted({*old, *new})
+            for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        ]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [line for i, (a, b) in enumerate(zip(old, new)) for line in differences(a, b, f"{path}[{i}]")]
+    return [] if old == new else [f"{path}: {old!r} -> {new!r}"]

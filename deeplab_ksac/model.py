@@ -1,0 +1,103 @@
+"""A model is its parts in a row: backbone, neck, head, projection, bottleneck, decoder, classifier."""
+
+from tensorflow import keras
+
+from deeplab_ksac.backbones import BACKBONES
+from deeplab_ksac.construct import construct
+from deeplab_ksac.decoders import DECODERS, Bottleneck
+from deeplab_ksac.heads import HEADS
+from deeplab_ksac.layers import BatchNorm, ConvNormAct, ResizeLike
+
+
+def segmentation_model(backbone, head, *, num_classes, bottleneck=None, neck=None, decoder=None, auxiliary=None):
+    """Joins parts to one functional model: image [N, H, W, 3] float32, RGB 0…255 -> a dict of named outputs.
+
+    "logits" [N, H, W, K] float32, and every other output of the head whose name ends in "logits", at the image's size;
+    "features" and the rest as the head gives them. Losses and figures name the output they read; an output that
+    nothing asks for costs nothing.
+
+    Args:
+        backbone: model, image -> pyramid {"c2"…"c5"}.
+        head: layer, pyramid -> {"features", …}.
+        num_classes: K.
+        bottleneck: layers, features -> features, one for each of the head's features (a list); None for none.
+        neck: layer, pyramid -> pyramid.
+        decoder: layer, (features, pyramid) -> features.
+        auxiliary: layer, pyramid -> logits [N, h, w, K] of the auxiliary loss: the output "aux_logits".
+    """
+    image = backbone.input
+    pyramid = backbone.output
+    if neck is not None:
+        pyramid = neck(pyramid)
+    outputs = dict(head(pyramid))
+    features = outputs["features"]
+    branches = list(features) if isinstance(features, list | tuple) else [features]
+    if bottleneck is not None:
+        branches = [layer(branch) for layer, branch in zip(bottleneck, branches)]
+    joined = branches[0] if len(branches) == 1 else keras.layers.Add(name="join")(branches)
+    if decoder is not None:
+        joined = decoder(joined, pyramid)
+    outputs["logits"] = keras.layers.Conv2D(num_classes, 1, name="classifier")(joined)
+    if auxiliary is not None:
+        outputs["aux_logits"] = auxiliary(pyramid)
+    for name in outputs:
+        if name.endswith("logits"):
+            outputs[name] = ResizeLike(dtype="float32", name=f"resize_{name}")([outputs[name], image])
+    return keras.Model(image, outputs, name="segmentation")
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class AuxiliaryClassifier(keras.layers.Layer):
+    """An FCN classifier on an earlier stage, for the auxiliary loss: pyramid -> logits [N, h, w, num_classes].
+
+    Args:
+        num_classes: K.
+        level: the stage, a key of the pyramid.
+        filters: channels of the 3×3 convolution before the classifier.
+        norm: factory of the normalization layer.
+    """
+
+    def __init__(self, num_classes, *, level="c4", filters=256, norm=BatchNorm(), **kwargs):
+        super().__init__(**kwargs)
+        self.level = level
+        self.context = ConvNormAct(filters, 3, norm=norm, name="context")
+        self.classifier = keras.layers.Conv2D(num_classes, 1, name="classifier")
+
+    def call(self, pyramid, training=None):
+        return self.classifier(self.context(pyramid[self.level], training=training))
+
+    def get_config(self):
+        context = self.context.get_config()
+        return {
+            **super().get_config(),
+            "num_classes": self.classifier.filters,
+            "level": self.level,
+            "filters": context["filters"],
+            "norm": context["norm"],
+        }
+
+
+def build_model(spec, num_classes):
+    """The model of a `ModelSpec`, with `num_classes` logits.
+
+    Raises:
+        ValueError: a part that its registry does not have, an argument that a part does not take, or whose value it
+            refuses.
+    """
+    norm = BatchNorm(**spec.norm)
+    shared = {"norm": norm, "output_stride": spec.output_stride, "num_classes": num_classes}
+    backbone = construct(BACKBONES, spec.backbone, **shared)
+    head = construct(HEADS, spec.head, name="head", **shared)
+    arguments = head.bottleneck if spec.bottleneck is None else spec.bottleneck
+    branches = getattr(head, "branches", 1)
+    return segmentation_model(
+        backbone,
+        head,
+        num_classes=num_classes,
+        bottleneck=arguments
+        and [Bottleneck(**arguments, norm=norm, name=f"bottleneck_{index}") for index in range(branches)],
+        decoder=spec.decoder and construct(DECODERS, spec.decoder, name="decoder", **shared),
+        auxiliary=None
+        if spec.auxiliary is None
+        else AuxiliaryClassifier(num_classes, **spec.auxiliary, norm=norm, name="auxiliary"),
+    )

@@ -1,0 +1,82 @@
+"""What a run's folder says of itself: its configuration, its classes, its measurements."""
+
+import json
+import os
+import pathlib
+
+from datasets.info import INFO_FILE, read_info, save_info
+from deeplab_ksac.experiment import Experiment, differences, from_dict, to_dict
+
+EXPERIMENT_FILE = "experiment.json"
+METRICS_FILE = "metrics.jsonl"
+
+
+def write_atomically(path, text):
+    """Writes a text file so that it is there whole or not at all."""
+    path = pathlib.Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def claim_workdir(workdir, experiment, info):
+    """Writes configuration and classes into the run's folder, or checks that they are those of the run begun there.
+
+    Raises:
+        ValueError: the folder holds a run of another configuration or of other classes; the message says what differs.
+    """
+    workdir = pathlib.Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    path, new = workdir / EXPERIMENT_FILE, json.loads(json.dumps(to_dict(experiment)))
+    if path.exists():
+        changed = differences(json.loads(path.read_text(encoding="utf-8")), new)
+        if changed:
+            raise ValueError(
+                f"{workdir} holds a run of another configuration; {'; '.join(changed)}. Take a new workdir"
+            )
+        if read_info(workdir).class_names != info.class_names:
+            raise ValueError(f"{workdir} holds a run with the classes of {read_info(workdir).name}, not {info.name}")
+        return
+    save_info(info, workdir)
+    write_atomically(path, json.dumps(new, indent=1) + "\n")
+
+
+def read_workdir(workdir):
+    """(experiment, info) of the run in a folder.
+
+    Raises:
+        FileNotFoundError: there is no run in the folder.
+    """
+    workdir = pathlib.Path(workdir)
+    for name in (EXPERIMENT_FILE, INFO_FILE):
+        if not (workdir / name).is_file():
+            raise FileNotFoundError(f"{workdir} holds no training run: {name} is missing; scripts/train.py makes one")
+    fields = json.loads((workdir / EXPERIMENT_FILE).read_text(encoding="utf-8"))
+    return from_dict(Experiment, fields), read_info(workdir)
+
+
+class MetricsLog:
+    """Measurements as JSON lines {"stage", "step", …}; a resumed run goes on after the step it was resumed from."""
+
+    def __init__(self, workdir, stage, first_step):
+        self.path, self.stage = pathlib.Path(workdir) / METRICS_FILE, stage
+        kept = [
+            line
+            for line in self._lines()
+            if (line["stage"], line["step"]) <= (stage, first_step) and not (first_step == 0 and line["stage"] == stage)
+        ]
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def _lines(self):
+        if not self.path.exists():
+            return
+        for text in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield json.loads(text)
+            except json.JSONDecodeError:  # a line that was being written when the run was killed
+                continue
+
+    def write(self, step, **values):
+        """Appends one line."""
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"stage": self.stage, "step": step, **values}) + "\n")
