@@ -47,16 +47,17 @@ class ASPP(keras.layers.Layer):
         self.filters, self.atrous_rates = filters, check_atrous_rates(atrous_rates)
         self.separable, self.project = separable, project
         self.make_norm = deserialize_norm(norm)
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         conv = SeparableConvNormAct if separable else ConvNormAct
         self.branches = [
-            ImagePooling(filters, norm=self.make_norm, name="image_level"),
-            ConvNormAct(filters, 1, norm=self.make_norm, name="pointwise"),
+            ImagePooling(filters, **shared, name="image_level"),
+            ConvNormAct(filters, 1, **shared, name="pointwise"),
             *(
-                conv(filters, 3, atrous_rate=rate, norm=self.make_norm, name=f"atrous_{index}_rate_{rate}")
+                conv(filters, 3, atrous_rate=rate, **shared, name=f"atrous_{index}_rate_{rate}")
                 for index, rate in enumerate(self.atrous_rates)
             ),
         ]
-        self.projection = ConvNormAct(filters, 1, norm=self.make_norm, name="projection") if project else None
+        self.projection = ConvNormAct(filters, 1, **shared, name="projection") if project else None
 
     def call(self, features, training=None):
         context = tf.concat([branch(features, training=training) for branch in self.branches], axis=-1)

@@ -31,7 +31,7 @@ class Bottleneck(keras.layers.Layer):
             raise ValueError(f"dropout must lie in [0, 1), not {dropout}")
         self.filters, self.kernel_size, self.rate = filters, kernel_size, dropout
         self.make_norm = deserialize_norm(norm)
-        self.conv = ConvNormAct(filters, kernel_size, norm=self.make_norm, name="conv")
+        self.conv = ConvNormAct(filters, kernel_size, norm=self.make_norm, dtype=self.dtype_policy, name="conv")
         self.dropout = keras.layers.Dropout(dropout, name="dropout")
 
     def call(self, features, training=None):
@@ -68,9 +68,10 @@ class LowLevelDecoder(keras.layers.Layer):
         self.filters, self.low_level_filters = filters, low_level_filters
         self.level, self.separable = level, separable
         self.make_norm = deserialize_norm(norm)
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         conv = SeparableConvNormAct if separable else ConvNormAct
-        self.reduce = ConvNormAct(low_level_filters, 1, norm=self.make_norm, name="reduce")
-        self.refine = [conv(filters, 3, norm=self.make_norm, name=f"refine_{index}") for index in range(2)]
+        self.reduce = ConvNormAct(low_level_filters, 1, **shared, name="reduce")
+        self.refine = [conv(filters, 3, **shared, name=f"refine_{index}") for index in range(2)]
 
     def call(self, features, pyramid, training=None):
         low_level = self.reduce(pyramid[self.level], training=training)

@@ -60,7 +60,10 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         self.filters, self.atrous_rates = filters, check_atrous_rates(atrous_rates)
         self.merge, self.method = merge, method
         self.make_norm = deserialize_norm(norm)
-        self.norms = [self.make_norm(name=f"norm_{index}_rate_{rate}") for index, rate in enumerate(self.atrous_rates)]
+        self.norms = [
+            self.make_norm(dtype=self.dtype_policy, name=f"norm_{index}_rate_{rate}")
+            for index, rate in enumerate(self.atrous_rates)
+        ]
 
     def build(self, input_shape):
         self.kernel = self.add_weight("kernel", [3, 3, input_shape[-1], self.filters], initializer="glorot_uniform")
@@ -117,12 +120,13 @@ class KSAC(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters, self.project = filters, project
         self.make_norm = deserialize_norm(norm)
-        self.image_level = ImagePooling(filters, norm=self.make_norm, name="image_level")
-        self.pointwise = ConvNormAct(filters, 1, norm=self.make_norm, name="pointwise")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.image_level = ImagePooling(filters, **shared, name="image_level")
+        self.pointwise = ConvNormAct(filters, 1, **shared, name="pointwise")
         self.pyramid = KernelSharingAtrousConv(
-            filters, atrous_rates, merge=merge, method=method, norm=self.make_norm, name="pyramid"
+            filters, atrous_rates, merge=merge, method=method, **shared, name="pyramid"
         )
-        self.projection = ConvNormAct(filters, 1, norm=self.make_norm, name="projection") if project else None
+        self.projection = ConvNormAct(filters, 1, **shared, name="projection") if project else None
 
     def call(self, features, training=None):
         branches = (self.image_level, self.pointwise, self.pyramid)

@@ -34,6 +34,7 @@ class DeepLabV3Head(keras.layers.Layer):
             separable=separable,
             project=False,
             norm=self.make_norm,
+            dtype=self.dtype_policy,
             name="aspp",
         )
 

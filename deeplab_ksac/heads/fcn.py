@@ -24,7 +24,7 @@ class FCNHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters, self.kernel_size = filters, kernel_size
         self.make_norm = deserialize_norm(norm)
-        self.context = ConvNormAct(filters, kernel_size, norm=self.make_norm, name="context")
+        self.context = ConvNormAct(filters, kernel_size, norm=self.make_norm, dtype=self.dtype_policy, name="context")
 
     def call(self, pyramid, training=None):
         return {"features": self.context(pyramid["c5"], training=training)}

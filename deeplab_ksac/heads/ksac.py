@@ -43,6 +43,7 @@ class KSACHead(keras.layers.Layer):
             method=method,
             project=False,
             norm=self.make_norm,
+            dtype=self.dtype_policy,
             name="ksac",
         )
 

@@ -50,9 +50,16 @@ class ConvNormAct(keras.layers.Layer):
         self.filters, self.kernel_size, self.strides, self.atrous_rate = filters, kernel_size, strides, atrous_rate
         self.make_norm = deserialize_norm(norm)
         self.conv = AtrousConv2D(
-            filters, kernel_size, strides, "same", dilation_rate=atrous_rate, use_bias=False, name="conv"
+            filters,
+            kernel_size,
+            strides,
+            "same",
+            dilation_rate=atrous_rate,
+            use_bias=False,
+            dtype=self.dtype_policy,
+            name="conv",
         )
-        self.norm = self.make_norm(name="norm")
+        self.norm = self.make_norm(dtype=self.dtype_policy, name="norm")
         self.activation = keras.activations.get(activation)
 
     def call(self, features, training=None):
@@ -80,11 +87,18 @@ class SeparableConvNormAct(keras.layers.Layer):
         self.filters, self.kernel_size, self.atrous_rate = filters, kernel_size, atrous_rate
         self.make_norm = deserialize_norm(norm)
         self.depthwise = keras.layers.DepthwiseConv2D(
-            kernel_size, padding="same", dilation_rate=atrous_rate, use_bias=False, name="depthwise"
+            kernel_size,
+            padding="same",
+            dilation_rate=atrous_rate,
+            use_bias=False,
+            dtype=self.dtype_policy,
+            name="depthwise",
         )
-        self.norm = self.make_norm(name="norm")
+        self.norm = self.make_norm(dtype=self.dtype_policy, name="norm")
         self.activation = keras.activations.get(activation)
-        self.pointwise = ConvNormAct(filters, 1, activation=activation, norm=self.make_norm, name="pointwise")
+        self.pointwise = ConvNormAct(
+            filters, 1, activation=activation, norm=self.make_norm, dtype=self.dtype_policy, name="pointwise"
+        )
 
     def call(self, features, training=None):
         spatial = self.activation(self.norm(self.depthwise(features), training=training))

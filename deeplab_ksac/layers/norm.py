@@ -6,6 +6,17 @@ from tensorflow import keras
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
+class SynchronizableBatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` that is still synchronized after it was saved and loaded.
+
+    Keras 2.15 leaves `synchronized` out of the layer's configuration.
+    """
+
+    def get_config(self):
+        return {**super().get_config(), "synchronized": self.synchronized}
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
 @dataclasses.dataclass(frozen=True)
 class BatchNorm:
     """The settings of batch normalization; calling it makes a new layer with them.
@@ -32,7 +43,7 @@ class BatchNorm:
 
     def __call__(self, **kwargs):
         """A new normalization layer; `kwargs` (a name, an initializer) go to its constructor."""
-        return keras.layers.BatchNormalization(
+        return SynchronizableBatchNormalization(
             **{
                 "momentum": self.momentum,
                 "epsilon": self.epsilon,

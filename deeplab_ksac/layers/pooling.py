@@ -18,7 +18,7 @@ class ImagePooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters = filters
         self.make_norm = deserialize_norm(norm)
-        self.conv = ConvNormAct(filters, 1, norm=self.make_norm, name="conv")
+        self.conv = ConvNormAct(filters, 1, norm=self.make_norm, dtype=self.dtype_policy, name="conv")
 
     def call(self, features, training=None):
         mean = tf.reduce_mean(tf.cast(features, tf.float32), axis=(1, 2), keepdims=True)

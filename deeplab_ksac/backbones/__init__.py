@@ -1,0 +1,20 @@
+"""Backbones: image [N, H, W, 3] float32, RGB 0…255 -> {"c2", "c3", "c4", "c5"}, feature maps of falling resolution.
+
+A row of `BACKBONES` is a function `f(output_stride=16, *, norm=BatchNorm(), **arguments) -> keras.Model`. The model
+takes any N, H and W, normalizes the image itself, and gives maps of ⌈H / s⌉ × ⌈W / s⌉ pixels with s = 4, 8, 16, 32 or
+`output_stride` (8, 16 or 32) where that is smaller. A stage keeps its number when its stride is taken away: its kernels
+are dilated instead, so that every pixel which the strided network has is there unchanged (atrous consistency).
+A new backbone is one module and one line here.
+"""
+
+from deeplab_ksac.backbones.atrous import with_output_stride
+from deeplab_ksac.backbones.mobilenet_v2 import mobilenet_v2
+from deeplab_ksac.backbones.resnet import resnet50, resnet101
+
+BACKBONES = {
+    "mobilenet_v2": mobilenet_v2,
+    "resnet50": resnet50,
+    "resnet101": resnet101,
+}
+
+__all__ = ["BACKBONES", "mobilenet_v2", "resnet50", "resnet101", "with_output_stride"]

@@ -1,0 +1,43 @@
+"""MobileNetV2: the same network as Keras', with DeepLab's endpoints."""
+
+import numpy as np
+import pytest
+from tensorflow import keras
+
+from deeplab_ksac.backbones import mobilenet_v2
+from tests.deeplab_ksac.backbones.random_weights import randomize
+
+
+def test_at_output_stride_32_it_is_keras_network_and_takes_its_weights(tmp_path):
+    original = keras.applications.MobileNetV2([64, 96, 3], alpha=0.35, include_top=False, weights=None)
+    randomize(original)
+    path = tmp_path / "mobilenet_v2.h5"
+    original.save_weights(path)
+    model = mobilenet_v2(32, alpha=0.35, weights=str(path))
+    image = np.random.default_rng(0).uniform(0, 255, [1, 64, 96, 3]).astype("float32")
+    expected = keras.Model(original.input, original.get_layer("block_16_project_BN").output)(image / 127.5 - 1)
+    # float32 rounds at 1.2e-7; no output is a sum of more than 2^10 terms
+    np.testing.assert_allclose(model(image)["c5"], expected, rtol=0, atol=1.2e-7 * 2**10 * np.abs(expected).max())
+
+
+def test_endpoints_are_the_expanded_activations_and_the_last_bottleneck():
+    shapes = {stage: output.shape[-1] for stage, output in mobilenet_v2(16).output.items()}
+    assert shapes == {"c2": 144, "c3": 192, "c4": 576, "c5": 320}
+
+
+def test_dilations_follow_the_strides_taken_away():
+    model = mobilenet_v2(8, alpha=0.35)
+    rates = [model.get_layer(f"block_{block}_depthwise").dilation_rate[0] for block in range(1, 17)]
+    assert rates == [1] * 6 + [2] * 7 + [4] * 3
+    # the kernels whose strides were taken away see the grid they came from
+    assert model.get_layer("block_6_depthwise").strides == model.get_layer("block_13_depthwise").strides == (1, 1)
+
+
+def test_the_epsilon_stays_kerass():
+    norms = [x for x in mobilenet_v2(alpha=0.35).layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert {(layer.epsilon, layer.momentum, layer.synchronized) for layer in norms} == {(1e-3, 0.9997, True)}
+
+
+def test_weights_that_are_no_file_are_refused():
+    with pytest.raises(ValueError, match=r"nowhere\.h5"):
+        mobilenet_v2(weights="nowhere.h5")

@@ -1,0 +1,50 @@
+"""Atrous convolution: native and space-to-batch forms are one function."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from deeplab_ksac.layers import AtrousConv2D, ConvNormAct, SeparableConvNormAct
+from tests.literal.ksac import atrous_convolution
+
+
+@pytest.mark.parametrize("rate", (1, 2, 5, 20))
+@pytest.mark.parametrize("size", ((9, 9), (6, 11)))
+def test_the_native_form_is_keras_own(rate, size):
+    features = tf.random.normal([2, *size, 3], seed=1)
+    ours, theirs = (
+        layer(4, 3, padding="same", dilation_rate=rate, use_bias=False) for layer in (AtrousConv2D, keras.layers.Conv2D)
+    )
+    ours(features), theirs(features)
+    theirs.set_weights(ours.get_weights())
+    np.testing.assert_allclose(ours(features), theirs(features), atol=1e-5)
+    literal = atrous_convolution(features.numpy(), ours.kernel.numpy(), rate)
+    np.testing.assert_allclose(ours(features), literal, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ("float64", "mixed_float16", "mixed_bfloat16"))
+def test_every_precision_has_a_gradient(policy):
+    layer = ConvNormAct(4, 3, atrous_rate=3, dtype=keras.mixed_precision.Policy(policy))
+    features = tf.random.normal([2, 8, 9, 3])
+    with tf.GradientTape() as tape:
+        judged = tf.reduce_sum(tf.square(tf.cast(layer(features, training=True), tf.float32)))
+    for gradient in tape.gradient(judged, layer.trainable_variables):
+        assert np.all(np.isfinite(gradient.numpy()))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    (
+        ConvNormAct(4, 3, strides=2, activation=None),
+        ConvNormAct(4, 3, atrous_rate=2, activation="swish", norm=keras.layers.LayerNormalization),
+        SeparableConvNormAct(4, atrous_rate=3),
+    ),
+)
+def test_a_layer_survives_its_configuration(layer):
+    features = tf.random.normal([1, 7, 8, 3])
+    expected = layer(features)
+    twin = type(layer).from_config(layer.get_config())
+    twin(features)
+    twin.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(twin(features), expected)

@@ -1,0 +1,26 @@
+"""Algorithm 1, loop by loop."""
+
+import numpy as np
+
+
+def atrous_convolution(features, kernel, rate):
+    """Line 4: every pixel, every tap; what lies outside the map is zero. [N, h, w, I] · [3, 3, I, C]."""
+    images, height, width, _ = features.shape
+    result = np.zeros((images, height, width, kernel.shape[-1]))
+    for n in range(images):
+        for i in range(height):
+            for j in range(width):
+                for a in (-1, 0, 1):
+                    for b in (-1, 0, 1):
+                        y, x = i + rate * a, j + rate * b
+                        if 0 <= y < height and 0 <= x < width:
+                            result[n, i, j] += features[n, y, x] @ kernel[a + 1, b + 1]
+    return result
+
+
+def kernel_sharing_atrous_convolution(features, kernel, rates, normalizations):
+    """Lines 3 to 6 and the sum: one kernel, a normalization of its own for every rate."""
+    return sum(
+        np.maximum(normalize(atrous_convolution(features, kernel, rate)), 0)
+        for rate, normalize in zip(rates, normalizations)
+    )
