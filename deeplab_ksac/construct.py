@@ -3,6 +3,8 @@
 import difflib
 import inspect
 
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 
 def construct(table, part, **shared):
     """Builds `table[part.name]` with the part's own arguments and those of the shared ones that it takes.
@@ -16,8 +18,10 @@ def construct(table, part, **shared):
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{part.name!r} is none of {', '.join(sorted(table))}{hint}")
     constructor = table[part.name]
-    taken = [name for name, parameter in inspect.signature(constructor).parameters.items() if parameter.kind < 4]
-    taken = [name for name in taken if name not in ("args", "kwargs")]
+    parameters = inspect.signature(constructor).parameters.values()
+    taken = [parameter.name for parameter in parameters if parameter.kind not in VARIADIC]
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        taken.append("name")  # of a Keras layer
     unknown = sorted(set(part.args) - set(taken))
     if unknown:
         raise ValueError(f"{part.name!r} takes no {unknown[0]!r}; it takes {', '.join(taken)}")

@@ -19,9 +19,7 @@ def adaptive_average_pool(features, bins):
     wide = tf.cast(features, tf.float32) if features.dtype.size < 4 else features
     columns = tf.reshape(wide, [batch, height, width * channels])
     pooled = tf.matmul(_region_means(height, bins, wide.dtype), columns)
-    pooled = tf.matmul(
-        _region_means(width, bins, wide.dtype), tf.reshape(pooled, [batch, bins, width, channels])
-    )
+    pooled = tf.matmul(_region_means(width, bins, wide.dtype), tf.reshape(pooled, [batch, bins, width, channels]))
     return tf.ensure_shape(pooled, [features.shape[0], bins, bins, channels])
 
 

@@ -1,0 +1,17 @@
+"""Channelized axial attention (chapter 3), for any Keras model; imports TensorFlow alone."""
+
+from caa.axial import AxialAttention, attend_columns, attend_rows
+from caa.channel import ChannelAttention, SqueezeExcite
+from caa.channelized import ChannelizedAxialAttention, ChannelizedSelfAttention
+from caa.pixels import attend_pixels
+
+__all__ = [
+    "AxialAttention",
+    "ChannelAttention",
+    "ChannelizedAxialAttention",
+    "ChannelizedSelfAttention",
+    "SqueezeExcite",
+    "attend_columns",
+    "attend_pixels",
+    "attend_rows",
+]

@@ -1,0 +1,88 @@
+"""Axial attention (Sect. 3.3.1.2): every pixel attends to its column, then to its row."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from caa.arguments import require_positive
+from caa.pointwise import Pointwise, deserialize_norm, serialize_norm
+
+
+def at_least_float32(x):
+    """`x` in float32 if its type is narrower (mixed precision), else as it is."""
+    return tf.cast(x, tf.float32) if x.dtype.size < 4 else x
+
+
+def attention_weights(query, key):
+    """Softmax over the attended positions of the scalar products, without a scale (Eq. 3.2, 3.3, 3.4).
+
+    query [..., P, D], key [..., M, D] -> [..., P, M], rows that sum to 1.
+    The softmax is taken in float32 at least.
+    """
+    energy = tf.matmul(query, key, transpose_b=True)
+    return tf.cast(tf.nn.softmax(at_least_float32(energy)), energy.dtype)
+
+
+def swap_axes(x):
+    """Columns become rows: [N, h, w, C] -> [N, w, h, C]."""
+    return tf.transpose(x, [0, 2, 1, 3])
+
+
+def attend_rows(query_key, value):
+    """Every pixel attends to its own row (Eq. 3.4).
+
+    query_key [N, h, w, D], value [N, h, w, C] -> [N, h, w, C].
+    """
+    return tf.matmul(attention_weights(query_key, query_key), value)
+
+
+def attend_columns(query_key, value):
+    """Every pixel attends to its own column (Eq. 3.3, the inner sum of Eq. 3.5).
+
+    query_key [N, h, w, D], value [N, h, w, C] -> [N, h, w, C].
+    """
+    return swap_axes(attend_rows(swap_axes(query_key), swap_axes(value)))
+
+
+@keras.saving.register_keras_serializable("caa")
+class AxialAttention(keras.layers.Layer):
+    """Axial attention: columns, then rows of the columns' result (Eq. 3.3–3.5).
+
+    [N, h, w, C] -> [N, h, w, filters].
+
+    Query and key are the same transformation of the features, θ for the columns and φ for the rows; the value
+    of the rows is the result of the columns. Any h and w, known or not; costs O(h²w + hw²).
+
+    Args:
+        filters: channels of the value g and of the result.
+        key_filters: channels of θ and of φ.
+        norm: factory of the normalization layers, called with a name. θ, φ and g are then 1×1 convolution,
+            normalization, ReLU, as in the author's published code; None makes them the plain 1×1 convolutions
+            of the thesis's text.
+
+    Raises:
+        ValueError: `filters` or `key_filters` below 1.
+
+    Example:
+        >>> AxialAttention(512)(tf.zeros([1, 33, 33, 2048])).shape
+        TensorShape([1, 33, 33, 512])
+    """
+
+    def __init__(self, filters, key_filters=64, *, norm=keras.layers.BatchNormalization, **kwargs):
+        super().__init__(**kwargs)
+        require_positive(filters=filters, key_filters=key_filters)
+        self.filters, self.key_filters, self.make_norm = filters, key_filters, deserialize_norm(norm)
+        self.theta = Pointwise(key_filters, norm=self.make_norm, name="theta")
+        self.phi = Pointwise(key_filters, norm=self.make_norm, name="phi")
+        self.value = Pointwise(filters, norm=self.make_norm, name="value")
+
+    def call(self, features, training=None):
+        columns = attend_columns(self.theta(features, training=training), self.value(features, training=training))
+        return attend_rows(self.phi(features, training=training), columns)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "key_filters": self.key_filters,
+            "norm": serialize_norm(self.make_norm),
+        }

@@ -1,0 +1,98 @@
+"""Channel attention: the spatially varying gate (Sect. 3.3.2.2), and squeeze-and-excitation beside it."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from caa.arguments import require_positive
+from caa.axial import at_least_float32
+
+
+@keras.saving.register_keras_serializable("caa")
+class ChannelAttention(keras.layers.Layer):
+    """The gate of Eq. 3.9 and 3.10, a perceptron without biases on mean features.
+
+    [..., C] -> [..., C] in (0, 1).
+
+    `depth` hidden layers of `width` units with leaky ReLU, then C units with a sigmoid. Means and products
+    are in float32 under mixed precision too, and so is the gate: the means are sums divided by h·w, below the
+    smallest normal float16 on a large map.
+
+    Args:
+        width: units of each hidden layer; 128 is the best of Table 3.1.
+        depth: number of hidden layers ("layer counts" of Table 3.1); 1 is squeeze-and-excitation's
+            perceptron.
+        negative_slope: of the leaky ReLU (Sect. 3.3.2.3); 0 is the ReLU of Eq. 3.9. 0.2 is the author's.
+
+    Raises:
+        ValueError: `width` or `depth` below 1, or `negative_slope` outside [0, 1).
+    """
+
+    def __init__(self, width=128, depth=5, *, negative_slope=0.2, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        require_positive(width=width, depth=depth)
+        if not 0 <= negative_slope < 1:
+            raise ValueError(f"negative_slope must lie in [0, 1), not {negative_slope!r}")
+        self.width, self.depth, self.negative_slope = width, depth, negative_slope
+        self.hidden = [
+            keras.layers.Dense(width, use_bias=False, dtype=self.variable_dtype, name=f"hidden_{index}")
+            for index in range(depth)
+        ]
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.excitation = keras.layers.Dense(channels, use_bias=False, dtype=self.variable_dtype, name="excitation")
+        widths = [channels, *[self.width] * self.depth]
+        for dense, inputs in zip([*self.hidden, self.excitation], widths):
+            dense.build([None, inputs])
+        super().build(input_shape)
+
+    def call(self, mean):
+        activated = mean
+        for dense in self.hidden:
+            activated = tf.nn.leaky_relu(dense(activated), self.negative_slope)
+        return tf.sigmoid(self.excitation(activated))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "depth": self.depth,
+            "negative_slope": self.negative_slope,
+        }
+
+
+@keras.saving.register_keras_serializable("caa")
+class SqueezeExcite(keras.layers.Layer):
+    """Squeeze-and-excitation, the sequential design of Table 3.2: one gate per channel for the whole map.
+
+    [N, h, w, C] -> [N, h, w, C]: mean over all pixels, C/`ratio` units with ReLU, C units with a sigmoid,
+    product. `keras.Sequential([AxialAttention(512), SqueezeExcite()])` is the table's "Axial Attention + SE".
+
+    Args:
+        ratio: of the channels to the hidden units.
+
+    Raises:
+        ValueError: `ratio` below 1, or above the number of channels when the layer is built.
+    """
+
+    def __init__(self, ratio=16, **kwargs):
+        super().__init__(**kwargs)
+        require_positive(ratio=ratio)
+        self.ratio = ratio
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if self.ratio > channels:
+            raise ValueError(f"ratio must be at most the {channels} channels, not {self.ratio}")
+        self.squeeze = keras.layers.Dense(channels // self.ratio, "relu", name="squeeze")
+        self.excite = keras.layers.Dense(channels, "sigmoid", name="excite")
+        self.squeeze.build([None, channels])
+        self.excite.build([None, channels // self.ratio])
+        super().build(input_shape)
+
+    def call(self, features):
+        mean = tf.reduce_mean(at_least_float32(features), axis=(1, 2), keepdims=True)
+        return features * self.excite(self.squeeze(tf.cast(mean, features.dtype)))
+
+    def get_config(self):
+        return {**super().get_config(), "ratio": self.ratio}

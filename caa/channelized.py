@@ -1,0 +1,156 @@
+"""Channelized attention (Sect. 3.3.2): channel attention inside spatial attention, axial and over all
+pixels."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from caa.arguments import require_groups, require_positive
+from caa.axial import AxialAttention, swap_axes
+from caa.channel import ChannelAttention
+from caa.factored import channelize_axially, channelize_pixels
+from caa.grouped import channelize_in_groups
+from caa.pixels import attend_pixels, flatten_pixels, unflatten_pixels
+from caa.pointwise import Pointwise, deserialize_norm, serialize_norm
+
+
+@keras.saving.register_keras_serializable("caa")
+class ChannelizedAxialAttention(AxialAttention):
+    """Channelized axial attention (Eq. 3.9–3.11): [N, h, w, C] -> [N, h, w, filters].
+
+    As `AxialAttention`, with a gate for each row inside the column attention and a gate for each column
+    inside the row attention; the value of the rows is the gated result of the columns.
+
+    Args:
+        filters: channels of the value g and of the result.
+        key_filters: channels of θ and of φ.
+        gate_width: units of the gate's hidden layers.
+        gate_depth: number of the gate's hidden layers (Table 3.1).
+        negative_slope: of the gate's leaky ReLU; 0 is ReLU.
+        groups: None is the factored form; an integer is the G of Algorithm 2, equal to it in outputs and
+            gradients, slower, and in need of h·w·(h + w)·filters / G numbers of memory. Any G for any size.
+        norm: as of `AxialAttention`.
+
+    Raises:
+        ValueError: an argument that is out of range.
+
+    Example:
+        >>> ChannelizedAxialAttention(512)(tf.zeros([1, 33, 33, 2048])).shape
+        TensorShape([1, 33, 33, 512])
+    """
+
+    def __init__(
+        self,
+        filters,
+        key_filters=64,
+        *,
+        gate_width=128,
+        gate_depth=5,
+        negative_slope=0.2,
+        groups=None,
+        norm=keras.layers.BatchNormalization,
+        **kwargs,
+    ):
+        super().__init__(filters, key_filters, norm=norm, **kwargs)
+        require_positive(gate_width=gate_width, gate_depth=gate_depth)
+        require_groups(groups)
+        self.groups = groups
+        gate = {"width": gate_width, "depth": gate_depth, "negative_slope": negative_slope}
+        self.column_gate = ChannelAttention(**gate, name="column_gate")
+        self.row_gate = ChannelAttention(**gate, name="row_gate")
+
+    def build(self, input_shape):
+        self.column_gate.build([None, None, self.filters])
+        self.row_gate.build([None, None, self.filters])
+        super().build(input_shape)
+
+    def call(self, features, training=None):
+        theta = self.theta(features, training=training)
+        phi = self.phi(features, training=training)
+        value = self.value(features, training=training)
+        if self.groups is None:
+            return channelize_axially(theta, phi, value, self.column_gate, self.row_gate)
+        columns = channelize_in_groups(swap_axes(theta), swap_axes(value), self.column_gate, self.groups)
+        return channelize_in_groups(phi, swap_axes(columns), self.row_gate, self.groups)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "gate_width": self.column_gate.width,
+            "gate_depth": self.column_gate.depth,
+            "negative_slope": self.column_gate.negative_slope,
+            "groups": self.groups,
+        }
+
+
+@keras.saving.register_keras_serializable("caa")
+class ChannelizedSelfAttention(keras.layers.Layer):
+    """Channelized self-attention (Table 3.3), with a gate for each pixel: [N, h, w, C] -> [N, h, w, filters].
+
+    Query and key are the same transformation θ (Eq. 3.2). The gate of a pixel is computed from the mean of
+    the products α over all pixels attended to.
+
+    Args:
+        filters: channels of the value g and of the result.
+        key_filters: channels of θ.
+        gate_width: units of the gate's hidden layers.
+        gate_depth: number of the gate's hidden layers.
+        negative_slope: of the gate's leaky ReLU; 0 is ReLU.
+        groups: None is the factored form, which never holds more than `attend_pixels`' part of a large
+            attention map; an integer is the G of Algorithm 2 over the queries.
+        norm: as of `AxialAttention`.
+
+    Raises:
+        ValueError: an argument that is out of range.
+
+    Example:
+        >>> ChannelizedSelfAttention(512)(tf.zeros([1, 33, 33, 2048])).shape
+        TensorShape([1, 33, 33, 512])
+    """
+
+    def __init__(
+        self,
+        filters,
+        key_filters=64,
+        *,
+        gate_width=128,
+        gate_depth=5,
+        negative_slope=0.2,
+        groups=None,
+        norm=keras.layers.BatchNormalization,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        require_positive(filters=filters, key_filters=key_filters, gate_width=gate_width, gate_depth=gate_depth)
+        require_groups(groups)
+        self.filters, self.key_filters = filters, key_filters
+        self.groups, self.make_norm = groups, deserialize_norm(norm)
+        self.theta = Pointwise(key_filters, norm=self.make_norm, name="theta")
+        self.value = Pointwise(filters, norm=self.make_norm, name="value")
+        self.gate = ChannelAttention(gate_width, gate_depth, negative_slope=negative_slope, name="gate")
+
+    def build(self, input_shape):
+        self.gate.build([None, None, self.filters])
+        super().build(input_shape)
+
+    def call(self, features, training=None):
+        theta = flatten_pixels(self.theta(features, training=training))
+        value = flatten_pixels(self.value(features, training=training))
+        if self.groups is None:
+            attended = attend_pixels(theta, theta, value)
+            result = channelize_pixels(attended, tf.shape(value)[1], self.gate)
+        else:
+            theta, value = theta[:, tf.newaxis], value[:, tf.newaxis]  # all pixels are one line
+            result = channelize_in_groups(theta, value, self.gate, self.groups)
+        return unflatten_pixels(result, features)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "key_filters": self.key_filters,
+            "gate_width": self.gate.width,
+            "gate_depth": self.gate.depth,
+            "negative_slope": self.gate.negative_slope,
+            "groups": self.groups,
+            "norm": serialize_norm(self.make_norm),
+        }

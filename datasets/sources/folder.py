@@ -1,0 +1,50 @@
+"""A user's own pictures and masks; no code needed.
+
+root/classes.txt                 one class a line, in the order of the labels: `name` or `name red green blue`
+root/images/train/…, images/val/…  JPEG or PNG, in folders as deep as one likes; any names of splits
+root/masks/train/…, masks/val/…    PNG of the same stem, one channel (palette or grayscale):
+                                   0 is the first class of classes.txt, 255 is ignored
+"""
+
+import pathlib
+
+from datasets.info import DatasetError, DatasetInfo
+from datasets.palettes import voc_palette
+from datasets.raw import find_folders, paired_examples, read_lines, require_folders
+
+INFO = DatasetInfo(name="folder", class_names=(), colors=(), description="A folder of images and masks")
+
+CLASSES_FILE = "classes.txt"
+LAYOUT = "images/<split>/…, masks/<split>/… and classes.txt"
+
+
+def read_info(root):
+    """The `DatasetInfo` that `root/classes.txt` describes; classes without a color get VOC's."""
+    require_folders(root, ("images", "masks"), LAYOUT)
+    path = pathlib.Path(root) / CLASSES_FILE
+    lines = read_lines(path)
+    if not 1 <= len(lines) <= 255:
+        raise DatasetError(f"{path} lists {len(lines)} classes; expected 1 to 255, one a line")
+    names, colors = zip(*(_class(path, line, color) for line, color in zip(lines, voc_palette(len(lines)))))
+    return DatasetInfo(name=INFO.name, class_names=names, colors=colors, description=INFO.description)
+
+
+def find_splits(root):
+    """The folders of `root/images`; the split called train comes first."""
+    require_folders(root, ("images", "masks"), LAYOUT)
+    return tuple(sorted(find_folders(pathlib.Path(root) / "images"), key=lambda split: (split != "train", split)))
+
+
+def examples(root, split):
+    """Every image of `root/images/<split>` with its mask."""
+    return paired_examples(root, split)
+
+
+def _class(path, line, color):
+    words = line.split()
+    if len(words) >= 4 and all(word.isdigit() for word in words[-3:]):
+        color = tuple(int(word) for word in words[-3:])
+        if max(color) > 255:
+            raise DatasetError(f"{path}: the color of {line!r} has a value above 255")
+        words = words[:-3]
+    return " ".join(words), color

@@ -1,0 +1,92 @@
+"""CCNet: criss-cross attention, twice (Huang et al., ICCV 2019)."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from caa.arguments import require_positive
+from caa.axial import at_least_float32, swap_axes
+from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+
+
+def attend_criss_cross(query, key, value):
+    """Every pixel attends to its column and its row under one softmax, itself counted once, without a scale.
+
+    query, key [N, h, w, D], value [N, h, w, C] -> [N, h, w, C].
+    """
+    height = tf.shape(query)[1]
+    column = at_least_float32(tf.matmul(swap_axes(query), swap_axes(key), transpose_b=True))  # [N, w, h, h]
+    row = at_least_float32(tf.matmul(query, key, transpose_b=True))  # [N, h, w, w]
+    itself = tf.eye(height, dtype=tf.bool)
+    column = swap_axes(tf.where(itself, column.dtype.min, column))  # [N, h, w, h]
+    weights = tf.cast(tf.nn.softmax(tf.concat([column, row], axis=-1)), value.dtype)
+    along_column = tf.matmul(swap_axes(weights[..., :height]), swap_axes(value))
+    return swap_axes(along_column) + tf.matmul(weights[..., height:], value)
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class CrissCrossAttention(keras.layers.Layer):
+    """Criss-cross attention with its shortcut: x + attention(x), [N, h, w, C] -> [N, h, w, C].
+
+    Query, key and value are 1×1 convolutions with a bias.
+    """
+
+    def __init__(self, key_filters=64, **kwargs):
+        super().__init__(**kwargs)
+        require_positive(key_filters=key_filters)
+        self.key_filters = key_filters
+        self.query = keras.layers.Conv2D(key_filters, 1, name="query")
+        self.key = keras.layers.Conv2D(key_filters, 1, name="key")
+
+    def build(self, input_shape):
+        self.value = keras.layers.Conv2D(input_shape[-1], 1, name="value")
+        super().build(input_shape)
+
+    def call(self, features):
+        return features + attend_criss_cross(self.query(features), self.key(features), self.value(features))
+
+    def get_config(self):
+        return {**super().get_config(), "key_filters": self.key_filters}
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class CCNetHead(keras.layers.Layer):
+    """CCNet: 3×3 convolution, criss-cross attention `recurrence` times with the same weights, 3×3 convolution.
+
+    c5 [N, h, w, C] -> {"features": [N, h, w, C + filters]}, c5 beside the context. The attention's result is added to
+    its input as in the paper's Eq. 2, without the learned factor of its code.
+
+    Args:
+        filters: channels of the convolutions and the value.
+        key_filters: channels of query and key.
+        recurrence: how often the attention is applied; twice carries information between any two pixels.
+        norm: factory of the normalization layers.
+
+    Raises:
+        ValueError: an argument below 1.
+    """
+
+    bottleneck = {"filters": 512, "kernel_size": 3}
+
+    def __init__(self, filters=512, key_filters=64, *, recurrence=2, norm=BatchNorm(), **kwargs):
+        super().__init__(**kwargs)
+        require_positive(filters=filters, recurrence=recurrence)
+        self.filters, self.recurrence, self.make_norm = filters, recurrence, deserialize_norm(norm)
+        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
+        self.attention = CrissCrossAttention(key_filters, name="attention")
+        self.refinement = ConvNormAct(filters, 3, norm=self.make_norm, name="refinement")
+
+    def call(self, pyramid, training=None):
+        context = self.reduction(pyramid["c5"], training=training)
+        for _ in range(self.recurrence):
+            context = self.attention(context)
+        context = self.refinement(context, training=training)
+        return {"features": tf.concat([pyramid["c5"], context], axis=-1)}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "key_filters": self.attention.key_filters,
+            "recurrence": self.recurrence,
+            "norm": serialize_norm(self.make_norm),
+        }

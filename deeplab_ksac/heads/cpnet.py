@@ -1,0 +1,110 @@
+"""CPNet: a context prior tells the pixels of one's own class from the others (Yu et al., CVPR 2020)."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from caa.arguments import require_positive
+from caa.pixels import flatten_pixels, unflatten_pixels
+from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, resize_bilinear, serialize_norm
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class Aggregation(keras.layers.Layer):
+    """The aggregation module: the surroundings of a pixel through fully separable convolutions.
+
+    [N, h, w, C] -> [N, h, w, filters]: 3×3 convolution; then depthwise k×1, 1×k and, beside them, depthwise 1×k, k×1;
+    their sum, normalized, ReLU.
+    """
+
+    def __init__(self, filters, kernel_size=11, *, norm=BatchNorm(), **kwargs):
+        super().__init__(**kwargs)
+        require_positive(filters=filters, kernel_size=kernel_size)
+        self.filters, self.kernel_size, self.make_norm = filters, kernel_size, deserialize_norm(norm)
+        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
+        self.first = [self._depthwise("first", side) for side in ((kernel_size, 1), (1, kernel_size))]
+        self.second = [self._depthwise("second", side) for side in ((1, kernel_size), (kernel_size, 1))]
+        self.norm = self.make_norm(name="norm")
+
+    @staticmethod
+    def _depthwise(path, side):
+        name = f"{path}_{side[0]}x{side[1]}"
+        return keras.layers.DepthwiseConv2D(side, padding="same", use_bias=False, name=name)
+
+    def call(self, features, training=None):
+        reduced = self.reduction(features, training=training)
+        first, second = (outer(inner(reduced)) for inner, outer in (self.first, self.second))
+        return tf.nn.relu(self.norm(first + second, training=training))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "norm": serialize_norm(self.make_norm),
+        }
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class CPNetHead(keras.layers.Layer):
+    """The context prior layer: c5 [N, h, w, C] -> {"features": [N, h, w, C + 2 · filters], "affinity"}.
+
+    A 1×1 convolution predicts, for every pixel, the logit of sharing its class with every position of a grid of
+    `prior_size`: "affinity" [N, h, w, *prior_size]. Its sigmoid P gathers the context of the own class, P · X / p, and
+    that of the others, (1 − P) · X / p, with X the aggregated features at the grid's p positions; c5 and both contexts,
+    each after a 1×1 convolution, are the features.
+
+    The paper's prior has the features' own size and serves no other. Here the grid stays and X is brought to it,
+    which is the paper's layer where the sizes agree.
+
+    Args:
+        filters: channels of the aggregation and of each context.
+        prior_size: height and width of the grid; (65, 65) are the features of a 513×513 crop at output stride 8.
+        kernel_size: of the aggregation's separable convolutions.
+        norm: factory of the normalization layers.
+
+    Raises:
+        ValueError: an argument below 1.
+    """
+
+    bottleneck = {"filters": 512, "kernel_size": 3}
+
+    def __init__(self, filters=512, prior_size=(65, 65), *, kernel_size=11, norm=BatchNorm(), **kwargs):
+        super().__init__(**kwargs)
+        if len(prior_size) != 2 or min(prior_size) < 1:
+            raise ValueError(f"prior_size must be a height and a width of at least 1, not {prior_size!r}")
+        self.filters, self.prior_size, self.make_norm = filters, tuple(prior_size), deserialize_norm(norm)
+        self.aggregation = Aggregation(filters, kernel_size, norm=self.make_norm, name="aggregation")
+        self.positions = self.prior_size[0] * self.prior_size[1]
+        self.prior = ConvNormAct(self.positions, 1, activation=None, norm=self.make_norm, name="prior")
+        self.own = ConvNormAct(filters, 1, norm=self.make_norm, name="own")
+        self.others = ConvNormAct(filters, 1, norm=self.make_norm, name="others")
+
+    def call(self, pyramid, training=None):
+        aggregated = self.aggregation(pyramid["c5"], training=training)
+        logits = self.prior(aggregated, training=training)
+        prior = tf.sigmoid(flatten_pixels(logits))
+        # Divided in two steps, so that neither the sums nor the shares leave float16's range.
+        grid = flatten_pixels(resize_bilinear(aggregated, self.prior_size)) * self.positions**-0.5
+        own = tf.matmul(prior, grid) * self.positions**-0.5
+        all_positions = tf.reduce_sum(grid, axis=1, keepdims=True) * self.positions**-0.5
+        contexts = [
+            conv(unflatten_pixels(context, logits), training=training)
+            for conv, context in ((self.own, own), (self.others, all_positions - own))
+        ]
+        shape = tf.shape(logits)
+        return {
+            "features": tf.concat([pyramid["c5"], *contexts], axis=-1),
+            "affinity": tf.ensure_shape(
+                tf.reshape(logits, [shape[0], shape[1], shape[2], *self.prior_size]),
+                [*logits.shape[:3], *self.prior_size],
+            ),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "prior_size": self.prior_size,
+            "kernel_size": self.aggregation.kernel_size,
+            "norm": serialize_norm(self.make_norm),
+        }

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The main job on an embedded data set: paint scenes, convert, train, evaluate, predict, export.
+# bash scripts/quickstart.sh [folder for everything it makes, default runs/quickstart]
+
+source "$(dirname "$0")/environment.sh"
+install_project ""
+python="$VENV/bin/python"
+place="${1:-runs/quickstart}"
+mkdir -p "$place"
+
+if [ ! -e "$place/data/scenes" ]; then
+    "$python" scripts/convert.py --dataset=scenes --raw_dir="$place/raw" --data_dir="$place/data"
+fi
+"$python" scripts/train.py --config=scenes_ksac --workdir="$place/run" --data_dir="$place/data"
+"$python" scripts/evaluate.py --workdir="$place/run" --data_dir="$place/data" --sheet=6
+"$python" scripts/predict.py --workdir="$place/run" --images="$place/raw/images/val" --output_dir="$place/predictions" \
+    --overwrite
+"$python" scripts/export.py --workdir="$place/run" --output="$place/saved_model" --overwrite
+
+"$python" - "$place" <<'PYTHON'
+import json
+import pathlib
+import sys
+
+place = pathlib.Path(sys.argv[1]).resolve()
+figures = json.loads((place / "run/eval_scenes_val.json").read_text())
+print(f"""
+mIoU          {figures["miou"]:.4f} on the validation split of the generated scenes
+picture sheet {place / "run/eval_scenes_val.png"}
+predictions   {place / "predictions"}
+SavedModel    {place / "saved_model"}
+TensorBoard   {place / "run"}""")
+PYTHON

@@ -1,0 +1,188 @@
+"""The training stream as a pure function of (sources, seed, position), and the evaluation batches."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from datasets import augment, pipeline, records
+from datasets.info import DatasetError
+from tests import fakes
+
+CROP = (21, 37)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for name, counts in (("one", {"train": 7, "val": 5}), ("two", {"train": 4})):
+        raw = fakes.write_folder(folder / "raw" / name, counts)
+        records.write_records("folder", raw, folder, dataset_name=name, shards=2)
+    other = fakes.write_folder(folder / "raw" / "other", {"train": 2}, num_classes=4)
+    records.write_records("folder", other, folder, dataset_name="other")
+    return folder
+
+
+def batches(data_dir, number, sources=("one/train", "two/train"), **arguments):
+    settings = {"data_dir": data_dir, "crop_size": CROP, "batch_size": 4, "seed": 3, "brightness": 32.0}
+    stream = pipeline.train_batches(sources, **{**settings, **arguments})
+    return list(stream.take(number).as_numpy_iterator())
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected):
+        for key in ("image", "labels"):
+            np.testing.assert_array_equal(a[key], b[key])
+
+
+def test_batches_are_image_and_labels_of_static_shape(data_dir):
+    stream = pipeline.train_batches(("one/train",), data_dir=data_dir, crop_size=33, batch_size=4, seed=0)
+    assert stream.element_spec == {
+        "image": tf.TensorSpec([4, 33, 33, 3], tf.float32),
+        "labels": tf.TensorSpec([4, 33, 33], tf.int32),
+    }
+    batch = next(stream.as_numpy_iterator())
+    assert set(np.unique(batch["labels"])) <= {0, 1, 2, 255}
+    assert batch["image"].min() >= 0 and batch["image"].max() <= 255
+
+
+def test_the_same_seed_gives_the_same_stream_and_another_another(data_dir):
+    first = batches(data_dir, 8)
+    assert_same(batches(data_dir, 8), first)
+    assert any((a["image"] != b["image"]).any() for a, b in zip(batches(data_dir, 8, seed=4), first))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 7])
+def test_the_stream_from_a_step_is_the_tail_of_the_stream_from_step_0(data_dir, step):
+    whole = batches(data_dir, 9)
+    assert_same(batches(data_dir, 9 - step, first_step=step), whole[step:])
+
+
+@pytest.mark.parametrize(("replicas", "pipelines"), [(1, 1), (2, 1), (4, 1), (2, 2), (4, 2), (4, 4)])
+def test_the_global_batch_does_not_depend_on_replicas_or_pipelines(data_dir, replicas, pipelines):
+    steps, each = 4, replicas // pipelines
+    contexts = [tf.distribute.InputContext(pipelines, i, replicas) for i in range(pipelines)]
+    parts = [batches(data_dir, steps * each, input_context=context) for context in contexts]
+    joined = [
+        {
+            key: np.concatenate([part[step * each + i][key] for part in parts for i in range(each)])
+            for key in ("image", "labels")
+        }
+        for step in range(steps)
+    ]
+    assert_same(joined, batches(data_dir, steps))
+
+
+def test_a_mirrored_strategy_gets_the_same_global_batches(data_dir):
+    cpus = tf.config.list_logical_devices("CPU")
+    strategy = tf.distribute.MirroredStrategy([cpu.name for cpu in cpus])
+    settings = {"data_dir": data_dir, "crop_size": CROP, "batch_size": 4, "seed": 3, "brightness": 32.0}
+    distributed = strategy.distribute_datasets_from_function(
+        lambda context: pipeline.train_batches(("one/train", "two/train"), input_context=context, **settings)
+    )
+    found = []
+    for _, batch in zip(range(3), distributed):
+        local = {key: strategy.experimental_local_results(value) for key, value in batch.items()}
+        found.append({key: np.concatenate([v.numpy() for v in values]) for key, values in local.items()})
+    assert_same(found, batches(data_dir, 3))
+
+
+@pytest.mark.parametrize(
+    ("context", "words"),
+    [((1, 0, 3), "cannot be split evenly over 3 replicas"), ((3, 0, 1), "cannot be split evenly over 3 input")],
+)
+def test_a_batch_that_does_not_divide_is_refused(data_dir, context, words):
+    with pytest.raises(ValueError, match=f"the global batch_size 4 {words}"):
+        batches(data_dir, 1, input_context=tf.distribute.InputContext(*context))
+
+
+def test_every_epoch_has_every_image_once_in_an_order_of_its_own(data_dir):
+    names = [
+        name
+        for step in range(11)
+        for name in pipeline.batch_filenames(
+            ("one/train", "two/train"), data_dir=data_dir, batch_size=4, seed=3, step=step
+        )
+    ]
+    epochs = [names[i : i + 11] for i in range(0, 44, 11)]
+    expected = sorted([f"p{i:02d}" for i in range(7)] + [f"p{i:02d}" for i in range(4)])
+    assert all(sorted(epoch) == expected for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_batch_filenames_are_those_of_the_training_batch(data_dir):
+    plain = {"scales": (1.0,), "flip": False, "brightness": 0.0, "crop_size": (26, 32)}
+    whole = {f"p{i:02d}": e for i, e in enumerate(pipeline.eval_batches("one", "train", data_dir=data_dir))}
+    for step, batch in enumerate(batches(data_dir, 4, sources=("one/train",), **plain)):
+        names = pipeline.batch_filenames(("one/train",), data_dir=data_dir, batch_size=4, seed=3, step=step)
+        for name, labels in zip(names, batch["labels"]):
+            expected = whole[name]["labels"][0].numpy()
+            np.testing.assert_array_equal(labels[: expected.shape[0], : expected.shape[1]], expected)
+
+
+def test_sources_are_mixed_by_the_shuffle(data_dir):
+    sources = ("one/train", "two/train")
+    settings = {"data_dir": data_dir, "seed": 0, "first": 0, "shuffle_buffer": 100}
+    files = {}
+    for source in sources:
+        name, split = source.split("/")
+        for serialized in records.read_records(name, split, data_dir)[0].as_numpy_iterator():
+            files.setdefault(serialized, []).append(source)
+    stream = pipeline._stream(sources, **settings)
+    origins = [files[s][0] for _, s in stream.take(110).as_numpy_iterator()]
+    firsts = [origins[i] for i in range(0, 110, 11)]
+    assert len(set(firsts)) == len(set(origins))
+
+
+def test_sources_with_different_classes_are_refused(data_dir):
+    with pytest.raises(DatasetError, match="one/train and other/train have different classes"):
+        batches(data_dir, 1, sources=("one/train", "other/train"))
+
+
+@pytest.mark.parametrize("sources", ["one/train", ("one",), ()])
+def test_malformed_sources_are_refused(data_dir, sources):
+    with pytest.raises(ValueError, match=r"'name/split'|a source is"):
+        batches(data_dir, 1, sources=sources)
+
+
+def test_a_missing_data_set_is_refused_with_those_there_are(data_dir):
+    with pytest.raises(DatasetError, match=r"no converted data set 'three' .*found: one, other, two"):
+        batches(data_dir, 1, sources=("three/train",))
+
+
+def test_evaluation_shows_every_image_whole_in_stored_order(data_dir):
+    raw = data_dir / "raw" / "one"
+    for i, batch in enumerate(pipeline.eval_batches("one", "val", data_dir=data_dir)):
+        encoded = (raw / "images" / "val" / f"p{i:02d}.jpg").read_bytes()
+        expected = tf.cast(tf.io.decode_jpeg(encoded, channels=3), tf.float32)
+        np.testing.assert_array_equal(batch["image"][0], expected)
+        assert batch["image"].dtype == tf.float32 and batch["labels"].dtype == tf.int32
+    assert i == 4
+
+
+def test_evaluation_batches_are_filled_up_and_the_last_is_kept(data_dir):
+    single = list(pipeline.eval_batches("one", "val", data_dir=data_dir).as_numpy_iterator())
+    pairs = list(pipeline.eval_batches("one", "val", data_dir=data_dir, batch_size=2).as_numpy_iterator())
+    assert [len(pair["image"]) for pair in pairs] == [2, 2, 1]
+    for i, alone in enumerate(single):
+        together = {key: value[i % 2] for key, value in pairs[i // 2].items()}
+        height, width = alone["labels"].shape[1:]
+        for key, filling in (("image", augment.PADDING_COLOR), ("labels", 255)):
+            np.testing.assert_array_equal(together[key][:height, :width], alone[key][0])
+            assert (together[key][height:] == filling).all() and (together[key][:, width:] == filling).all()
+
+
+def test_evaluation_pipelines_read_disjoint_images(data_dir):
+    whole = [b["labels"] for b in pipeline.eval_batches("one", "val", data_dir=data_dir).as_numpy_iterator()]
+    parts = [
+        [
+            b["labels"]
+            for b in pipeline.eval_batches(
+                "one", "val", data_dir=data_dir, input_context=tf.distribute.InputContext(2, i, 2)
+            ).as_numpy_iterator()
+        ]
+        for i in range(2)
+    ]
+    assert [len(part) for part in parts] == [3, 2]
+    for i, labels in enumerate(whole):
+        np.testing.assert_array_equal(parts[i % 2][i // 2], labels)

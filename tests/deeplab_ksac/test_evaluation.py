@@ -1,0 +1,122 @@
+"""Streaming evaluation against one confusion matrix of the whole set, counted in NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_ksac import inference
+from deeplab_ksac.evaluation import Evaluator, evaluate, summarize
+from tests.deeplab_ksac.fake_model import build_fake_model, random_images
+from tests.literal import confusion
+
+K = 5
+SIZES = ((9, 12), (14, 7), (11, 11))
+
+
+def varied_batches(count, batch_size=1):
+    """Batches of several sizes, the last one partial; labels 0 … K and 255."""
+    rng = np.random.default_rng(1)
+    batches = []
+    for index in range(count):
+        size = 1 if index == count - 1 else batch_size
+        height, width = SIZES[index % len(SIZES)]
+        labels = rng.choice([*range(K - 1), K, 255], (size, height, width)).astype("int32")
+        batches.append({"image": random_images(size, height, width, seed=index), "labels": labels})
+    return batches
+
+
+def as_dataset(batches):
+    signature = {
+        "image": tf.TensorSpec([None, None, None, 3], tf.float32),
+        "labels": tf.TensorSpec([None, None, None], tf.int32),
+    }
+    return tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
+
+
+def oracle(model, batches, **views):
+    pairs = [(batch["labels"], inference.predict_classes(model, batch["image"], **views)) for batch in batches]
+    labels, classes = (np.concatenate([np.ravel(array) for array in arrays]) for arrays in zip(*pairs))
+    return confusion.confusion_matrix(labels, classes, K)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_fake_model(K)
+
+
+@pytest.mark.parametrize("views", [{}, {"scales": (0.5, 1.0), "flip": True}, {"window": 8}])
+def test_streaming_equals_the_whole_set_at_once(model, views):
+    batches = varied_batches(4, batch_size=2)
+    evaluator = Evaluator(model, num_classes=K, **views)
+    result = evaluator(as_dataset(batches))
+    expected = oracle(model, batches, **views)
+    np.testing.assert_array_equal(evaluator.confusion_matrix(), expected)
+    assert result["images"] == 7
+    assert result["pixels"] == expected.sum()
+    assert result["miou"] == summarize(expected)["miou"]
+
+
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_two_replicas_count_what_one_does_with_the_last_batches_included(count):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = build_fake_model(K)
+    batches = varied_batches(count, batch_size=2)
+    evaluator = Evaluator(model, num_classes=K, strategy=strategy)
+    result = evaluator(as_dataset(batches))
+    np.testing.assert_array_equal(evaluator.confusion_matrix(), oracle(build_fake_model(K), batches))
+    assert result["images"] == 2 * count - 1
+
+
+def test_a_single_device_strategy_counts_the_same():
+    strategy = tf.distribute.OneDeviceStrategy("CPU:1")
+    with strategy.scope():
+        model = build_fake_model(K)
+    evaluator, batches = Evaluator(model, num_classes=K, strategy=strategy), varied_batches(3)
+    evaluator(as_dataset(batches))
+    np.testing.assert_array_equal(evaluator.confusion_matrix(), oracle(model, batches))
+
+
+def test_a_second_call_starts_from_zero_and_sees_new_weights(model):
+    batches, evaluator = varied_batches(3), Evaluator(model, num_classes=K)
+    first = evaluator(batches)
+    assert evaluator(batches)["pixels"] == first["pixels"]
+    kept = [weight.numpy() for weight in model.weights]
+    try:
+        for weight in model.weights:
+            weight.assign(tf.reverse(weight, [-1]))
+        evaluator(batches)
+        np.testing.assert_array_equal(evaluator.confusion_matrix(), oracle(model, batches))
+    finally:
+        for weight, value in zip(model.weights, kept):
+            weight.assign(value)
+
+
+def test_progress_hears_of_every_batch(model):
+    class Counter:
+        seen = 0
+
+        def update(self, n=1):
+            self.seen += n
+
+    counter = Counter()
+    evaluate(model, varied_batches(3), num_classes=K, progress=counter)
+    assert counter.seen == 3
+
+
+def test_the_summary_names_every_figure_and_absent_classes_are_nan(model):
+    result = evaluate(model, varied_batches(2), num_classes=K)
+    assert set(result) == {
+        *("miou", "iou", "pixel_accuracy", "mean_accuracy", "accuracy", "frequency_weighted_iou", "share"),
+        *("pixels", "images"),
+    }
+    assert len(result["iou"]) == len(result["share"]) == K
+    assert math.isnan(result["accuracy"][K - 1])  # never true in these batches
+    assert sum(result["share"]) == pytest.approx(1.0)
+
+
+def test_an_empty_split_is_refused(model):
+    with pytest.raises(ValueError, match="no batch"):
+        evaluate(model, [], num_classes=K)

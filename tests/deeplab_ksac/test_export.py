@@ -1,0 +1,101 @@
+"""The SavedModel against the model it was written from, in a process that has none of this project's code."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_ksac import inference
+from deeplab_ksac.export import export_saved_model
+from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
+
+SERVE = """
+import sys
+import numpy as np
+import tensorflow as tf
+server = tf.saved_model.load(sys.argv[1])
+for name in sys.argv[2:]:
+    image = np.load(name)
+    by_signature = server.signatures["serving_default"](image=tf.constant(image))
+    directly = server(tf.constant(image))
+    for key, value in by_signature.items():
+        np.testing.assert_array_equal(value, directly[key])
+    np.savez(name + ".npz", **{key: value.numpy() for key, value in by_signature.items()})
+ours = ("deeplab_ksac", "caa", "car", "scripts", "tests")
+foreign = [name for name in sys.modules if name.split(".")[0] in ours]
+assert not foreign, foreign
+"""
+
+
+@pytest.mark.parametrize("views", [{}, {"scales": (0.5, 1.0, 1.25), "flip": True}])
+def test_a_process_without_this_code_serves_any_size_like_the_model(tmp_path, views):
+    model = build_fake_model()
+    path = export_saved_model(model, tmp_path / "served", info=fake_info(), **views)
+    images = {}
+    for shape in ((1, 9, 14), (3, 20, 11)):
+        images[tmp_path / f"{shape[1]}.npy"] = random_images(*shape).astype("uint8")
+    for name, image in images.items():
+        np.save(name, image)
+    command = [sys.executable, "-I", "-c", SERVE, str(path), *map(str, images)]
+    subprocess.run(command, check=True, cwd=tmp_path, timeout=120)
+    for name, image in images.items():
+        served = np.load(f"{name}.npz")
+        expected = inference.predict_probabilities(model, image.astype("float32"), **views).numpy()
+        assert served["classes"].dtype == np.uint8 and served["classes"].shape == image.shape[:3]
+        assert served["probabilities"].dtype == np.float32
+        np.testing.assert_allclose(served["probabilities"], expected, atol=1e-6)  # float32 of numbers up to 1
+        np.testing.assert_array_equal(served["classes"], served["probabilities"].argmax(axis=-1))
+
+
+def test_class_names_and_colors_lie_beside_the_model(tmp_path):
+    path = export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info())
+    told = json.loads((path / "assets.extra" / "classes.json").read_text(encoding="utf-8"))
+    assert told["num_classes"] == 5
+    assert told["class_names"] == list(fake_info().class_names)
+    assert told["colors"] == [list(color) for color in fake_info().colors]
+
+
+def test_only_variables_are_tracked(tmp_path):
+    model = build_fake_model()
+    path = export_saved_model(model, tmp_path / "served", info=fake_info())
+    names = {name.split("/")[0] for name, _ in tf.train.list_variables(f"{path}/variables/variables")}
+    assert names == {"served_variables", "_CHECKPOINTABLE_OBJECT_GRAPH"}
+
+
+def test_an_existing_path_is_kept_unless_told_otherwise(tmp_path):
+    path = export_saved_model(build_fake_model(seed=1), tmp_path / "served", info=fake_info())
+    before = (path / "saved_model.pb").read_bytes()
+    with pytest.raises(FileExistsError, match="exists"):
+        export_saved_model(build_fake_model(seed=2), path, info=fake_info())
+    assert (path / "saved_model.pb").read_bytes() == before
+    second = build_fake_model(seed=2)
+    export_saved_model(second, path, info=fake_info(), overwrite=True)
+    image = random_images(1, 8, 8)
+    served = tf.saved_model.load(str(path))(tf.constant(image, tf.uint8))["probabilities"]
+    np.testing.assert_allclose(served, inference.predict_probabilities(second, image), atol=1e-6)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["served"]
+
+
+def test_what_is_not_a_saved_model_is_never_overwritten(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"dear")
+    with pytest.raises(FileExistsError, match="not a SavedModel"):
+        export_saved_model(build_fake_model(), tmp_path, info=fake_info(), overwrite=True)
+    assert (tmp_path / "holiday.jpg").read_bytes() == b"dear"
+
+
+def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info())
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_number_of_classes_than_the_data_sets_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="5 classes, but fake has 7"):
+        export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(7))

@@ -1,0 +1,100 @@
+"""Models put together from parts."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from deeplab_ksac.experiment import part
+from deeplab_ksac.model import build_model
+from tests.deeplab_ksac.training.tiny import MODEL
+
+HEADS_OF_CHAPTER_2 = ("fcn", "deeplabv3", "ksac")
+
+
+def spec(**changes):
+    return dataclasses.replace(MODEL, **changes)
+
+
+@pytest.mark.parametrize("head", HEADS_OF_CHAPTER_2)
+@pytest.mark.parametrize("decoder", (None, part("low_level", filters=4, low_level_filters=2)))
+def test_logits_have_the_size_of_the_image(head, decoder):
+    model = build_model(spec(head=part(head, filters=4), decoder=decoder), 3)
+    for size in ((33, 33), (40, 29)):
+        outputs = model(tf.random.uniform([2, *size, 3], 0, 255))
+        assert outputs["logits"].shape == (2, *size, 3) and outputs["logits"].dtype == tf.float32
+        assert outputs["features"].shape[1:3] == tuple(-(-side // 16) for side in size)
+
+
+def test_rates_are_doubled_at_output_stride_8():
+    head = build_model(spec(head=part("ksac", filters=4), output_stride=8), 3).get_layer("head")
+    assert head.context.pyramid.atrous_rates == (12, 24, 36)
+    head = build_model(spec(head=part("deeplabv3", filters=4), output_stride=16), 3).get_layer("head")
+    assert head.context.atrous_rates == (6, 12, 18)
+
+
+def test_an_auxiliary_classifier_is_an_output_of_its_own():
+    model = build_model(spec(auxiliary={"level": "c4", "filters": 4}), 3)
+    outputs = model(tf.zeros([1, 33, 41, 3]))
+    assert outputs["aux_logits"].shape == outputs["logits"].shape == (1, 33, 41, 3)
+    names = {weight.name for weight in keras.Model(model.input, model.output["logits"]).weights}
+    assert not any("auxiliary" in name for name in names)
+
+
+def test_an_experiment_may_replace_the_heads_bottleneck():
+    model = build_model(spec(bottleneck={"filters": 6, "kernel_size": 3}), 3)
+    assert model.get_layer("bottleneck_0").conv.conv.kernel.shape[:2] == (3, 3)
+    assert model.get_layer("classifier").kernel.shape == (1, 1, 6, 3)
+
+
+def test_both_methods_of_ksac_are_one_model():
+    models = [build_model(spec(head=part("ksac", filters=4, method=method)), 3) for method in ("shared", "direct")]
+    models[1].set_weights(models[0].get_weights())
+    image = tf.random.uniform([2, 49, 33, 3], 0, 255)
+    np.testing.assert_allclose(*(model(image)["logits"] for model in models), atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ("mixed_bfloat16", "mixed_float16"))
+def test_mixed_precision_gives_float32_logits_and_finite_gradients(policy):
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        model = build_model(spec(decoder=part("low_level", filters=4, low_level_filters=2)), 3)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    with tf.GradientTape() as tape:
+        logits = model(tf.random.uniform([2, 33, 33, 3], 0, 255), training=True)["logits"]
+        judged = tf.reduce_mean(tf.square(logits))
+    assert logits.dtype == tf.float32
+    for gradient in tape.gradient(judged, model.trainable_variables):
+        assert np.all(np.isfinite(gradient.numpy()))
+
+
+def test_the_whole_model_compiles_with_xla():
+    model = build_model(MODEL, 3)
+    image = tf.random.uniform([1, 33, 33, 3], 0, 255)
+    compiled = tf.function(lambda x: model(x)["logits"], jit_compile=True)
+    np.testing.assert_allclose(compiled(image), model(image)["logits"], atol=1e-5)
+
+
+def test_the_whole_model_is_saved_and_loaded(tmp_path):
+    model = build_model(spec(decoder=part("low_level", filters=4, low_level_filters=2)), 3)
+    model.save(tmp_path / "model.keras")
+    image = tf.random.uniform([1, 33, 40, 3], 0, 255)
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(image)["logits"], model(image)["logits"])
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    (
+        ({"head": part("kasc")}, "'kasc' is none of .*; did you mean 'ksac'?"),
+        ({"head": part("ksac", rates=(1,))}, "'ksac' takes no 'rates'; it takes filters, atrous_rates"),
+        ({"backbone": part("resnet51")}, "'resnet51' is none of"),
+        ({"output_stride": 4}, "output_stride must be"),
+    ),
+)
+def test_a_part_that_does_not_exist_is_refused_in_words(changes, words):
+    with pytest.raises(ValueError, match=words):
+        build_model(spec(**changes), 3)

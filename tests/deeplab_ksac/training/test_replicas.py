@@ -1,0 +1,63 @@
+"""Several replicas train as one: in a process of its own, since the CPU can be split only once."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+PROGRAM = """
+import sys
+import numpy as np, tensorflow as tf
+from tensorflow import keras
+from deeplab_ksac.losses import build_objective
+from deeplab_ksac.experiment import part
+from deeplab_ksac.model import build_model
+from deeplab_ksac.training import strategy as strategies
+from deeplab_ksac.training.optimizers import build_optimizer
+from deeplab_ksac.training.step import make_train_step
+from tests.deeplab_ksac.training.tiny import MODEL
+
+replicas = int(sys.argv[1])
+strategies.split_cpu(replicas)
+keras.utils.set_random_seed(3)
+keras.backend.set_floatx("float64")
+rng = np.random.default_rng(0)
+images = rng.uniform(0, 255, (3, 4, 33, 33, 3))
+labels = rng.integers(0, 3, (3, 4, 33, 33)).astype("int32")
+labels[:, 0] = 255  # one replica of four sees no label at all
+labels[:, 1, :20] = 255
+strategy = strategies.create_strategy("mirrored" if replicas > 1 else "one_device")
+with strategy.scope():
+    model = build_model(MODEL, 3)
+    optimizer = build_optimizer(part("sgd", learning_rate=0.1), 3)
+    optimizer.build(model.trainable_variables)
+step = make_train_step(model, build_objective((part("cross_entropy"),), 3), optimizer, strategy, l2=1e-3)
+for image, label in zip(images, labels):
+    def share(context):
+        number, count = context.replica_id_in_sync_group, 4 // replicas
+        part = slice(number * count, (number + 1) * count)
+        return {"image": tf.constant(image[part]), "labels": tf.constant(label[part])}
+    terms = step(strategy.experimental_distribute_values_from_function(share))
+np.savez(sys.argv[2], float(terms["loss"]), *[weight.numpy() for weight in model.weights])
+"""
+
+
+def trained(replicas, folder):
+    """Loss and weights after three steps on `replicas` logical devices."""
+    path = folder / f"{replicas}.npz"
+    subprocess.run([sys.executable, "-c", PROGRAM, str(replicas), str(path)], check=True, timeout=300)
+    return list(np.load(path).values())
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    return trained(1, tmp_path_factory.mktemp("single"))
+
+
+@pytest.mark.parametrize("replicas", (2, 4))
+def test_several_replicas_give_the_weights_of_one(single, replicas, tmp_path):
+    several = trained(replicas, tmp_path)
+    assert len(several) == len(single)
+    for ours, expected in zip(several, single):  # losses, the mean of normalization and logits are float32
+        np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-7)

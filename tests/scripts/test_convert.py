@@ -1,0 +1,63 @@
+"""scripts/convert.py from the command line."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from datasets.info import load_info
+from tests import fakes
+
+SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "convert.py"
+
+
+def convert(*flags, cwd):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, flags)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"},
+    )
+
+
+def test_a_folder_is_converted_under_its_own_name_with_a_table_at_the_end(tmp_path):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 4, "val": 2})
+    done = convert("--dataset=folder", f"--raw_dir={raw}", f"--data_dir={tmp_path}", "--name=mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert load_info("mine", tmp_path).num_examples == {"train": 4, "val": 2}
+    header, train, val = done.stdout.splitlines()
+    assert header.split() == ["split", "images", "classes", "ignored"]
+    assert train.split()[:3] == ["train", "4", "3"] and val.split()[:3] == ["val", "2", "3"]
+    assert all(line.startswith("writing ") for line in done.stderr.splitlines())
+
+
+def test_scenes_are_painted_first_where_there_are_none(tmp_path):
+    flags = ("--dataset=scenes", f"--raw_dir={tmp_path / 'raw'}", f"--data_dir={tmp_path}")
+    done = convert(*flags, "--scenes_counts=train=3,val=1", "--scenes_size=33,41", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert load_info("scenes", tmp_path).num_examples == {"train": 3, "val": 1}
+    before = (tmp_path / "raw" / "images" / "train" / "000000.jpg").stat().st_mtime_ns
+    again = convert(*flags, "--overwrite", "--seed=9", cwd=tmp_path)
+    assert again.returncode == 0 and "painting" not in again.stderr
+    assert (tmp_path / "raw" / "images" / "train" / "000000.jpg").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--dataset=voc2012"], "split train of {raw} has 2 images, officially 1464"),
+        (["--dataset=camvid"], "{raw} holds no split of camvid (official: train, val, test)"),
+        (["--dataset=voc2012", "--splits=test"], "Segmentation/test.txt is missing"),
+        (["--dataset=scenes", "--scenes_counts=train"], "--scenes_counts: expected split=number, not 'train'"),
+    ],
+)
+def test_bad_input_ends_in_one_line_and_status_1(tmp_path, flags, words):
+    raw = fakes.write_voc2012(tmp_path / "raw", {"train": ["a", "b"]})
+    done = convert(*flags, f"--raw_dir={raw}", f"--data_dir={tmp_path / 'data'}", cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("convert: ")
+    assert words.format(raw=raw) in done.stderr
+    assert not (tmp_path / "data").exists() or not list((tmp_path / "data").glob("*/1.0.0"))

@@ -1,0 +1,187 @@
+"""A run's folder through evaluate, predict and export: the scripts as their users call them, on a real workdir."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow import keras
+
+from scripts import ROOT, evaluate, export, predict
+from datasets.records import write_records
+from deeplab_ksac import inference
+from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
+from deeplab_ksac.model import build_model
+from deeplab_ksac.training.checkpoints import StageCheckpoints, load_model
+from deeplab_ksac.training.workdir import claim_workdir, read_workdir
+from tests.deeplab_ksac.fake_model import random_images
+from tests.literal import confusion
+
+NAMES = ("sky", "road", "snail")
+SIZES = {"train": [(20, 24)], "val": [(33, 30), (25, 40), (33, 33)]}
+EXPERIMENT = Experiment(
+    name="tiny",
+    model=ModelSpec(backbone=part("mobilenet_v2", alpha=0.1), head=part("fcn", filters=8), output_stride=32),
+    stages=(Stage(data=Data(sources=("tiny/train",)), steps=1, optimizer=part("sgd")),),
+    evaluation=EvalSpec("tiny/val"),
+)
+FLAGS = {
+    **{"scales": None, "flip": None, "window": None, "step": None, "overwrite": False},
+    **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5},
+}
+
+
+def raw_labels(split, number):
+    height, width = SIZES[split][number]
+    return np.random.default_rng(number).choice([0, 1, 255], (height, width)).astype("uint8")
+
+
+def write_raw(root):
+    root.mkdir()
+    (root / "classes.txt").write_text("".join(f"{name}\n" for name in NAMES))
+    for split, sizes in SIZES.items():
+        for folder in ("images", "masks"):
+            (root / folder / split).mkdir(parents=True)
+        for number, size in enumerate(sizes):
+            image = random_images(1, *size, seed=number)[0].astype("uint8")
+            Image.fromarray(image).save(root / "images" / split / f"{number}.png")
+            Image.fromarray(raw_labels(split, number)).save(root / "masks" / split / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with raw images, a converted data set in `data` and an untrained run's `workdir`."""
+    place = tmp_path_factory.mktemp("run")
+    write_raw(place / "raw")
+    info = write_records("folder", place / "raw", place / "data", dataset_name="tiny")
+    claim_workdir(place / "workdir", EXPERIMENT, info)
+    keras.utils.set_random_seed(3)
+    model = build_model(EXPERIMENT.model, info.num_classes)
+    optimizer = keras.optimizers.SGD()
+    optimizer.build(model.trainable_variables)
+    StageCheckpoints(place / "workdir", 0, model, optimizer).save(7)
+    return place
+
+
+@pytest.fixture(scope="module")
+def model(place):
+    """The run's model."""
+    return load_model(place / "workdir").model
+
+
+def given(**flags):
+    return types.SimpleNamespace(**{**FLAGS, **flags})
+
+
+def literal_matrix(model, place, **views):
+    """The confusion matrix of the val split from the raw files, with Python loops."""
+    matrix = 0
+    for number in range(len(SIZES["val"])):
+        with Image.open(place / "raw" / "images" / "val" / f"{number}.png") as image:
+            classes = inference.predict_classes(model, np.float32(image)[np.newaxis], **views)
+        matrix = matrix + confusion.confusion_matrix(raw_labels("val", number), classes, len(NAMES))
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("flags", "views", "name"),
+    [
+        ({}, {}, "eval_tiny_val"),
+        ({"scales": ["0.5"], "flip": True}, {"scales": (0.5,), "flip": True}, "eval_tiny_val_ms_flip"),
+    ],
+)
+def test_evaluate_writes_the_figures_of_the_raw_images(place, model, capsys, flags, views, name):
+    assert evaluate.run(given(workdir=place / "workdir", data_dir=place / "data", **flags)) == 0
+    result = json.loads((place / "workdir" / f"{name}.json").read_text(encoding="utf-8"))
+    matrix = literal_matrix(model, place, **views)
+    assert result["pixels"] == matrix.sum() and result["images"] == 3
+    assert result["pixel_accuracy"] == pytest.approx(np.trace(matrix) / matrix.sum())
+    assert (result["step"], result["class_names"]) == (7, list(NAMES))
+    with Image.open(place / "workdir" / f"{name}.png") as sheet:
+        assert sheet.size[0] > 300
+    assert "mIoU" in capsys.readouterr().out
+
+
+def test_evaluate_refuses_another_data_sets_classes_and_an_unknown_split(place, tmp_path):
+    shutil.copytree(place / "raw", tmp_path / "raw")
+    (tmp_path / "raw" / "classes.txt").write_text("sky\nroad\nslug\n")
+    write_records("folder", tmp_path / "raw", tmp_path / "data", dataset_name="other")
+    with pytest.raises(ValueError, match="class 2 is 'snail' in the model and 'slug' in the data"):
+        evaluate.run(given(workdir=place / "workdir", data_dir=tmp_path / "data", dataset="other/val"))
+    with pytest.raises(ValueError, match=r"tiny has no split 'test' .*\(splits: train, val\)"):
+        evaluate.run(given(workdir=place / "workdir", data_dir=place / "data", dataset="tiny/test"))
+
+
+def test_predict_goes_on_after_an_unreadable_image_and_says_so(place, model, tmp_path, capsys):
+    shutil.copytree(place / "raw" / "images" / "val", tmp_path / "photos")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no image")
+    flags = given(workdir=place / "workdir", images=str(tmp_path / "photos"), output_dir=str(tmp_path / "out"))
+    assert predict.run(flags) == 1
+    assert "broken.jpg: cannot identify" in capsys.readouterr().err
+    for number, size in enumerate(SIZES["val"]):
+        with Image.open(tmp_path / "out" / "index" / f"{number}.png") as index:
+            image = random_images(1, *size, seed=number)
+            np.testing.assert_array_equal(np.asarray(index), inference.predict_classes(model, image)[0])
+
+
+def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path, capsys):
+    output = tmp_path / "served"
+    assert export.run(given(workdir=place / "workdir", output=output, scales=["1"], flip=False)) == 0
+    assert str(output) in capsys.readouterr().out
+    image = random_images(2, 30, 41)
+    served = tf.saved_model.load(str(output))(tf.constant(image, tf.uint8))["probabilities"]
+    expected = inference.predict_probabilities(model, image)
+    np.testing.assert_allclose(served, expected, atol=1e-5)  # float32 through 50 layers, of numbers up to 1
+    told = json.loads((output / "assets.extra" / "classes.json").read_text(encoding="utf-8"))
+    assert told["class_names"] == list(NAMES)
+
+
+def test_a_run_without_the_checkpoint_is_refused_before_anything_is_written(place, tmp_path):
+    workdir = tmp_path / "workdir"
+    claim_workdir(workdir, EXPERIMENT, read_workdir(place / "workdir")[1])
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        export.run(given(workdir=workdir, output=tmp_path / "served", scales=["1"], flip=False))
+    with pytest.raises(FileNotFoundError, match="no checkpoint of step 8; it has 7"):
+        export.run(given(workdir=place / "workdir", output=tmp_path / "served", scales=["1"], flip=False, step=8))
+    assert not (tmp_path / "served").exists()
+
+
+def called(script, *arguments, folder):
+    command = [sys.executable, "-m", f"scripts.{script}", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "flags"),
+    [
+        ("evaluate", ["--data_dir=data"]),
+        ("predict", ["--images=photo.png", "--output_dir=out"]),
+        ("export", ["--output=served"]),
+    ],
+)
+def test_a_folder_without_a_run_is_one_line_and_status_1(tmp_path, script, flags):
+    (tmp_path / "photo.png").touch()
+    ended = called(script, "--workdir=nothing", *flags, folder=tmp_path)
+    assert ended.returncode == 1
+    told = [line for line in ended.stderr.splitlines() if "local_xla" not in line]  # TensorFlow's notes at its start
+    assert len(told) == 1 and told[0].startswith(f"{script}: nothing holds no training run")
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("script", ["evaluate", "predict", "export"])
+def test_help_names_the_flags_without_loading_tensorflow(script):
+    probe = f"import sys; sys.argv = ['{script}', '--help']; import runpy, atexit; "
+    probe += "atexit.register(lambda: print('tensorflow' in sys.modules)); "
+    probe += f"runpy.run_module('scripts.{script}', run_name='__main__')"
+    ended = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "--workdir: folder of the training run" in ended.stdout
+    assert ended.stdout.endswith("False\n")
