@@ -129,8 +129,9 @@ def _read_image(path):
 
 
 def _png(labels):
+    """Labels [H, W] as a grayscale PNG."""
     buffer = io.BytesIO()
-    Image.fromarray(labels, mode="L").save(buffer, "png")
+    Image.fromarray(labels).save(buffer, "png")
     return buffer.getvalue()
 
 

@@ -26,9 +26,9 @@ def train_batches(
 ):
     """The endless training stream: {"image": float32 [b, h, w, 3], 0…255, "labels": int32 [b, h, w]}.
 
-    Every example is scaled, brightened, padded, cropped and flipped (Sect. 2.3.1.5), all of it a function of the seed
-    and the example's position in the run. So the stream from `first_step` is the tail of the stream from step 0, and
-    the global batch does not depend on the number of replicas or input pipelines.
+    Scaled, brightened, padded, cropped and flipped (Sect. 2.3.1.5), all of it a function of the seed and the example's
+    position in the run: the stream from `first_step` is the tail of that from step 0, and the global batch does not
+    depend on the number of replicas or input pipelines.
 
     Args:
         sources: "name/split" of the converted data sets, mixed in proportion to their sizes.
@@ -41,7 +41,7 @@ def train_batches(
         brightness: largest change of the random brightness, in values of 0…255; 0 is none, the author's code has 32.
         first_step: step of the first batch.
         input_context: the `tf.distribute.InputContext`; batches are then per replica.
-        shuffle_buffer: records that are held to be shuffled, at least as many as one wants neighbors mixed.
+        shuffle_buffer: encoded records that are held in memory to be shuffled.
 
     Raises:
         ValueError: the replicas or pipelines do not divide the batch.

@@ -57,17 +57,12 @@ def write_records(
     Raises:
         DatasetError: bad input, an unofficial split size, or an existing data set; the message is one line.
     """
-    raw_root = pathlib.Path(root)
-    if not raw_root.is_dir():
-        raise DatasetError(f"the raw folder {root} does not exist")
-    source = datasets.source(name)
-    info = source.read_info(raw_root) if hasattr(source, "read_info") else source.INFO
-    info = dataclasses.replace(info, name=_checked_name(dataset_name or info.name))
+    info, find_examples = _open_raw(name, root, dataset_name)
     target = dataset_dir(info.name, data_dir)
     _restore_previous(target)
     if target.exists() and not overwrite:
         raise DatasetError(f"{target} exists; ask to overwrite it, or choose another name or data_dir")
-    examples = {split: source.examples(raw_root, split) for split in splits or source.find_splits(raw_root)}
+    examples = find_examples(splits)
     _check_counts(info, root, examples, allow_other_counts)
 
     temporary = target.with_name(f".{VERSION}.incomplete")
@@ -116,6 +111,17 @@ class _WrittenSplit:
     shard_lengths: list
     num_bytes: int
     label_counts: np.ndarray
+
+
+def _open_raw(name, root, dataset_name):
+    """The `DatasetInfo` of a raw folder under its final name, and a function: splits or None -> {split: examples}."""
+    root = pathlib.Path(root)
+    if not root.is_dir():
+        raise DatasetError(f"the raw folder {root} does not exist")
+    source = datasets.source(name)
+    info = source.read_info(root) if hasattr(source, "read_info") else source.INFO
+    info = dataclasses.replace(info, name=_checked_name(dataset_name or info.name))
+    return info, lambda splits: {split: source.examples(root, split) for split in splits or source.find_splits(root)}
 
 
 def _checked_name(name):

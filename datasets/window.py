@@ -133,11 +133,11 @@ def _nearest(shown, stored):
 def _pick(labels, rows, columns, size):
     """labels [H, W] at the rows and columns: [h, w]; an index one too large is padding.
 
-    Whole lines are copied, first of the labels, then of their transpose, which is cheaper than picking pixels.
+    Whole lines are copied, first of the transpose, then of the labels, which is cheaper than picking pixels.
     """
 
     def lines(x, index):
         return tf.gather(tf.concat([x, tf.fill([1, tf.shape(x)[1]], tf.constant(IGNORE_LABEL, x.dtype))], 0), index)
 
-    picked = tf.transpose(lines(tf.transpose(lines(labels, rows)), columns))
+    picked = lines(tf.transpose(lines(tf.transpose(labels), columns)), rows)
     return tf.ensure_shape(picked, size)

@@ -5,6 +5,7 @@ A scalar is scaled so that its mean over the replicas is the loss of the global 
 
 import tensorflow as tf
 
+from deeplab_ksac.affinity import AffinityLoss
 from deeplab_ksac.construct import construct
 
 
@@ -43,7 +44,7 @@ class CrossEntropy:
         return {f"cross_entropy/{self.output}": self.weight * mean}
 
 
-LOSSES = {"cross_entropy": CrossEntropy}
+LOSSES = {"cross_entropy": CrossEntropy, "affinity": AffinityLoss}
 
 
 class Objective:

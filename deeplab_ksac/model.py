@@ -7,6 +7,7 @@ from deeplab_ksac.construct import construct
 from deeplab_ksac.decoders import DECODERS, Bottleneck
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ResizeLike
+from deeplab_ksac.necks import NECKS
 
 
 def segmentation_model(backbone, head, *, num_classes, bottleneck=None, neck=None, decoder=None, auxiliary=None):
@@ -96,6 +97,7 @@ def build_model(spec, num_classes):
         num_classes=num_classes,
         bottleneck=arguments
         and [Bottleneck(**arguments, norm=norm, name=f"bottleneck_{index}") for index in range(branches)],
+        neck=spec.neck and construct(NECKS, spec.neck, name="neck", **shared),
         decoder=spec.decoder and construct(DECODERS, spec.decoder, name="decoder", **shared),
         auxiliary=None
         if spec.auxiliary is None

@@ -73,3 +73,6 @@ class JointPyramidUpsampling(keras.layers.Layer):
             "atrous_rates": self.atrous_rates,
             "norm": serialize_norm(self.make_norm),
         }
+
+
+NECKS = {"joint_pyramid_upsampling": JointPyramidUpsampling}

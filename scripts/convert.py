@@ -7,24 +7,18 @@
 The pictures of `scenes` are painted first, where the raw folder holds none. At the end stands a table of the splits.
 """
 
-import os
-import sys
-
-if not __package__:  # run as a file: the repository is not on the path yet
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
 from absl import app, flags, logging
 
-import datasets
 from scripts.output import exit_status
 from scripts.progress import Progress
+from datasets import CATALOG, source
 
 FLAGS = flags.FLAGS
 
 
 def define_flags():
     """Defines the flags of this script."""
-    flags.DEFINE_enum("dataset", None, sorted(datasets.CATALOG), "Data set to convert.")
+    flags.DEFINE_enum("dataset", None, sorted(CATALOG), "Data set to convert.")
     flags.DEFINE_string("raw_dir", None, "Folder with the raw data set; for `scenes` it is filled where it is empty.")
     flags.DEFINE_string("data_dir", "data", "Folder for converted data sets.")
     flags.DEFINE_list("splits", None, "Splits to convert; all that the raw folder holds where not given.")
@@ -57,7 +51,7 @@ class SplitProgress:
 
 def paint_scenes():
     """Generates the raw pictures of `scenes` where `--raw_dir` holds none."""
-    scenes = datasets.source("scenes")
+    scenes = source("scenes")
     if scenes.find_splits(FLAGS.raw_dir):
         return
     progress = SplitProgress("painting")
@@ -87,7 +81,6 @@ def table(info):
 def convert():
     """Converts what the flags name and prints the table of its splits; returns the exit status."""
     # Imported here because the processes that paint pictures import this file again, and need no TensorFlow.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from datasets import records
 
     progress = SplitProgress("writing")

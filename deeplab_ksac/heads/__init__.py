@@ -4,12 +4,36 @@
 arguments of its paper's second-last convolution, or None where there is none.
 """
 
+from deeplab_ksac.heads.axial import (
+    AxialHead,
+    AxialSqueezeExciteHead,
+    ChannelizedAxialHead,
+    ChannelizedSelfAttentionHead,
+)
+from deeplab_ksac.heads.ccnet import CCNetHead
+from deeplab_ksac.heads.cpnet import CPNetHead
+from deeplab_ksac.heads.danet import DANetHead
 from deeplab_ksac.heads.deeplabv3 import DeepLabV3Head
 from deeplab_ksac.heads.fcn import FCNHead
 from deeplab_ksac.heads.ksac import KSACHead
+from deeplab_ksac.heads.ocr import OCRHead
+from deeplab_ksac.heads.pspnet import PSPNetHead
+from deeplab_ksac.heads.self_attention import SelfAttentionHead
+from deeplab_ksac.heads.upernet import UperNetHead
 
 HEADS = {
     "fcn": FCNHead,
     "deeplabv3": DeepLabV3Head,
     "ksac": KSACHead,
+    "axial": AxialHead,
+    "axial_squeeze_excite": AxialSqueezeExciteHead,
+    "caa": ChannelizedAxialHead,
+    "self_attention": SelfAttentionHead,
+    "channelized_self_attention": ChannelizedSelfAttentionHead,
+    "ccnet": CCNetHead,
+    "danet": DANetHead,
+    "cpnet": CPNetHead,
+    "ocr": OCRHead,
+    "upernet": UperNetHead,
+    "pspnet": PSPNetHead,
 }

@@ -64,7 +64,7 @@ def serialize_norm(norm):
     """The configuration from which `deserialize_norm` makes an equal factory: a dict that JSON can hold."""
     if isinstance(norm, BatchNorm):
         return keras.saving.serialize_keras_object(norm)
-    return keras.layers.serialize(norm())
+    return keras.layers.serialize(norm(name="norm"))
 
 
 def deserialize_norm(norm):

@@ -32,7 +32,7 @@ def train(experiment, *, data_dir, workdir, strategy, init_from=None, progress=N
         workdir: folder for configuration, checkpoints, events and metrics.
         strategy: a `tf.distribute.Strategy`.
         init_from: workdir of a run whose weights the first stage starts from.
-        progress: (total, label) -> an object with `update(n, **shown)` and `close()`; None shows nothing.
+        progress: (total, label, start) -> an object with `update(n, **shown)` and `close()`; None shows nothing.
 
     Returns:
         The last evaluation's figures, as `deeplab_ksac.evaluation.summarize`; None if the run was finished before.
@@ -53,7 +53,7 @@ def train(experiment, *, data_dir, workdir, strategy, init_from=None, progress=N
 class SilentProgress:
     """Shows nothing."""
 
-    def __init__(self, total, label):
+    def __init__(self, total, label, start=0):
         pass
 
     def update(self, n=1, **shown):
@@ -87,8 +87,7 @@ class StageRun:
         if first >= last:
             return None
         log = StageLog(self.workdir, self.index, first)
-        shown = progress(last, f"stage {self.index + 1}/{len(self.experiment.stages)}")
-        shown.update(first)
+        shown = progress(last, f"stage {self.index + 1}/{len(self.experiment.stages)}", start=first)
         batches, figures, unchecked = self.batches(first), None, None
         for step in range(first, last):
             terms = self.train_step(log.timed_next(batches))

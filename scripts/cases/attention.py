@@ -1,14 +1,11 @@
-"""Channelized axial attention against plain axial attention and against Algorithm 2."""
+"""Channelized axial attention against plain axial attention and Algorithm 2: 512 channels, keys of 64, one map."""
 
-import ctypes
-import re
-import subprocess
-import sys
-from pathlib import Path
+import functools
 
 import numpy as np
 import tensorflow as tf
 
+from scripts.cases import Bound, Case
 from caa import AxialAttention, ChannelizedAxialAttention
 
 CHANNELS, KEY_FILTERS, GROUPS = 512, 64, 16
@@ -17,15 +14,12 @@ LAYERS = {
     "channelized": lambda: ChannelizedAxialAttention(CHANNELS, KEY_FILTERS),
     "algorithm_2": lambda: ChannelizedAxialAttention(CHANNELS, KEY_FILTERS, groups=GROUPS),
 }
-TILE = 8  # side of the map that starts threads and memory pools before memory is measured
+TILE = 8  # side of the map that starts threads and memory pools before anything is measured
 
 
-def build_side(name, height, width, backward):
-    """A callable that runs the layer `name` of `LAYERS` once on one map of height × width × 512, in float32.
-
-    With `backward` in training mode, with the gradients of the features and of all weights.
-    """
-    layer = LAYERS[name]()
+def prepare(layer, height, width, backward):
+    """A callable that runs the layer once; with `backward` in training mode, with the gradients of all weights."""
+    layer = LAYERS[layer]()
     # Made outside of TensorFlow, whose allocator would keep the memory of its temporaries for the layer's.
     features = tf.constant(np.random.default_rng(0).standard_normal([1, height, width, CHANNELS], np.float32))
     any_size = tf.TensorSpec([1, None, None, CHANNELS])
@@ -46,37 +40,47 @@ def build_side(name, height, width, backward):
     return lambda: run(features)
 
 
-def sides(height, width, backward, names=tuple(LAYERS)):
-    """The layers to compare: name -> callable that runs it once (traced and run on a small map already)."""
-    return {name: build_side(name, height, width, backward) for name in names}
+def attention_case(height, width, backward, bounds):
+    """The layers at one size."""
+    sides = {name: functools.partial(prepare, name, height, width, backward) for name in LAYERS}
+    mode = "forward+backward" if backward else "forward"
+    return Case(f"attention {height}×{width}, {mode}", sides, bounds)
 
 
-def extra_memory(name, height, width, backward):
-    """Bytes by which the peak memory of a fresh process grows while it runs one side once."""
-    command = [
-        sys.executable,
-        "-m",
-        "scripts.cases.attention",
-        name,
-        str(height),
-        str(width),
-        str(int(backward)),
-    ]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+def growth_case(backward):
+    """One layer at two sizes: the time may grow no faster than H·W·(H+W)."""
+    small, large = (65, 65), (129, 257)
+    sides = {f"{h}×{w}": functools.partial(prepare, "channelized", h, w, backward) for h, w in (small, large)}
+    growth = np.prod(large) * sum(large) / (np.prod(small) * sum(small))
+    mode = "forward+backward" if backward else "forward"
+    return Case(f"attention, growth, {mode}", sides, (Bound("129×257", "65×65", float(growth)),))
 
 
-def resident_memory(field):
-    """This process's resident memory in bytes: `field` is "VmRSS" (now) or "VmHWM" (its peak); Linux only.
-
-    `getrusage` would not do: its peak is inherited from the process that started this one.
-    """
-    return 1024 * int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text()).group(1))
-
-
-if __name__ == "__main__":
-    side, *size, gradient = sys.argv[1:]
-    run_side = build_side(side, *map(int, size), bool(int(gradient)))
-    ctypes.CDLL(None).malloc_trim(0)  # what glibc holds in reserve would hide part of the growth
-    before = resident_memory("VmRSS")
-    run_side()
-    print(resident_memory("VmHWM") - before)
+CASES = {
+    "attention_65": attention_case(
+        65,
+        65,
+        False,
+        (
+            Bound("channelized", "axial", 1.35),
+            Bound("channelized", "algorithm_2", 1 / 15),
+            Bound("channelized", "axial", 1.25, of="memory"),
+            Bound("channelized", "algorithm_2", 1 / 8, of="memory"),
+        ),
+    ),
+    "attention_65_training": attention_case(
+        65,
+        65,
+        True,
+        (
+            Bound("channelized", "axial", 1.2),
+            Bound("channelized", "algorithm_2", 1 / 20),
+            Bound("channelized", "axial", 1.25, of="memory"),
+            Bound("channelized", "algorithm_2", 1 / 8, of="memory"),
+        ),
+    ),
+    "attention_129x257": attention_case(129, 257, False, (Bound("channelized", "axial", 1.35),)),
+    "attention_129x257_training": attention_case(129, 257, True, (Bound("channelized", "axial", 1.2),)),
+    "attention_growth": growth_case(False),
+    "attention_growth_training": growth_case(True),
+}

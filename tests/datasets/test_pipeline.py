@@ -186,3 +186,11 @@ def test_evaluation_pipelines_read_disjoint_images(data_dir):
     assert [len(part) for part in parts] == [3, 2]
     for i, labels in enumerate(whole):
         np.testing.assert_array_equal(parts[i % 2][i // 2], labels)
+
+
+def test_the_global_random_seed_changes_nothing(data_dir):
+    found = []
+    for seed in (1, 2):
+        tf.random.set_seed(seed)
+        found.append(batches(data_dir, 4))
+    assert_same(*found)

@@ -4,53 +4,39 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.heads.axial import (
-    AxialHead,
-    AxialSqueezeExciteHead,
-    ChannelizedAxialHead,
-    ChannelizedSelfAttentionHead,
-)
-from deeplab_ksac.heads.ccnet import CCNetHead
-from deeplab_ksac.heads.cpnet import CPNetHead
-from deeplab_ksac.heads.danet import DANetHead
-from deeplab_ksac.heads.ocr import OCRHead
-from deeplab_ksac.heads.pspnet import PSPNetHead
-from deeplab_ksac.heads.self_attention import SelfAttentionHead
-from deeplab_ksac.heads.upernet import UperNetHead
+from deeplab_ksac.heads import HEADS
 from deeplab_ksac.layers import BatchNorm
 from tests.random_layers import randomize
 
 CHANNELS = {"c2": 3, "c3": 4, "c4": 5, "c5": 6}
 GATE = {"gate_width": 3, "gate_depth": 2}
 
-# name: (class, its arguments, channels of the features, the level whose size the features have)
-HEADS_UNDER_TEST = {
-    "axial": (AxialHead, {"filters": 4, "key_filters": 2}, 4, "c5"),
-    "axial_squeeze_excite": (AxialSqueezeExciteHead, {"filters": 4, "key_filters": 2, "ratio": 2}, 4, "c5"),
-    "caa": (ChannelizedAxialHead, {"filters": 4, "key_filters": 2, **GATE}, 4, "c5"),
-    "caa_groups": (ChannelizedAxialHead, {"filters": 4, "key_filters": 2, "groups": 3, **GATE}, 4, "c5"),
-    "caa_image_level": (ChannelizedAxialHead, {"filters": 4, "key_filters": 2, "image_level": True, **GATE}, 8, "c5"),
-    "channelized_self_attention": (ChannelizedSelfAttentionHead, {"filters": 4, "key_filters": 2, **GATE}, 4, "c5"),
-    "self_attention": (SelfAttentionHead, {"filters": 4, "key_filters": 2}, 4, "c5"),
-    "ccnet": (CCNetHead, {"filters": 4, "key_filters": 2}, 10, "c5"),
-    "danet": (DANetHead, {"num_classes": 3, "filters": 4, "key_filters": 2}, 4, "c5"),
-    "cpnet": (CPNetHead, {"filters": 4, "prior_size": (3, 5), "kernel_size": 3}, 14, "c5"),
-    "ocr": (OCRHead, {"num_classes": 3, "filters": 4, "key_filters": 2}, 8, "c5"),
-    "ocr_hrnet": (
-        OCRHead,
-        {
-            "num_classes": 3,
-            "filters": 4,
-            "key_filters": 2,
-            "levels": ("c2", "c3", "c4", "c5"),
-            "coarse_levels": ("c2", "c3", "c4", "c5"),
-        },
-        8,
-        "c2",
-    ),
-    "upernet": (UperNetHead, {"filters": 4, "bins": (1, 2)}, 16, "c2"),
-    "pspnet": (PSPNetHead, {"filters": 2, "bins": (1, 2, 6)}, 12, "c5"),
+ATTENTION = {"filters": 4, "key_filters": 2}
+ALL_LEVELS = {"levels": ("c2", "c3", "c4", "c5"), "coarse_levels": ("c2", "c3", "c4", "c5")}
+
+# a head of HEADS, or a variant of one: (name, its arguments, channels of the features, the level whose size they have)
+VARIANTS = {
+    "fcn": ("fcn", {"filters": 4, "kernel_size": 3}, 4, "c5"),
+    "deeplabv3": ("deeplabv3", {"filters": 2}, 10, "c5"),
+    "deeplabv3_separable": ("deeplabv3", {"filters": 2, "separable": True, "atrous_rates": (1, 3)}, 8, "c5"),
+    "ksac": ("ksac", {"filters": 2}, 6, "c5"),
+    "ksac_concat": ("ksac", {"filters": 2, "merge": "concat", "output_stride": 8}, 10, "c5"),
+    "axial": ("axial", ATTENTION, 4, "c5"),
+    "axial_squeeze_excite": ("axial_squeeze_excite", {**ATTENTION, "ratio": 2}, 4, "c5"),
+    "caa": ("caa", {**ATTENTION, **GATE}, 4, "c5"),
+    "caa_groups": ("caa", {**ATTENTION, "groups": 3, **GATE}, 4, "c5"),
+    "caa_image_level": ("caa", {**ATTENTION, "image_level": True, **GATE}, 8, "c5"),
+    "channelized_self_attention": ("channelized_self_attention", {**ATTENTION, **GATE}, 4, "c5"),
+    "self_attention": ("self_attention", ATTENTION, 4, "c5"),
+    "ccnet": ("ccnet", ATTENTION, 10, "c5"),
+    "danet": ("danet", {**ATTENTION, "num_classes": 3}, 4, "c5"),
+    "cpnet": ("cpnet", {"filters": 4, "prior_size": (3, 5), "kernel_size": 3}, 14, "c5"),
+    "ocr": ("ocr", {**ATTENTION, "num_classes": 3}, 8, "c5"),
+    "ocr_hrnet": ("ocr", {**ATTENTION, "num_classes": 3, **ALL_LEVELS}, 8, "c2"),
+    "upernet": ("upernet", {"filters": 4, "bins": (1, 2)}, 16, "c2"),
+    "pspnet": ("pspnet", {"filters": 2, "bins": (1, 2, 6)}, 12, "c5"),
 }
+HEADS_UNDER_TEST = {variant: (HEADS[name], *rest) for variant, (name, *rest) in VARIANTS.items()}
 
 
 def pyramid_sizes(height, width, output_stride=8):

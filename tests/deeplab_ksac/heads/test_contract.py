@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.heads import HEADS
 from tests.deeplab_ksac.heads.heads_under_test import (
     CHANNELS,
     HEADS_UNDER_TEST,
@@ -18,6 +19,12 @@ from tests.deeplab_ksac.heads.heads_under_test import (
 from tests.random_layers import randomize
 
 NAMES = sorted(HEADS_UNDER_TEST)
+
+
+def test_every_head_is_under_test():
+    assert {head_class for head_class, *_ in HEADS_UNDER_TEST.values()} == set(HEADS.values())
+
+
 SIZES = [(33, 33, 8), (32, 64, 16), (65, 33, 16), (41, 72, 32)]
 ROUNDING = {"mixed_bfloat16": 2**-8, "mixed_float16": 2**-11}
 DEPTH = 16  # convolutions and products, one after the other, in the deepest head

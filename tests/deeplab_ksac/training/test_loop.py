@@ -38,7 +38,7 @@ class InterruptionError(Exception):
 class InterruptingProgress(loop.SilentProgress):
     """Stops the run at its fourth report."""
 
-    def __init__(self, total, label):
+    def __init__(self, total, label, start=0):
         self.reports = 0
 
     def update(self, n=1, **shown):

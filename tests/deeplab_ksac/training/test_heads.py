@@ -1,0 +1,47 @@
+"""Every head takes a training step in the real loop: with its own losses, an auxiliary one, and a neck."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from deeplab_ksac.experiment import part
+from deeplab_ksac.training import loop
+from deeplab_ksac.training.checkpoints import load_model
+from deeplab_ksac.training.strategy import create_strategy
+from tests.deeplab_ksac.heads.heads_under_test import VARIANTS
+from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
+
+OWN_LOSSES = {
+    "cpnet": (part("affinity"),),
+    "danet": tuple(part("cross_entropy", output=f"{branch}_logits", weight=0.4) for branch in ("position", "channel")),
+    "ocr": (part("cross_entropy", output="coarse_logits", weight=0.4),),
+}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return convert(tmp_path_factory.mktemp("data"))
+
+
+def one_step(data_dir, workdir, losses=(), **changes):
+    model = dataclasses.replace(EXPERIMENT.model, **changes)
+    losses = (part("cross_entropy"), *losses)
+    experiment = with_steps(dataclasses.replace(EXPERIMENT, model=model, losses=losses), 1)
+    figures = loop.train(experiment, data_dir=data_dir, workdir=workdir, strategy=create_strategy("one_device"))
+    assert 0 <= figures["miou"] <= 1
+    assert all(np.all(np.isfinite(weight)) for weight in load_model(workdir).model.get_weights())
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_a_head_takes_a_step(variant, data_dir, tmp_path):
+    name, arguments, *_ = VARIANTS[variant]
+    arguments = {key: value for key, value in arguments.items() if key not in ("num_classes", "output_stride")}
+    one_step(data_dir, tmp_path, OWN_LOSSES.get(name, ()), head=part(name, **arguments), bottleneck=None)
+
+
+def test_a_neck_and_an_auxiliary_loss_take_a_step(data_dir, tmp_path):
+    auxiliary = part("cross_entropy", output="aux_logits", weight=0.4)
+    one_step(
+        data_dir, tmp_path, (auxiliary,), neck=part("joint_pyramid_upsampling", filters=4), auxiliary={"filters": 4}
+    )
