@@ -17,15 +17,15 @@ KSAC = Experiment(
     stages=(
         Stage(
             data=Data(sources=("scenes/train",), crop_size=(129, 129), scales=(0.75, 1.0, 1.25)),
-            steps=700,
+            steps=2500,
             batch_size=8,
             optimizer=part("adam", learning_rate=2e-3),
             l2=1e-5,
         ),
     ),
     evaluation=EvalSpec("scenes/val"),
-    log_every=20,
-    checkpoint_every=350,
+    log_every=25,
+    checkpoint_every=500,
 )
 
 SCENES = {

@@ -185,7 +185,7 @@ class StageLog:
         speed = (done - self.logged) * stage.batch_size / elapsed
         values = {
             **terms,
-            "learning_rate": float(optimizer.learning_rate),
+            "learning_rate": float(optimizer.learning_rate.numpy()),
             "images_per_second": speed,
             "data_wait": self.waited / elapsed,
         }

@@ -1,0 +1,90 @@
+"""The training script as its users call it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from scripts import ROOT, train
+from deeplab_ksac.training.checkpoints import load_model
+from tests.deeplab_ksac.training.tiny import convert
+
+TINY_FLAGS = (
+    "--config=scenes_ksac",
+    "--config.stages[0].steps=2",
+    "--config.stages[0].batch_size=4",
+    "--config.stages[0].data.sources=('tiny/train',)",
+    "--config.stages[0].data.crop_size=(33, 33)",
+    "--config.evaluation.dataset=tiny/val",
+    "--config.model.backbone.args.alpha=0.1",
+)
+
+
+def call(*arguments):
+    command = [sys.executable, str(ROOT / "scripts/train.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return convert(tmp_path_factory.mktemp("data"))
+
+
+def test_an_overridden_experiment_trains_on_two_replicas_and_resumes(data_dir, tmp_path):
+    where = (f"--workdir={tmp_path}", f"--data_dir={data_dir}", "--strategy=mirrored", "--cpu_replicas=2")
+    done = call(*TINY_FLAGS, *where, "--deterministic")
+    assert done.returncode == 0, done.stderr
+    assert "scenes_ksac on 2 replica(s), float32" in done.stderr and "2/2 100%" in done.stderr
+    assert done.stdout.startswith("mIoU 0.")
+    loaded = load_model(tmp_path)
+    assert loaded.step == 2
+    assert loaded.experiment.model.backbone.args["alpha"] == 0.1
+    assert loaded.experiment.stages[0].data.crop_size == (33, 33)
+    again = call(*TINY_FLAGS, *where)
+    assert again.returncode == 0 and again.stdout == f"{tmp_path} was finished before\n"
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    (
+        (["--config=scenes_ksca"], "no experiment is named 'scenes_ksca'"),
+        (["--config=scenes_ksca"], "did you mean 'scenes_ksac'?"),
+        (["--config=scenes_ksac", "--config.model.output_strde=8"], 'Did you mean "output_stride"'),
+        (["--config=scenes_ksac", "--config.seed=many"], "seed"),
+        (["--workdir=x"], "--config must have a value"),
+        (["--config=scenes_ksac", "--data_dir=nowhere", "--workdir={tmp_path}"], "no converted data set 'scenes'"),
+    ),
+)
+def test_a_wrong_flag_is_said_in_words(arguments, words, tmp_path):
+    done = call(*(argument.format(tmp_path=tmp_path) for argument in arguments))
+    assert done.returncode != 0
+    assert words in done.stderr + done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words", (["train", "--config=scenes_ksac", "--workdir=x"], ["train", "--config", "scenes_ksac", "--workdir=x"])
+)
+def test_the_name_of_an_experiment_becomes_a_file_and_its_argument(words):
+    named = train.with_config_file(words)
+    assert f"{train.CONFIG_FILE}:scenes_ksac" in " ".join(named)
+    assert named[0] == "train" and named[-1] == "--workdir=x"
+
+
+def test_another_package_called_datasets_is_noticed(tmp_path):
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets/__init__.py").write_text("")
+    (tmp_path / "datasets-9.9.dist-info").mkdir()
+    (tmp_path / "datasets-9.9.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: datasets\nVersion: 9.9\n")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.path.append({str(ROOT)!r}); {{}}"
+    imports = "import scripts, datasets.info; print(datasets.info.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(imports)], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == str(ROOT / "datasets/info.py")
+    assert "Hugging Face datasets 9.9 is installed beside this project's package" in done.stderr
+    late = subprocess.run(
+        [sys.executable, "-c", program.format("import datasets, scripts")],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert late.returncode == 1 and "another package named 'datasets' is loaded" in late.stderr
