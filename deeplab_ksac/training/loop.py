@@ -41,13 +41,34 @@ def train(experiment, *, data_dir, workdir, strategy, init_from=None, progress=N
         DivergenceError: a loss term became NaN or infinite; nothing was saved since the last good checkpoint.
         ValueError: the folder holds another run, or data and model do not fit each other.
     """
-    info = load_info(experiment.stages[0].data.sources[0].split("/")[0], data_dir)
+    info = check_data(experiment, data_dir)
     claim_workdir(workdir, experiment, info)
     figures = None
     for index in range(len(experiment.stages)):
         run = StageRun(experiment, index, info, data_dir=data_dir, workdir=workdir, strategy=strategy)
         figures = run(init_from=init_from, progress=progress or SilentProgress) or figures
     return figures
+
+
+def check_data(experiment, data_dir):
+    """Makes sure before the first step that every data set of every stage, and of the evaluation, is there and fits.
+
+    Returns:
+        The `ConvertedInfo` of the first.
+
+    Raises:
+        ValueError: a data set or split that is missing, or whose classes are not those of the first.
+    """
+    trained_on = [source for stage in experiment.stages for source in stage.data.sources]
+    first = load_info(trained_on[0].partition("/")[0], data_dir)
+    for source in (*trained_on, experiment.evaluation.dataset):
+        name, _, split = source.partition("/")
+        info = load_info(name, data_dir)
+        if split not in info.num_examples:
+            raise ValueError(f"{name} has no split {split!r} in {data_dir}; it has {', '.join(info.num_examples)}")
+        if info.class_names != first.class_names:
+            raise ValueError(f"{name} has other classes than {first.name}: {info.num_classes}, {first.num_classes}")
+    return first
 
 
 class SilentProgress:
@@ -93,10 +114,10 @@ class StageRun:
             terms = self.train_step(log.timed_next(batches))
             if unchecked is not None:
                 self.check(*unchecked)
-            unchecked, done = (step, terms), step + 1
+            unchecked, done, measured = (step, terms), step + 1, {}
             if self.due(done, self.experiment.log_every):
-                figures_now = log.write_training(done, self.check(step, terms), self.stage, self.optimizer)
-                shown.update(done - log.shown_until(done), **figures_now)
+                measured = log.write_training(done, self.check(step, terms), self.stage, self.optimizer)
+            shown.update(1, **measured)
             if self.due(done, self.experiment.checkpoint_every):
                 self.check(step, terms)
                 self.checkpoints.save(done)
@@ -164,7 +185,7 @@ class StageLog:
     def __init__(self, workdir, index, first_step):
         self.writer = tf.summary.create_file_writer(str(stage_dir(workdir, index)))
         self.metrics = MetricsLog(workdir, index, first_step)
-        self.logged = self.reported = first_step
+        self.logged = first_step
         self.waited, self.since = 0.0, time.perf_counter()
 
     def timed_next(self, batches):
@@ -173,11 +194,6 @@ class StageLog:
         batch = next(batches)
         self.waited += time.perf_counter() - start
         return batch
-
-    def shown_until(self, done):
-        """The step of the last report, which is `done` from now on."""
-        before, self.reported = self.reported, done
-        return before
 
     def write_training(self, done, terms, stage, optimizer):
         """Writes the terms, learning rate, images per second and share of time spent waiting for data."""

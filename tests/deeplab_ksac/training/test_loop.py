@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from datasets.pipeline import batch_filenames
-from deeplab_ksac.experiment import part
+from deeplab_ksac.experiment import Data, EvalSpec, part
 from deeplab_ksac.training import loop, strategy
 from deeplab_ksac.training.checkpoints import checkpoint_path, load_model
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
@@ -120,6 +120,25 @@ def test_a_nan_stops_the_run_with_step_term_and_files(data_dir, tmp_path):
     names = batch_filenames(("tiny/train",), data_dir=data_dir, batch_size=4, seed=0, step=step)
     assert all(name in words for name in names) and "cross_entropy/logits is " in words
     assert checkpoint_path(tmp_path).endswith("-2") if step >= 2 else True
+
+
+def test_what_a_later_stage_or_the_evaluation_lacks_is_said_before_the_first_step(data_dir, tmp_path):
+    later = dataclasses.replace(EXPERIMENT.stages[0], data=Data(sources=("more/train",)))
+    for experiment, words in (
+        (dataclasses.replace(EXPERIMENT, stages=(*EXPERIMENT.stages, later)), "no converted data set 'more'"),
+        (dataclasses.replace(EXPERIMENT, evaluation=EvalSpec("tiny/test")), "tiny has no split 'test'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            train(experiment, data_dir, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_sets_of_different_classes_are_refused(tmp_path):
+    data_dir = convert(tmp_path, "tiny")
+    convert(tmp_path, "other", classes=2)
+    mixed = dataclasses.replace(EXPERIMENT, evaluation=EvalSpec("other/val"))
+    with pytest.raises(ValueError, match="other has other classes than tiny: 2, 3"):
+        train(mixed, data_dir, tmp_path / "run")
 
 
 def test_a_data_set_that_is_not_there_is_said(tmp_path):
