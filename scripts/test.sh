@@ -6,4 +6,4 @@ install_project "[test]"
 
 "$VENV/bin/ruff" check .
 "$VENV/bin/ruff" format --check .
-TF_CPP_MIN_LOG_LEVEL=3 "$VENV/bin/python" -m pytest "$@"
+TF_CPP_MIN_LOG_LEVEL=3 "$VENV/bin/python" -m pytest --numprocesses=2 --dist=loadscope "$@"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import tempfile
 
 import tensorflow as tf
 from tensorflow import keras
@@ -24,14 +25,19 @@ class StageCheckpoints:
         workdir: folder of the run.
         stage: index of the stage.
         model, optimizer: what is saved; the optimizer must be built.
+        strategy: where they live. Of several workers all have to take part in saving, and one file counts.
         keep: how many are kept.
     """
 
-    def __init__(self, workdir, stage, model, optimizer, *, keep=2):
+    def __init__(self, workdir, stage, model, optimizer, *, strategy, keep=2):
         self.workdir, self.stage, self.model = pathlib.Path(workdir), stage, model
         self.checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, step=tf.Variable(0, dtype=tf.int64))
+        folder = stage_dir(workdir, stage)
+        if not strategy.extended.should_checkpoint:
+            self.discarded = tempfile.TemporaryDirectory(prefix="worker_")
+            folder = self.discarded.name
         self.manager = tf.train.CheckpointManager(
-            self.checkpoint, str(stage_dir(workdir, stage)), max_to_keep=keep, checkpoint_name="ckpt"
+            self.checkpoint, str(folder), max_to_keep=keep, checkpoint_name="ckpt"
         )
 
     def restore_or_initialize(self, init_from=None):
@@ -40,8 +46,9 @@ class StageCheckpoints:
         Args:
             init_from: workdir of a run whose weights the first stage starts from; None starts from the initializers.
         """
-        if self.manager.latest_checkpoint:
-            self.checkpoint.restore(self.manager.latest_checkpoint).assert_consumed()
+        latest = tf.train.latest_checkpoint(str(stage_dir(self.workdir, self.stage)))
+        if latest:
+            self.checkpoint.restore(latest).assert_consumed()
         elif self.stage > 0:
             restore_weights(self.model, checkpoint_path(self.workdir, stage=self.stage - 1))
         elif init_from is not None:

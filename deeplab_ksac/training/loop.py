@@ -98,7 +98,7 @@ class StageRun:
             self.optimizer = build_optimizer(self.stage.optimizer, self.stage.steps)
             self.optimizer.build(self.model.trainable_variables)
             self.evaluator = Evaluator(self.model, num_classes=info.num_classes, strategy=strategy)
-            self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer)
+            self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer, strategy=strategy)
         self.train_step = make_train_step(self.model, objective, self.optimizer, strategy, l2=self.stage.l2)
         self.evaluated_split = experiment.evaluation.dataset.split("/")
 
@@ -107,7 +107,7 @@ class StageRun:
         first, last = self.checkpoints.restore_or_initialize(init_from), self.stage.steps
         if first >= last:
             return None
-        log = StageLog(self.workdir, self.index, first)
+        log = StageLog(self.workdir, self.index, first, writes=self.strategy.extended.should_save_summary)
         shown = progress(last, f"stage {self.index + 1}/{len(self.experiment.stages)}", start=first)
         batches, figures, unchecked = self.batches(first), None, None
         for step in range(first, last):
@@ -180,11 +180,12 @@ class StageRun:
 
 
 class StageLog:
-    """Speed, losses and evaluations of a stage, to TensorBoard events and JSON lines."""
+    """Speed, losses and evaluations of a stage, to TensorBoard events and JSON lines; of several workers one writes."""
 
-    def __init__(self, workdir, index, first_step):
-        self.writer = tf.summary.create_file_writer(str(stage_dir(workdir, index)))
-        self.metrics = MetricsLog(workdir, index, first_step)
+    def __init__(self, workdir, index, first_step, *, writes):
+        folder = str(stage_dir(workdir, index))
+        self.writer = tf.summary.create_file_writer(folder) if writes else tf.summary.create_noop_writer()
+        self.metrics = MetricsLog(workdir, index, first_step) if writes else None
         self.logged = first_step
         self.waited, self.since = 0.0, time.perf_counter()
 
@@ -229,7 +230,8 @@ class StageLog:
         with self.writer.as_default(step=done):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-        self.metrics.write(done, **values)
+        if self.metrics is not None:
+            self.metrics.write(done, **values)
 
     def close(self):
         """Flushes what was written."""

@@ -65,7 +65,8 @@ def place(tmp_path_factory):
     model = build_model(EXPERIMENT.model, info.num_classes)
     optimizer = keras.optimizers.SGD()
     optimizer.build(model.trainable_variables)
-    StageCheckpoints(place / "workdir", 0, model, optimizer).save(7)
+    strategy = tf.distribute.get_strategy()
+    StageCheckpoints(place / "workdir", 0, model, optimizer, strategy=strategy).save(7)
     return place
 
 
