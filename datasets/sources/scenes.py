@@ -11,6 +11,7 @@ import functools
 import multiprocessing
 import os
 import pathlib
+import shutil
 import zlib
 from collections.abc import Callable
 
@@ -122,16 +123,22 @@ def generate(root, *, counts=None, size=SIZE, seed=0, grammar=None, progress=Non
     root, counts, grammar = pathlib.Path(root), counts or COUNTS, grammar or {}
     if find_splits(root):
         raise DatasetError(f"{root} holds pictures already (splits {', '.join(find_splits(root))})")
+    unfinished = root / ".unfinished"  # what an interrupted call leaves is not taken for the pictures
+    shutil.rmtree(unfinished, ignore_errors=True)
     for split, count in counts.items():
-        for folder in (root / "images" / split, root / "masks" / split):
-            folder.mkdir(parents=True, exist_ok=True)
-        write = functools.partial(_write_pictures, root, split, size=size, seed=seed, rules=grammar.get(split, THINGS))
+        for folder in (unfinished / "images" / split, unfinished / "masks" / split):
+            folder.mkdir(parents=True)
+        write = functools.partial(_write_pictures, unfinished, split, size=size, seed=seed, rules=grammar.get(split, THINGS))
         tasks = [range(first, min(first + PER_TASK, count)) for first in range(0, count, PER_TASK)]
         done = 0
         for written in _in_processes(write, tasks):
             done += written
             if progress is not None:
                 progress(split, done, count)
+    shutil.rmtree(root / "masks", ignore_errors=True)
+    (unfinished / "masks").rename(root / "masks")
+    (unfinished / "images").rename(root / "images")
+    unfinished.rmdir()
 
 
 def picture(rng, *, size=SIZE, rules=None):

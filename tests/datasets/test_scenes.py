@@ -89,3 +89,15 @@ def test_a_raw_folder_with_pictures_is_not_painted_over(tmp_path):
     scenes.generate(tmp_path, counts={"train": 1}, size=SIZE)
     with pytest.raises(DatasetError, match=r"holds pictures already \(splits train\)"):
         scenes.generate(tmp_path, counts={"val": 1}, size=SIZE)
+
+
+def test_an_interrupted_painting_leaves_nothing_that_is_taken_for_pictures(tmp_path):
+    def interrupt(split, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scenes.generate(tmp_path, counts={"train": 2}, size=(40, 48), progress=interrupt)
+    assert scenes.find_splits(tmp_path) == ()
+    scenes.generate(tmp_path, counts={"train": 2, "val": 1}, size=(40, 48))
+    assert scenes.find_splits(tmp_path) == ("train", "val")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "masks"]
