@@ -11,5 +11,5 @@ def get_config(name):
     if name not in EXPERIMENTS:
         near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no experiment is named {name!r}; there are {', '.join(EXPERIMENTS)}{hint}")
+        raise LookupError(f"no experiment is named {name!r}; there are {', '.join(EXPERIMENTS)}{hint}")
     return to_config_dict(EXPERIMENTS[name])

@@ -12,7 +12,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from scripts import ROOT
-from scripts.output import exit_status
+from scripts.output import exit_status, in_one_line
 from scripts.progress import Progress
 
 FLAGS = flags.FLAGS
@@ -91,7 +91,15 @@ def run():
     return 0
 
 
+def parse_flags(argv):
+    """As `app.run` parses them, with one line for an experiment or a field that does not exist."""
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, LookupError) as error:
+        sys.exit(f"train: {in_one_line(error)}")
+
+
 if __name__ == "__main__":
     arguments = with_config_file(sys.argv)
     define_flags(arguments)
-    app.run(main, argv=arguments)
+    app.run(main, argv=arguments, flags_parser=parse_flags)
