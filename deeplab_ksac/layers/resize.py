@@ -21,9 +21,13 @@ def resize_bilinear(x, size):
 
 
 def resize_labels(labels, size):
-    """[N, H, W] integers -> [N, h, w], nearest with corners aligned; no new value can appear."""
-    resized = tf.raw_ops.ResizeNearestNeighbor(images=labels[..., tf.newaxis], size=size, align_corners=True)
-    return resized[..., 0]
+    """[N, H, W] integers -> [N, h, w], nearest with corners aligned; no new value can appear.
+
+    In float32, which is exact below 2²⁴ and has a kernel on every device.
+    """
+    images = tf.cast(labels, tf.float32)[..., tf.newaxis]
+    resized = tf.raw_ops.ResizeNearestNeighbor(images=images, size=size, align_corners=True)
+    return tf.cast(resized[..., 0], labels.dtype)
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
