@@ -1,6 +1,7 @@
 """A trained model as a SavedModel that needs none of this project's code."""
 
 import contextlib
+import dataclasses
 import functools
 import json
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from deeplab_ksac import inference
+from deeplab_ksac.model import build_model
+from deeplab_ksac.projection import fold_into_bottleneck
 
 CLASSES_FILE = "assets.extra/classes.json"
 MAX_CLASSES = 256  # what fits the uint8 of "classes"
@@ -89,6 +92,31 @@ def export_saved_model(model, path, *, info, overwrite=False, **options):
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return path
+
+
+def fold_projection(model, spec):
+    """The same outputs without CAR's projection: the model as it is served and as its FLOPs are counted.
+
+    The kernels are multiplied in float64, so that the logits differ by float32's rounding alone.
+
+    Args:
+        model: what `build_model(spec, …)` built.
+        spec: its `ModelSpec`.
+
+    Returns:
+        A new model, or `model` where there is no projection.
+    """
+    if spec.projection is None:
+        return model
+    folded = build_model(dataclasses.replace(spec, projection=None), model.output["logits"].shape[-1])
+    for layer in folded.layers:
+        original = model.get_layer(layer.name) if layer.weights else None
+        if layer.name.startswith("bottleneck_"):
+            projection = model.get_layer(layer.name.replace("bottleneck", "projection"))
+            fold_into_bottleneck(projection, original, layer)
+        elif layer.weights:
+            layer.set_weights(original.get_weights())
+    return folded
 
 
 def _check_free(path, overwrite):

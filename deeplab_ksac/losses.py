@@ -5,6 +5,8 @@ A scalar is scaled so that its mean over the replicas is the loss of the global 
 
 import tensorflow as tf
 
+from car import ClassAwareRegularizer
+from car.settings import TERMS
 from deeplab_ksac.affinity import AffinityLoss
 from deeplab_ksac.construct import construct
 
@@ -44,11 +46,62 @@ class CrossEntropy:
         return {f"cross_entropy/{self.output}": self.weight * mean}
 
 
-LOSSES = {"cross_entropy": CrossEntropy, "affinity": AffinityLoss}
+class ClassAware:
+    """Class-aware regularization of the features (chapter 4); arguments as `car.ClassAwareRegularizer`.
+
+    Args:
+        output: the features it reads, [N, h, w, C] or a tuple of such.
+    """
+
+    def __init__(
+        self,
+        output="features",
+        *,
+        num_classes,
+        terms=TERMS,
+        centers="batch",
+        moving_average=None,
+        pooling=1,
+        settings=None,
+        check_inputs=True,
+    ):
+        self.output = output
+        self.regularizer = ClassAwareRegularizer(
+            num_classes,
+            terms,
+            centers=centers,
+            moving_average=moving_average,
+            pooling=pooling,
+            settings=settings,
+            check_inputs=check_inputs,
+        )
+
+    def __call__(self, outputs, labels):
+        """labels [N, H, W] -> {"class_aware/intra_c2p": scalar, …}, the terms asked for."""
+        return self._named(self.regularizer(outputs[self.output], labels))
+
+    def diagnose(self, outputs, labels):
+        """{"class_aware/intra_class_variance": scalar, "class_aware/center_similarity": scalar}."""
+        return self._named(self.regularizer.diagnose(outputs[self.output], labels))
+
+    def build(self, outputs):
+        """Makes the moving centers; `outputs` are the model's, symbolic."""
+        shapes = tf.nest.map_structure(lambda x: tf.TensorShape(x.shape), outputs[self.output])
+        self.regularizer.build(shapes)
+        self.regularizer.built = True
+
+    def _named(self, values):
+        return {f"class_aware/{name}": tf.cast(value, tf.float32) for name, value in values.items()}
+
+
+LOSSES = {"cross_entropy": CrossEntropy, "affinity": AffinityLoss, "class_aware": ClassAware}
 
 
 class Objective:
     """The sum of several losses, term by term: (outputs, labels) -> {name: scalar}.
+
+    `variables` are those that the losses keep (CAR's moving centers), once `build` has made them; `diagnose` gives what
+    is logged beside the terms.
 
     Raises:
         ValueError: two losses that give the same term.
@@ -65,6 +118,22 @@ class Objective:
                     raise ValueError(f"two losses give the term {name!r}")
                 terms[name] = value
         return terms
+
+    def build(self, outputs):
+        """Makes the variables of the losses that have some, before a checkpoint is read."""
+        for loss in self._measuring():
+            loss.build(outputs)
+
+    @property
+    def variables(self):
+        return [variable for loss in self._measuring() for variable in loss.regularizer.variables]
+
+    def diagnose(self, outputs, labels):
+        """Scalars that are no loss: {name: scalar}, the same on all replicas."""
+        return {name: x for loss in self._measuring() for name, x in loss.diagnose(outputs, labels).items()}
+
+    def _measuring(self):
+        return [loss for loss in self.losses if isinstance(loss, ClassAware)]
 
 
 def build_objective(parts, num_classes):

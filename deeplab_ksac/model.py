@@ -8,19 +8,23 @@ from deeplab_ksac.decoders import DECODERS, Bottleneck
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ResizeLike
 from deeplab_ksac.necks import NECKS
+from deeplab_ksac.projection import PROJECTIONS
 
 
-def segmentation_model(backbone, head, *, num_classes, bottleneck=None, neck=None, decoder=None, auxiliary=None):
+def segmentation_model(
+    backbone, head, *, num_classes, projection=None, bottleneck=None, neck=None, decoder=None, auxiliary=None
+):
     """Joins parts to one functional model: image [N, H, W, 3] float32, RGB 0…255 -> a dict of named outputs.
 
     "logits" [N, H, W, K] float32, and every other output of the head whose name ends in "logits", at the image's size;
-    "features" and the rest as the head gives them. Losses and figures name the output they read; an output that
-    nothing asks for costs nothing.
+    "features" (projected, where there is a projection) and the rest as the head gives them. Losses and figures name the
+    output they read; an output that nothing asks for costs nothing.
 
     Args:
         backbone: model, image -> pyramid {"c2"…"c5"}.
         head: layer, pyramid -> {"features", …}.
         num_classes: K.
+        projection: layers, features -> features, one for each of the head's features (a list); None for none.
         bottleneck: layers, features -> features, one for each of the head's features (a list); None for none.
         neck: layer, pyramid -> pyramid.
         decoder: layer, (features, pyramid) -> features.
@@ -33,6 +37,9 @@ def segmentation_model(backbone, head, *, num_classes, bottleneck=None, neck=Non
     outputs = dict(head(pyramid))
     features = outputs["features"]
     branches = list(features) if isinstance(features, list | tuple) else [features]
+    if projection is not None:
+        branches = [layer(branch) for layer, branch in zip(projection, branches)]
+        outputs["features"] = branches[0] if len(branches) == 1 else tuple(branches)
     if bottleneck is not None:
         branches = [layer(branch) for layer, branch in zip(bottleneck, branches)]
     joined = branches[0] if len(branches) == 1 else keras.layers.Add(name="join")(branches)
@@ -83,7 +90,7 @@ def build_model(spec, num_classes):
 
     Raises:
         ValueError: a part that its registry does not have, an argument that a part does not take, or whose value it
-            refuses.
+            refuses; a projection without the bottleneck that it is folded into.
     """
     norm = BatchNorm(**spec.norm)
     shared = {"norm": norm, "output_stride": spec.output_stride, "num_classes": num_classes}
@@ -91,10 +98,15 @@ def build_model(spec, num_classes):
     head = construct(HEADS, spec.head, name="head", **shared)
     arguments = head.bottleneck if spec.bottleneck is None else spec.bottleneck
     branches = getattr(head, "branches", 1)
+    if spec.projection and not arguments:
+        raise ValueError(f"a projection needs a bottleneck behind it, and {spec.head.name!r} has none; name one")
+    shared["use_bias"] = bool(arguments) and arguments.get("kernel_size", 1) == 1
     return segmentation_model(
         backbone,
         head,
         num_classes=num_classes,
+        projection=spec.projection
+        and [construct(PROJECTIONS, spec.projection, name=f"projection_{i}", **shared) for i in range(branches)],
         bottleneck=arguments
         and [Bottleneck(**arguments, norm=norm, name=f"bottleneck_{index}") for index in range(branches)],
         neck=spec.neck and construct(NECKS, spec.neck, name="neck", **shared),

@@ -35,11 +35,12 @@ def run(given):
     """Loads the workdir's model and writes it as `given` by flags."""
     view = {"scales": views.numbers(given.scales), "flip": given.flip}
 
-    from deeplab_ksac.export import export_saved_model
+    from deeplab_ksac.export import export_saved_model, fold_projection
     from deeplab_ksac.training import checkpoints
 
     loaded = checkpoints.load_model(given.workdir, step=given.step)
-    path = export_saved_model(loaded.model, given.output, info=loaded.info, overwrite=given.overwrite, **view)
+    model = fold_projection(loaded.model, loaded.experiment.model)
+    path = export_saved_model(model, given.output, info=loaded.info, overwrite=given.overwrite, **view)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     print(f"SavedModel: {path} ({size / 1e6:.1f} MB, step {loaded.step}, {views.describe(**view)})")
     return 0

@@ -8,7 +8,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = ("caa", "car", "datasets", "deeplab_ksac", "scripts")
 FRAMEWORK = {"tensorflow"}
-MODEL_PARTS = {"deeplab_ksac.backbones", "deeplab_ksac.decoders", "deeplab_ksac.heads", "deeplab_ksac.necks"}
+MODEL_PARTS = {f"deeplab_ksac.{name}" for name in ("backbones", "decoders", "heads", "necks", "projection")}
 LAYERS = {"deeplab_ksac.layers"}
 PYRAMIDS = {"deeplab_ksac.ksac", "deeplab_ksac.aspp", "deeplab_ksac.shared_products"}
 
@@ -28,13 +28,14 @@ ALLOWED = {  # module or package -> what of this project it may import, besides 
     "deeplab_ksac.necks": LAYERS,
     "deeplab_ksac.decoders": LAYERS,
     "deeplab_ksac.backbones": LAYERS,
+    "deeplab_ksac.projection": set(),
     "deeplab_ksac.heads": LAYERS | PYRAMIDS | {"caa"},
     "deeplab_ksac.affinity": LAYERS,
     "deeplab_ksac.losses": LAYERS | {"car", "deeplab_ksac.affinity", "deeplab_ksac.construct"},
     "deeplab_ksac.model": LAYERS | MODEL_PARTS | {"deeplab_ksac.construct"},
     "deeplab_ksac.inference": LAYERS,
     "deeplab_ksac.evaluation": {"deeplab_ksac.inference", "deeplab_ksac.metrics"},
-    "deeplab_ksac.export": LAYERS | {"deeplab_ksac.inference"},
+    "deeplab_ksac.export": LAYERS | {"deeplab_ksac.inference", "deeplab_ksac.model", "deeplab_ksac.projection"},
     "deeplab_ksac.training": {
         "datasets.info",
         "datasets.pipeline",

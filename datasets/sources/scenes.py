@@ -128,7 +128,9 @@ def generate(root, *, counts=None, size=SIZE, seed=0, grammar=None, progress=Non
     for split, count in counts.items():
         for folder in (unfinished / "images" / split, unfinished / "masks" / split):
             folder.mkdir(parents=True)
-        write = functools.partial(_write_pictures, unfinished, split, size=size, seed=seed, rules=grammar.get(split, THINGS))
+        write = functools.partial(
+            _write_pictures, unfinished, split, size=size, seed=seed, rules=grammar.get(split, THINGS)
+        )
         tasks = [range(first, min(first + PER_TASK, count)) for first in range(0, count, PER_TASK)]
         done = 0
         for written in _in_processes(write, tasks):

@@ -25,13 +25,17 @@ class StageCheckpoints:
         workdir: folder of the run.
         stage: index of the stage.
         model, optimizer: what is saved; the optimizer must be built.
+        objective: whose variables are saved too, or None.
         strategy: where they live. Of several workers all have to take part in saving, and one file counts.
         keep: how many are kept.
     """
 
-    def __init__(self, workdir, stage, model, optimizer, *, strategy, keep=2):
+    def __init__(self, workdir, stage, model, optimizer, *, strategy, objective=None, keep=2):
         self.workdir, self.stage, self.model = pathlib.Path(workdir), stage, model
-        self.checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, step=tf.Variable(0, dtype=tf.int64))
+        saved = {"model": model, "optimizer": optimizer, "step": tf.Variable(0, dtype=tf.int64)}
+        if objective is not None and objective.variables:
+            saved["objective"] = objective.variables
+        self.checkpoint = tf.train.Checkpoint(**saved)
         folder = stage_dir(workdir, stage)
         if not strategy.extended.should_checkpoint:
             self.discarded = tempfile.TemporaryDirectory(prefix="worker_")

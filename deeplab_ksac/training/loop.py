@@ -95,10 +95,13 @@ class StageRun:
         with strategy.scope():
             self.model = build_model(experiment.model, info.num_classes)
             objective = build_objective(experiment.losses, info.num_classes)
+            objective.build(self.model.output)
             self.optimizer = build_optimizer(self.stage.optimizer, self.stage.steps)
             self.optimizer.build(self.model.trainable_variables)
             self.evaluator = Evaluator(self.model, num_classes=info.num_classes, strategy=strategy)
-            self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer, strategy=strategy)
+            self.checkpoints = StageCheckpoints(
+                workdir, index, self.model, self.optimizer, objective=objective, strategy=strategy
+            )
         self.train_step = make_train_step(self.model, objective, self.optimizer, strategy, l2=self.stage.l2)
         self.evaluated_split = experiment.evaluation.dataset.split("/")
 

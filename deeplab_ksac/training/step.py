@@ -22,7 +22,8 @@ def l2_norm(variables):
 def make_train_step(model, objective, optimizer, strategy, *, l2=0.0):
     """The compiled step: distributed batch {"image", "labels"} -> {term: scalar}, the weights moved once.
 
-    The terms are those of the objective on the global batch, "l2" where it is asked for, and "loss", their sum.
+    The terms are those of the objective on the global batch, "l2" where it is asked for, "loss", their sum, and what
+    the objective measures beside.
     """
     scaled = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
 
@@ -39,7 +40,7 @@ def make_train_step(model, objective, optimizer, strategy, *, l2=0.0):
         if scaled:
             gradients = optimizer.get_unscaled_gradients(gradients)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-        return {**terms, "loss": total}
+        return {**terms, "loss": total, **objective.diagnose(outputs, batch["labels"])}
 
     @tf.function
     def train_step(batch):

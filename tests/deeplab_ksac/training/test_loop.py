@@ -10,6 +10,7 @@ from tensorflow import keras
 
 from datasets.pipeline import batch_filenames
 from deeplab_ksac.experiment import Data, EvalSpec, part
+from deeplab_ksac.experiments.common import with_car
 from deeplab_ksac.training import loop, strategy
 from deeplab_ksac.training.checkpoints import checkpoint_path, load_model
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
@@ -76,6 +77,18 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(data_dir, tmp_path):
         np.testing.assert_array_equal(resumed, straight)
     lines = [json.loads(line) for line in (tmp_path / "broken/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 4]
+
+
+def test_moving_centers_of_classes_survive_an_interruption(data_dir, tmp_path):
+    regularized = with_car(with_steps(EXPERIMENT, 4), moving_average=0.9)
+    train(regularized, data_dir, tmp_path / "straight")
+    with pytest.raises(InterruptionError):
+        train(regularized, data_dir, tmp_path / "broken", progress=InterruptingProgress)
+    train(regularized, data_dir, tmp_path / "broken")
+    for straight, resumed in zip(weights(tmp_path / "straight"), weights(tmp_path / "broken")):
+        np.testing.assert_array_equal(resumed, straight)
+    last = json.loads((tmp_path / "broken/metrics.jsonl").read_text().splitlines()[-2])
+    assert {"train/class_aware/inter_c2p", "train/class_aware/center_similarity"} <= set(last)
 
 
 def test_a_finished_run_is_left_as_it_is(data_dir, tmp_path):

@@ -29,10 +29,11 @@ labels[:, 0] = 255  # one replica of four sees no label at all
 labels[:, 1, :20] = 255
 strategy = strategies.create_strategy("mirrored" if replicas > 1 else "one_device")
 with strategy.scope():
+    objective = build_objective((part("cross_entropy"), part("class_aware")), 3)
     model = build_model(MODEL, 3)
     optimizer = build_optimizer(part("sgd", learning_rate=0.1), 3)
     optimizer.build(model.trainable_variables)
-step = make_train_step(model, build_objective((part("cross_entropy"),), 3), optimizer, strategy, l2=1e-3)
+step = make_train_step(model, objective, optimizer, strategy, l2=1e-3)
 for image, label in zip(images, labels):
     def share(context):
         number, count = context.replica_id_in_sync_group, 4 // replicas

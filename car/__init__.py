@@ -1,0 +1,19 @@
+"""Class-aware regularization, CAR (chapter 4), for any Keras model; imports TensorFlow alone."""
+
+from car.centers import class_centers
+from car.diagnostics import class_statistics
+from car.endpoint import ClassAwareEndpoint
+from car.losses import inter_center_to_center, inter_center_to_pixel, intra_center_to_pixel
+from car.regularizer import ClassAwareRegularizer
+from car.settings import ClassAwareSettings
+
+__all__ = [
+    "ClassAwareEndpoint",
+    "ClassAwareRegularizer",
+    "ClassAwareSettings",
+    "class_centers",
+    "class_statistics",
+    "inter_center_to_center",
+    "inter_center_to_pixel",
+    "intra_center_to_pixel",
+]

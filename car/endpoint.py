@@ -1,0 +1,42 @@
+"""Class-aware regularization for `model.fit`."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from car.regularizer import ClassAwareRegularizer
+
+STATISTICS = ("intra_class_variance", "center_similarity")
+
+
+@keras.saving.register_keras_serializable("car")
+class ClassAwareEndpoint(ClassAwareRegularizer):
+    """`ClassAwareRegularizer` as a layer that adds its terms to a Keras model's loss: (features, labels) -> features.
+
+    The features pass unchanged. In training each term is added to the loss and, with the measures of
+    `car.class_statistics`, to what `fit` logs. Without labels, or when not in training, nothing at all is computed, and
+    what `evaluate` logs of them is 0; the model that is exported is best built without the layer, from the same
+    tensors. Arguments as `ClassAwareRegularizer`.
+
+    `fit` divides what layers add to the loss by the number of replicas, which makes the sum over the replicas the loss
+    of the global batch. A training loop of one's own has to divide `sum(model.losses)` so, or better, to call
+    `ClassAwareRegularizer`.
+
+    Example:
+        >>> labels = keras.Input([513, 513], dtype="int32")
+        >>> regularized = ClassAwareEndpoint(num_classes=59)(features, labels)
+        >>> training_model = keras.Model([image, labels], classifier(regularized))
+        >>> inference_model = keras.Model(image, classifier(features))
+    """
+
+    def __init__(self, num_classes, *args, **kwargs):
+        super().__init__(num_classes, *args, **kwargs)
+        self.logged = {name: keras.metrics.Mean(name) for name in (*self.weights_of_terms, *STATISTICS)}
+
+    def call(self, features, labels=None, training=None):
+        if labels is None or not training:
+            return features
+        terms = super().call(features, labels)
+        self.add_loss(tf.add_n(list(terms.values())))
+        for name, value in {**terms, **self.diagnose(features, labels)}.items():
+            self.logged[name].update_state(value)
+        return features

@@ -1,0 +1,170 @@
+"""Class-aware regularization of any feature map."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import tensorflow as tf
+from tensorflow import keras
+
+from car.centers import class_centers, moved_centers
+from car.diagnostics import class_statistics
+from car.losses import inter_center_to_center, inter_center_to_pixel, intra_center_to_pixel
+from car.pixels import check_shapes, check_values, labelled_pixels
+from car.settings import TERMS, ClassAwareSettings
+
+
+@keras.saving.register_keras_serializable("car")
+class ClassAwareRegularizer(keras.layers.Layer):
+    """The three terms of CAR (Sect. 4.3): (features [N, h, w, C], labels [N, H, W]) -> {term: scalar}.
+
+    For training only, and for the features right before the classifier (Fig. 4.3). The terms are those of the global
+    batch: what `tf.distribute` averages over replicas is what one replica with the whole batch would give, in value
+    and in gradient. All is computed in float32 (float64 for float64 features). With a tuple of features, such as
+    DANet's branches, each is regularized for itself, with its own centers, and the terms are summed.
+
+    Args:
+        num_classes: K, at least 2.
+        terms: names of the terms, or a mapping of names to weights; those with weight 0 are left out.
+        centers: "batch", one center per class over the images of all replicas; or "image", for each image its own
+            (Table 4.3).
+        moving_average: decay of the moving average of the centers, in [0, 1), or None for the batch's own
+            (Table 4.2). Averages begin at random, and no gradient reaches them; `build` makes their variables, as the
+            first call does.
+        pooling: side of the squares of pixels that are averaged first; the author's code has 2 for UperNet and OCR.
+        settings: `ClassAwareSettings`, a mapping of some of their attributes, "thesis" or "author"; None for the
+            defaults.
+        check_inputs: whether labels other than 0…K−1 and 255 are refused; otherwise they are ignored as 255 is.
+
+    Raises:
+        ValueError: an argument that is out of range; in the call, features or labels of another shape or type, of
+            different batch size, or labels that are none.
+
+    Example:
+        >>> terms = ClassAwareRegularizer(59)(tf.zeros([2, 65, 65, 512]), tf.zeros([2, 513, 513], tf.int32))
+        >>> sorted(terms)
+        ['inter_c2c', 'inter_c2p', 'intra_c2p']
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        terms=TERMS,
+        *,
+        centers="batch",
+        moving_average=None,
+        pooling=1,
+        settings=None,
+        check_inputs=True,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.num_classes = _at_least(2, "num_classes", num_classes)
+        self.pooling = _at_least(1, "pooling", pooling)
+        self.weights_of_terms = _weights_of_terms(terms)
+        if centers not in ("batch", "image"):
+            raise ValueError(f"centers must be 'batch' or 'image', not {centers!r}")
+        if moving_average is not None and not 0 <= moving_average < 1:
+            raise ValueError(f"moving_average must be None or lie in [0, 1), not {moving_average}")
+        if moving_average is not None and centers == "image":
+            raise ValueError("a moving average has the centers of batches; leave out centers='image'")
+        self.centers, self.moving_average = centers, moving_average
+        self.settings, self.check_inputs = ClassAwareSettings.of(settings), check_inputs
+        self.moving_centers = []
+
+    def build(self, input_shape):
+        if self.moving_average is not None:
+            several = isinstance(input_shape[0], tf.TensorShape | tuple | list)
+            for index, shape in enumerate(input_shape if several else [input_shape]):
+                self.moving_centers.append(self._add_moving_centers(index, shape[-1]))
+        super().build(input_shape)
+
+    def _add_moving_centers(self, index, channels):
+        return self.add_weight(
+            f"centers_{index}",
+            [self.num_classes, channels],
+            initializer="glorot_uniform",
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.MEAN,
+            experimental_autocast=False,
+        )
+
+    def call(self, features, labels):
+        branches, labels = self._checked(features, labels)
+        totals = {}
+        for index, branch in enumerate(branches):
+            for name, value in self._terms_of_branch(branch, labels, index).items():
+                totals[name] = totals[name] + value if name in totals else value
+        return totals
+
+    def diagnose(self, features, labels):
+        """What `car.class_statistics` measures of the same pixels, averaged over the branches."""
+        branches, labels = self._checked(features, labels)
+        measured = [
+            class_statistics(*labelled_pixels(branch, labels, self.num_classes, self.pooling), self.num_classes)
+            for branch in branches
+        ]
+        return {name: tf.add_n([one[name] for one in measured]) / len(measured) for name in measured[0]}
+
+    def _checked(self, features, labels):
+        branches = tuple(features) if isinstance(features, tuple | list) else (features,)
+        branches = tuple(tf.convert_to_tensor(branch) for branch in branches)
+        labels = tf.convert_to_tensor(labels)
+        check_shapes(branches, labels)
+        labels = tf.cast(labels, tf.int32)
+        return branches, check_values(branches, labels, self.num_classes) if self.check_inputs else labels
+
+    def _terms_of_branch(self, features, labels, index):
+        pixels, labels = labelled_pixels(features, labels, self.num_classes, self.pooling)
+        if self.centers == "batch":
+            pixels, labels = tf.reshape(pixels, [1, -1, pixels.shape[-1]]), tf.reshape(labels, [1, -1])
+        centers = self._centers(pixels, labels, index)
+        losses = {
+            "intra_c2p": lambda: intra_center_to_pixel(pixels, labels, centers, self.settings),
+            "inter_c2c": lambda: inter_center_to_center(centers, self.settings),
+            "inter_c2p": lambda: inter_center_to_pixel(pixels, labels, centers, self.settings),
+        }
+        return {name: weight * losses[name]() for name, weight in self.weights_of_terms.items()}
+
+    def _centers(self, pixels, labels, index):
+        over_replicas = self.centers == "batch"
+        centers, counts = class_centers(pixels, labels, self.num_classes, over_replicas=over_replicas)
+        if self.moving_average is None:
+            return centers
+        variable = self.moving_centers[index]
+        old = tf.cast(variable, centers.dtype)[tf.newaxis]
+        moved = tf.stop_gradient(moved_centers(old, centers, counts, self.moving_average))
+        variable.assign(tf.cast(moved[0], variable.dtype))
+        return moved
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "terms": dict(self.weights_of_terms),
+            "centers": self.centers,
+            "moving_average": self.moving_average,
+            "pooling": self.pooling,
+            "settings": dataclasses.asdict(self.settings),
+            "check_inputs": self.check_inputs,
+        }
+
+
+def _at_least(least, name, value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
+    return value
+
+
+def _weights_of_terms(terms):
+    """{name: weight above 0} in the order of `TERMS`."""
+    weights = dict(terms) if isinstance(terms, Mapping) else dict.fromkeys(terms, 1.0)
+    for name, weight in weights.items():
+        if name not in TERMS:
+            raise ValueError(f"terms are {', '.join(TERMS)}, not {name!r}")
+        if weight < 0:
+            raise ValueError(f"the weight of {name} must be at least 0, not {weight}")
+    kept = {name: float(weights[name]) for name in TERMS if weights.get(name)}
+    if not kept:
+        raise ValueError(f"terms must name at least one of {', '.join(TERMS)}")
+    return kept

@@ -1,0 +1,54 @@
+"""The linear convolution whose output CAR regularizes, and its disappearance into the convolution that follows."""
+
+import numpy as np
+from tensorflow import keras
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class LinearProjection(keras.layers.Layer):
+    """CAR's 1×1 convolution without normalization or activation: [N, h, w, C] -> [N, h, w, min(C, filters)].
+
+    Args:
+        filters: most output channels; the author's code has 512, and 256 for CAA and DeepLabV3.
+        use_bias: whether it has a bias. Before a bottleneck with a larger kernel than 1×1 it should have none: what a
+            bias becomes there depends on the distance from the border, so that it could not be folded.
+    """
+
+    def __init__(self, filters=512, *, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        if filters < 1:
+            raise ValueError(f"filters must be at least 1, not {filters}")
+        self.filters, self.use_bias = filters, use_bias
+
+    def build(self, input_shape):
+        filters = min(self.filters, input_shape[-1])
+        self.conv = keras.layers.Conv2D(filters, 1, use_bias=self.use_bias, dtype=self.dtype_policy, name="conv")
+        self.conv.build(input_shape)
+        super().build(input_shape)
+
+    def call(self, features):
+        return self.conv(features)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "use_bias": self.use_bias}
+
+
+def fold_into_bottleneck(projection, bottleneck, folded):
+    """Gives `folded`, a `Bottleneck` of the projection's input, the weights by which it does what projection and
+    bottleneck do one after the other: the kernels multiply, the bias leaves the normalization's mean.
+
+    Raises:
+        ValueError: a bias before a kernel larger than 1×1.
+    """
+    first, second = (np.asarray(kernel, np.float64) for kernel in (projection.conv.kernel, bottleneck.conv.conv.kernel))
+    if projection.use_bias and second.shape[:2] != (1, 1):
+        size = "×".join(map(str, second.shape[:2]))
+        raise ValueError(f"{projection.name} has a bias, which does not fold into {size}; give it use_bias=False")
+    kernels = {bottleneck.conv.conv.kernel.name: first[0, 0] @ second}
+    if projection.use_bias:
+        mean = bottleneck.conv.norm.moving_mean
+        kernels[mean.name] = np.asarray(mean, np.float64) - np.asarray(projection.conv.bias, np.float64) @ second[0, 0]
+    folded.set_weights([kernels.get(weight.name, np.asarray(weight)) for weight in bottleneck.weights])
+
+
+PROJECTIONS = {"linear": LinearProjection}

@@ -1,0 +1,41 @@
+"""The settings and their presets."""
+
+import pytest
+
+from car import ClassAwareSettings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"c2c_threshold": 1.5}, r"c2c_threshold must lie in \[0, 1\], not 1.5"),
+        ({"c2p_threshold": -0.1}, r"c2p_threshold must lie in \[0, 1\], not -0.1"),
+        ({"reduction": "mean"}, "reduction must be 'mean_of_squares' or 'square_of_mean', not 'mean'"),
+        ({"averaged_over": "batch"}, "averaged_over must be 'global_batch' or 'replica', not 'batch'"),
+        ({"own_similarity": "kept"}, "own_similarity must be 'replaced' or 'added', not 'kept'"),
+        ({"ignored_pixels": "kept"}, "ignored_pixels must be 'excluded' or 'counted', not 'kept'"),
+        ({"fixed_centers": ("c2c",)}, "fixed_centers names terms, .* not 'c2c'"),
+        ({"intra_floor": -1.0}, "intra_floor must be at least 0, not -1.0"),
+        ({"inter_margin": 0.5}, r"inter_margin must lie in \[0, 0.5\), not 0.5"),
+    ],
+)
+def test_wrong_settings_are_refused_with_their_value(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ClassAwareSettings(**arguments)
+
+
+def test_the_thresholds_are_those_of_section_4_4_1():
+    for settings in (ClassAwareSettings(), ClassAwareSettings.thesis(), ClassAwareSettings.author()):
+        assert (settings.c2c_threshold, settings.c2p_threshold) == (0.5, 0.25)
+
+
+def test_settings_come_from_names_mappings_and_themselves():
+    assert ClassAwareSettings.of(None) == ClassAwareSettings()
+    assert ClassAwareSettings.of("thesis") == ClassAwareSettings.thesis()
+    assert ClassAwareSettings.of({"fixed_centers": ["inter_c2c"]}) == ClassAwareSettings(fixed_centers=("inter_c2c",))
+    author = ClassAwareSettings.author()
+    assert ClassAwareSettings.of(author) is author
+    with pytest.raises(ValueError, match="'thesis' or 'author', not 'paper'"):
+        ClassAwareSettings.of("paper")
+    with pytest.raises(ValueError, match="'threshold' is no setting; the settings are c2c_threshold, "):
+        ClassAwareSettings.of({"threshold": 0.5})
