@@ -24,7 +24,7 @@ from absl import app, flags
 from scripts.output import exit_status, write_atomically
 
 FLAGS = flags.FLAGS
-MODULES = ("pyramid", "attention", "pipeline")
+MODULES = ("pyramid", "attention", "pipeline", "class_aware")
 WARM_UP = 2
 
 
