@@ -1,0 +1,65 @@
+"""The benchmark's own arithmetic, on sides whose cost is known."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from scripts import ROOT, benchmark
+from scripts.cases import Bound, Case
+
+
+def test_a_ratio_is_the_median_over_the_rounds():
+    result = benchmark.ratio(Bound("a", "b", 0.6), [1.0, 2.0, 9.0], [2.0, 4.0, 9.0])
+    assert result["median"] == 0.5 and result["reached"] and result["sides"] == "a / b"
+    assert not benchmark.ratio(Bound("a", "b", 0.4), [1.0, 2.0, 9.0], [2.0, 4.0, 9.0])["reached"]
+
+
+def test_memory_is_compared_by_its_medians():
+    assert benchmark.ratio(Bound("a", "b", 1.0, of="memory"), [1, 3, 100], [6, 1, 7])["median"] == 0.5
+
+
+def test_only_the_sides_that_a_bound_names_are_run_and_they_take_turns():
+    calls = []
+    sides = {name: (lambda name=name: lambda: calls.append(name)) for name in ("a", "b", "c")}
+    case = Case("test", sides, (Bound("a", "b", 1.0), Bound("c", "b", 1.0, of="memory")))
+    seconds = benchmark.alternate(case, rounds=3)
+    assert calls == ["a", "b"] * (3 + benchmark.WARM_UP)
+    assert set(seconds) == {"a", "b"} and all(len(values) == 3 for values in seconds.values())
+
+
+def test_times_are_divided_by_the_work():
+    case = Case("test", {"a": lambda: lambda: time.sleep(0.02)}, (Bound("a", "a", 1.0),), work={"a": 10})
+    assert 0.002 <= np.median(benchmark.alternate(case, rounds=3)["a"]) < 0.02
+
+
+def test_the_growth_of_memory_is_that_of_the_run():
+    program = (
+        "import numpy as np; from scripts.benchmark import memory_growth;"
+        "print(memory_growth(lambda: lambda: np.ones(2**24)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    slack = 2**20  # the kernel counts pages in batches per thread
+    assert 2**27 - slack <= int(done.stdout) < 1.2 * 2**27
+
+
+def test_every_bound_names_sides_that_there_are():
+    for name, case in benchmark.all_cases().items():
+        for bound in case.bounds:
+            assert {bound.side, bound.against} <= set(case.sides), name
+            assert bound.of in ("time", "memory") and bound.at_most > 0
+
+
+def test_an_unknown_case_is_refused_in_words(tmp_path):
+    command = [sys.executable, str(ROOT / "scripts/benchmark.py"), "--cases=pyramid_99"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "benchmark: no case is named 'pyramid_99'; there are pyramid_33" in done.stderr
+
+
+@pytest.mark.parametrize("quantity, named", (("time", ["a", "b"]), ("memory", ["b", "c"])))
+def test_a_side_is_measured_in_what_its_bounds_are_of(quantity, named):
+    case = Case("test", dict.fromkeys("abc"), (Bound("a", "b", 1.0), Bound("c", "b", 1.0, of="memory")))
+    assert case.sides_measured_in(quantity) == named
