@@ -27,9 +27,10 @@ def span(distance, size):
     return tf.maximum(distance, 0), size + tf.minimum(distance, 0)
 
 
-def is_empty(begin, end):
-    """Whether a span is known to hold no position."""
-    return isinstance(begin, int) and isinstance(end, int) and begin >= end
+def is_empty(top, bottom, left, right):
+    """Whether a window is known to hold no position."""
+    spans = ((top, bottom), (left, right))
+    return any(isinstance(begin, int) and isinstance(end, int) and begin >= end for begin, end in spans)
 
 
 class Reach:
@@ -39,6 +40,7 @@ class Reach:
         self.height, self.width = size
         self.rates = atrous_rates
         self.nearest = min(atrous_rates)
+        self.frame = (0, self.height, 0, self.width)
 
     def source(self, tap, rate=None):
         """(top, bottom, left, right) of the products of `tap` that the rate (default: any rate) adds somewhere."""
@@ -53,8 +55,7 @@ class Reach:
         """(branch, rate, tap) of all that adds anything; a far tap of a large rate may lie outside the map."""
         for branch, rate in enumerate(self.rates):
             for tap in TAPS:
-                top, bottom, left, right = self.source(tap, rate)
-                if not (is_empty(top, bottom) or is_empty(left, right)):
+                if not is_empty(*self.source(tap, rate)):
                     yield branch, rate, tap
 
 
@@ -66,6 +67,8 @@ def cut(maps, window, origin=(0, 0)):
 
 def place(maps, window, frame):
     """Sets maps that fill `window` into a larger `frame` of zeros."""
+    if all(isinstance(edge, int) for edge in (*window, *frame)) and window == frame:
+        return maps
     (top, bottom, left, right), (first, last, start, stop) = window, frame
     return tf.pad(maps, [[top - first, last - bottom], [0, 0], [left - start, stop - right], [0, 0]])
 
@@ -101,37 +104,60 @@ def shared_atrous_products(features, kernel, atrous_rates):
     return [tf.ensure_shape(output, shape) for output in products(features, tf.convert_to_tensor(kernel))]
 
 
-def windows(features, reach):
-    """The features that each tap has to be multiplied by: {tap: [rows, N, columns, I]}."""
-    frame = rows_first(features)
-    columns = {b: frame[:, :, slice(*span(b * reach.nearest, reach.width))] for b in (-1, 0, 1)}
-    return {(a, b): columns[b][slice(*span(a * reach.nearest, reach.height))] for a, b in TAPS}
+def column_window(features, b, reach):
+    """The columns of [N, h, w, I] that the taps of the kernel's column b read: [h, N, columns, I]."""
+    return rows_first(features)[:, :, slice(*span(b * reach.nearest, reach.width))]
+
+
+def row_window(columns, a, reach):
+    """The rows of [h, N, columns, I] that the taps of the kernel's row a read; a view."""
+    return columns[slice(*span(a * reach.nearest, reach.height))]
 
 
 def forward(features, kernel, reach):
-    """One product for each tap, added at each rate's places."""
-    products = {}
-    for tap, window in windows(features, reach).items():
-        product = tf.matmul(matrix(window), kernel[tap[0] + 1, tap[1] + 1])
-        products[tap] = tf.reshape(product, tf.concat([tf.shape(window)[:3], [kernel.shape[-1]]], 0))
-    frame = (0, reach.height, 0, reach.width)
-    added = [[] for _ in reach.rates]
-    for branch, rate, tap in reach.branches():
-        origin = reach.source(tap)[::2]
-        moved = cut(products[tap], reach.source(tap, rate), origin)
-        added[branch].append(place(moved, reach.target(tap, rate), frame))
-    return [rows_first(tf.add_n(parts)) for parts in added]
+    """One product for each tap, added at each rate's places, in an order that holds little at a time."""
+    outputs = [None for _ in reach.rates]
+    for b in (0, -1, 1):
+        with tf.control_dependencies([output for output in outputs if output is not None]):
+            columns = column_window(features, b, reach)
+            products = {a: tap_product(row_window(columns, a, reach), kernel[a + 1, b + 1]) for a in (-1, 0, 1)}
+        for branch, rate in enumerate(reach.rates):
+            added = add_rows(products, b, rate, reach)
+            if added is not None:
+                outputs[branch] = added if outputs[branch] is None else outputs[branch] + added
+    return [rows_first(output) for output in outputs]
+
+
+def tap_product(window, weights):
+    """[rows, N, columns, I] · [I, C] -> [rows, N, columns, C]."""
+    product = tf.matmul(matrix(window), weights)
+    return tf.reshape(product, tf.concat([tf.shape(window)[:3], [weights.shape[-1]]], 0))
+
+
+def add_rows(products, b, rate, reach):
+    """The products {a: [rows, N, columns, C]} of the kernel's column b at the places of one rate: [h, N, w, C].
+
+    None where they lie outside the map.
+    """
+    left, right = reach.target((0, b), rate)[2:]
+    parts = []
+    for a, product in products.items():
+        source, target = reach.source((a, b), rate), reach.target((a, b), rate)
+        if not is_empty(*source):
+            moved = cut(product, source, reach.source((a, b))[::2])
+            parts.append(place(moved, target, (0, reach.height, left, right)))
+    return place(tf.add_n(parts), (0, reach.height, left, right), reach.frame) if parts else None
 
 
 def backward(features, kernel, upstream, reach):
     """Gradients of features and kernel: the rates' gradients are gathered at the taps first, then multiplied once."""
-    frame = (0, reach.height, 0, reach.width)
     gathered = {tap: [] for tap in TAPS}
     arriving = [rows_first(gradient) for gradient in upstream]
     for branch, rate, tap in reach.branches():
         arrived = cut(arriving[branch], reach.target(tap, rate))
         gathered[tap].append(place(arrived, reach.source(tap, rate), reach.source(tap)))
-    inputs, channels, filters = windows(features, reach), features.shape[-1], kernel.shape[-1]
+    columns = {b: column_window(features, b, reach) for b in (-1, 0, 1)}
+    channels, filters = features.shape[-1], kernel.shape[-1]
     kernel_gradient, placed = [], []
     for tap in TAPS:
         if not gathered[tap]:
@@ -139,8 +165,9 @@ def backward(features, kernel, upstream, reach):
             placed.append(tf.zeros_like(arriving[0]))
             continue
         total = tf.add_n(gathered[tap])
-        kernel_gradient.append(tf.matmul(matrix(inputs[tap]), matrix(total), transpose_a=True))
-        placed.append(place(total, reach.source(tap), frame))
+        window = row_window(columns[tap[1]], tap[0], reach)
+        kernel_gradient.append(tf.matmul(matrix(window), matrix(total), transpose_a=True))
+        placed.append(place(total, reach.source(tap), reach.frame))
     taps = tf.reshape(tf.transpose(kernel, [0, 1, 3, 2]), [9 * filters, channels])
     side_by_side = tf.concat(placed, axis=-1)
     feature_gradient = tf.reshape(

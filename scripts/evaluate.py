@@ -66,7 +66,8 @@ def run(given):
     write_atomically(f"{stem}.json", as_json(result, loaded.info.class_names))
     print(f"figures: {stem}.json")
     if given.sheet:
-        examples = pipeline.eval_batches(name, split, data_dir=given.data_dir).take(given.sheet)
+        apart = max(converted.num_examples[split] // given.sheet, 1)  # neighbors are often frames of one film
+        examples = pipeline.eval_batches(name, split, data_dir=given.data_dir).shard(apart, 0).take(given.sheet)
         write_atomically(f"{stem}.png", sheet(loaded, examples, view))
         print(f"pictures: {stem}.png")
     return 0
