@@ -17,7 +17,7 @@ KSAC = Experiment(
     stages=(
         Stage(
             data=Data(sources=("scenes/train",), crop_size=(129, 129), scales=(0.75, 1.0, 1.25)),
-            steps=2500,
+            steps=2000,
             batch_size=8,
             optimizer=part("adam", learning_rate=2e-3),
             l2=1e-5,
