@@ -9,6 +9,14 @@ CATALOG = {
     "scenes": "datasets.sources.scenes",
     "camvid": "datasets.sources.camvid",
     "voc2012": "datasets.sources.voc2012",
+    "sbd": "datasets.sources.sbd",
+    "coco_voc": "datasets.sources.coco_voc",
+    "ade20k": "datasets.sources.ade20k",
+    "cityscapes": "datasets.sources.cityscapes",
+    "pascal_context": "datasets.sources.pascal_context",
+    "pascal_context_60": "datasets.sources.pascal_context_60",
+    "coco_stuff10k": "datasets.sources.coco_stuff10k",
+    "coco_stuff164k": "datasets.sources.coco_stuff164k",
     "folder": "datasets.sources.folder",
 }
 

@@ -1,12 +1,14 @@
 """Raw examples on disk: picture files and the masks that label them."""
 
+import functools
+import os
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
-from datasets.info import DatasetError
+from datasets.info import IGNORE_LABEL, DatasetError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B")
@@ -18,13 +20,16 @@ class Examples(Sequence):
     Item: {"id": str, "image": path, "mask": path, "label": uint8 [H, W]}.
 
     Args:
-        entries: (id, image path, mask path) of each example, in order.
+        entries: (id, image path, mask path) of each example, in order. In place of a mask's path may stand any value
+            that `read_labels` takes and whose text names the labels in an error.
         read_labels: mask path -> integers [H, W], 0…K−1 and 255.
+        missing: what officially belongs to the split and is not there, ids or words.
     """
 
-    def __init__(self, entries, *, read_labels=None):
+    def __init__(self, entries, *, read_labels=None, missing=()):
         self.entries = tuple(entries)
         self.read_labels = read_labels or read_mask
+        self.missing = tuple(missing)
 
     def __len__(self):
         return len(self.entries)
@@ -32,6 +37,55 @@ class Examples(Sequence):
     def __getitem__(self, index):
         name, image, mask = self.entries[index]
         return {"id": name, "image": image, "mask": mask, "label": self.read_labels(mask)}
+
+
+def complete_examples(entries, what, *, official=(), read_labels=None):
+    """`Examples` of those entries whose files are there; the ids of the others, and of `official`, are its `missing`.
+
+    Args:
+        entries: (id, image path, mask path or what stands in its place).
+        what: the split in words, for errors.
+        official: ids that belong to the split.
+        read_labels: mask path -> integers [H, W], 0…K−1 and 255.
+
+    Raises:
+        DatasetError: not one entry is complete.
+    """
+    entries = tuple(entries)
+    listing = functools.cache(lambda folder: frozenset(os.listdir(folder)) if os.path.isdir(folder) else frozenset())
+
+    def absent(entry):  # one listing of a folder instead of a question for each file
+        paths = [part for part in entry[1:] if isinstance(part, str | os.PathLike)]
+        return [path for path in paths if os.path.basename(path) not in listing(os.path.dirname(path))]
+
+    complete = [entry for entry in entries if not absent(entry)]
+    if entries and not complete:
+        raise DatasetError(
+            f"no image of {what} is there with its labels: {absent(entries[0])[0]} is missing, and so on"
+        )
+    names = {name for name, *_ in complete}
+    expected = dict.fromkeys([*(name for name, *_ in entries), *official])
+    return Examples(complete, read_labels=read_labels, missing=[name for name in expected if name not in names])
+
+
+def find_stems(folder, suffix):
+    """The names, without `suffix`, of the files in `folder` that end with it, sorted."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix) and not name.startswith("."))
+
+
+def no_labels(image):
+    """Labels for a picture that has none: 255 everywhere, uint8 [H, W].
+
+    Raises:
+        DatasetError: the picture cannot be read.
+    """
+    try:
+        with Image.open(image) as picture:
+            width, height = picture.size
+    except Exception as error:  # Pillow raises a dozen unrelated types on broken files
+        raise DatasetError(f"image {image} cannot be read: {one_line(error)}") from error
+    return np.full((height, width), IGNORE_LABEL, np.uint8)
 
 
 def read_mask(path):
@@ -54,12 +108,23 @@ def read_mask(path):
         raise
     except Exception as error:  # Pillow raises a dozen unrelated types on broken files
         raise DatasetError(f"mask {path} cannot be read: {one_line(error)}") from error
+    if indices.dtype == np.uint8:
+        return indices
     return indices.astype(np.uint8 if indices.max(initial=0) <= 255 and indices.min(initial=0) >= 0 else np.int32)
 
 
 def one_line(error):
     """The first line of what an exception says, or its type where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def find_folder(root, candidates, expected):
+    """The first of `candidates` (paths below `root`, "" for itself) that exists; `expected` says what belongs there."""
+    root = pathlib.Path(root)
+    for candidate in candidates:
+        if (root / candidate).is_dir():
+            return root / candidate
+    raise DatasetError(f"{root} has none of the folders {', '.join(filter(None, candidates))}; expected {expected}")
 
 
 def require_folders(root, folders, expected):

@@ -5,7 +5,11 @@ The contract of a source module:
 * `INFO`: its `DatasetInfo`; `splits` holds the official sizes, or nothing where any size is right.
 * `find_splits(root)`: the names of the splits present in the raw folder, in the order to convert them.
 * `examples(root, split)`: a sequence of {"id", "image": path, "mask": path, "label": uint8 [H, W], 0…K−1 and 255},
-  each read when asked for (`datasets.raw.Examples`). A raw folder of another shape, a missing mask or a broken file
-  is a `DatasetError` in one line.
+  each read when asked for (`datasets.raw.Examples`). In place of the mask's path may stand a value whose text names
+  the labels. What officially belongs to the split and is not there is in the sequence's `missing`: conversion names it
+  and goes on only when told to. A raw folder of another shape or a broken file is a `DatasetError` in one line that
+  names it and what was expected.
 * `read_info(root)`, only where the classes are written in the raw folder itself: the `DatasetInfo` in place of `INFO`.
+
+Values of masks become labels by a `datasets.label_table.LabelTable`; tables of classes are data in `datasets.tables`.
 """

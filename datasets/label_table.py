@@ -1,0 +1,55 @@
+"""The numbers that stand in official masks -> labels 0…K−1 and 255."""
+
+import numpy as np
+
+from datasets.info import DatasetError
+from datasets.raw import read_mask
+
+UNKNOWN = 254  # no data set has that many classes
+VALUES = 1 << 16
+
+
+class LabelTable:
+    """What each value of a mask means, as one look-up for all pixels.
+
+    Args:
+        labels: {value in the masks, 0…65535: label 0…K−1 or 255}; any other value is refused.
+        masks: what the masks are, in words, for errors.
+    """
+
+    def __init__(self, labels, masks):
+        if not all(0 <= value < VALUES for value in labels):
+            raise ValueError(f"values of a mask lie in 0…{VALUES - 1}, not in {min(labels)}…{max(labels)}")
+        if not all(0 <= label <= 255 and label != UNKNOWN for label in labels.values()):
+            raise ValueError(f"labels lie in 0…255 and are not {UNKNOWN}: {sorted(set(labels.values()))}")
+        self.masks = masks
+        self.table = np.full(VALUES, UNKNOWN, np.uint8)
+        self.table[list(labels)] = list(labels.values())
+
+    def __call__(self, values, path):
+        """Integers (or whole floats, as MATLAB writes them) [H, W] -> uint8 [H, W]; `path` is named in errors.
+
+        Raises:
+            DatasetError: values that the table does not have, with their pixel counts.
+        """
+        indices = values
+        if values.dtype not in (np.uint8, np.uint16):
+            indices = np.where((values == np.floor(values)) & (values >= 0) & (values < VALUES), values, VALUES)
+            indices = indices.astype(np.int64)
+            if indices.max(initial=0) == VALUES:
+                self._refuse(values, indices == VALUES, path)
+        labels = np.take(self.table, indices)
+        unknown = labels == UNKNOWN
+        if unknown.any():
+            self._refuse(values, unknown, path)
+        return labels
+
+    def read(self, path):
+        """The labels of an image file of indices: uint8 [H, W]."""
+        return self(read_mask(path), path)
+
+    def _refuse(self, values, unknown, path):
+        found, counts = np.unique(values[unknown], return_counts=True)
+        shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(found[:5], counts[:5]))
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise DatasetError(f"mask {path} has values that {self.masks} do not have: {shown}{more}")

@@ -1,0 +1,22 @@
+"""PASCAL Context with 60 classes: `pascal_context` with what is none of its 59 classes as class 0, background."""
+
+import dataclasses
+
+from datasets.palettes import voc_palette
+from datasets.sources import pascal_context
+from datasets.sources.pascal_context import find_splits
+
+__all__ = ["INFO", "examples", "find_splits"]
+
+INFO = dataclasses.replace(
+    pascal_context.INFO,
+    name="pascal_context_60",
+    class_names=("background", *pascal_context.INFO.class_names),
+    colors=voc_palette(60),
+    description="VOC 2010's photographs with 59 kinds of things and stuff, and background",
+)
+
+
+def examples(root, split):
+    """VOC 2010's images of a split with 60 classes; nothing is ignored."""
+    return pascal_context.read_examples(root, split, first=1, other=0)
