@@ -79,6 +79,14 @@ class AxialAttention(keras.layers.Layer):
         columns = attend_columns(self.theta(features, training=training), self.value(features, training=training))
         return attend_rows(self.phi(features, training=training), columns)
 
+    def attention_maps(self, features):
+        """How pixels attend at inference (Eq. 3.3, 3.4): {"columns": [N, w, h, h], "rows": [N, h, w, w]}.
+
+        The last axis is the position attended to; it sums to 1.
+        """
+        theta, phi = swap_axes(self.theta(features, training=False)), self.phi(features, training=False)
+        return {"columns": attention_weights(theta, theta), "rows": attention_weights(phi, phi)}
+
     def get_config(self):
         return {
             **super().get_config(),

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from caa.arguments import require_groups, require_positive
-from caa.axial import AxialAttention, swap_axes
+from caa.axial import AxialAttention, at_least_float32, attend_columns, attend_rows, swap_axes
 from caa.channel import ChannelAttention
 from caa.factored import channelize_axially, channelize_pixels
 from caa.grouped import channelize_in_groups
@@ -71,6 +71,19 @@ class ChannelizedAxialAttention(AxialAttention):
             return channelize_axially(theta, phi, value, self.column_gate, self.row_gate)
         columns = channelize_in_groups(swap_axes(theta), swap_axes(value), self.column_gate, self.groups)
         return channelize_in_groups(phi, swap_axes(columns), self.row_gate, self.groups)
+
+    def gates(self, features):
+        """The gates at inference (Eq. 3.9, 3.10): {"row_gates": [N, h, filters], "column_gates": [N, w, filters]}.
+
+        The first weighs the column attention's result, one gate for each row; the second that of the row attention.
+        """
+        theta, phi, value = (part(features, training=False) for part in (self.theta, self.phi, self.value))
+        height, width = (tf.cast(tf.shape(value)[axis], tf.float32) for axis in (1, 2))
+        columns = attend_columns(theta, value)
+        row_gates = self.column_gate(tf.reduce_mean(at_least_float32(columns), axis=2) / height)
+        rows = attend_rows(phi, columns * tf.cast(row_gates, columns.dtype)[:, :, tf.newaxis])
+        column_gates = self.row_gate(tf.reduce_mean(at_least_float32(rows), axis=1) / width)
+        return {"row_gates": row_gates, "column_gates": column_gates}
 
     def get_config(self):
         return {

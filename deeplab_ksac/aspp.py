@@ -63,6 +63,11 @@ class ASPP(keras.layers.Layer):
         context = tf.concat([branch(features, training=training) for branch in self.branches], axis=-1)
         return self.projection(context, training=training) if self.project else context
 
+    def rate_features(self, features):
+        """What each atrous rate sees at inference (Fig. 2.4): [N, h, w, C] -> {rate: [N, h, w, filters]}."""
+        atrous = self.branches[-len(self.atrous_rates) :]
+        return {rate: branch(features, training=False) for rate, branch in zip(self.atrous_rates, atrous)}
+
     def get_config(self):
         return {
             **super().get_config(),

@@ -69,13 +69,17 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         self.kernel = self.add_weight("kernel", [3, 3, input_shape[-1], self.filters], initializer="glorot_uniform")
         super().build(input_shape)
 
-    def call(self, features, training=None):
+    def branches(self, features, training=None):
+        """The maps of the rates before they are merged, [N, h, w, filters] each."""
         products = shared_atrous_products if self.method == "shared" else direct_atrous_products
         kernel = tf.cast(self.kernel, features.dtype)
-        branches = [
+        return [
             tf.nn.relu(norm(branch, training=training))
             for branch, norm in zip(products(features, kernel, self.atrous_rates), self.norms)
         ]
+
+    def call(self, features, training=None):
+        branches = self.branches(features, training)
         return tf.add_n(branches) if self.merge == "sum" else tf.concat(branches, axis=-1)
 
     def get_config(self):
@@ -132,6 +136,10 @@ class KSAC(keras.layers.Layer):
         branches = (self.image_level, self.pointwise, self.pyramid)
         context = tf.concat([branch(features, training=training) for branch in branches], axis=-1)
         return self.projection(context, training=training) if self.project else context
+
+    def rate_features(self, features):
+        """What each atrous rate sees at inference (Fig. 2.4): [N, h, w, C] -> {rate: [N, h, w, filters]}."""
+        return dict(zip(self.pyramid.atrous_rates, self.pyramid.branches(features, training=False)))
 
     def get_config(self):
         return {

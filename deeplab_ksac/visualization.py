@@ -67,12 +67,18 @@ def encode_png(image):
     return buffer.getvalue()
 
 
+def decode_png(data):
+    """The bytes of a picture file as uint8 RGB [H, W, 3]."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def legend(names, colors, *, columns=LEGEND_COLUMNS):
     """Names beside their colors, as a picture of its own: K names, [K, 3] -> uint8 RGB [H, W, 3]."""
     rows = _legend_rows(len(names), columns)
     figure = Figure(figsize=(3 * CELL_INCHES, LEGEND_ROW_INCHES * (rows + 0.5)), dpi=SHEET_DPI)
-    figure.legend(handles=_patches(names, colors), loc="center", ncols=columns, frameon=False, fontsize=8)
-    return _rendered(figure)
+    figure.legend(handles=class_patches(names, colors), loc="center", ncols=columns, frameon=False, fontsize=8)
+    return rendered(figure)
 
 
 def prediction_sheet(images, labels, predictions, info):
@@ -95,7 +101,7 @@ def prediction_sheet(images, labels, predictions, info):
     """
     if not len(images):
         raise ValueError("a prediction sheet needs at least one image")
-    names, colors = _named_on_sheet(labels, predictions, info)
+    names, colors = named_classes([*labels, *predictions], info)
     columns = min(LEGEND_COLUMNS, max(len(names), 1))
     heights = [CELL_INCHES * min(np.shape(image)[0] / np.shape(image)[1], 1.5) for image in images]
     bottom = LEGEND_ROW_INCHES * (_legend_rows(len(names), columns) + 0.8)
@@ -113,8 +119,8 @@ def prediction_sheet(images, labels, predictions, info):
     )
     for row, (image, truth, prediction) in enumerate(zip(images, labels, predictions)):
         _show_row([figure.add_subplot(grid[row, column]) for column in range(3)], image, truth, prediction, info)
-    figure.legend(handles=_patches(names, colors), loc="lower center", ncols=columns, frameon=False, fontsize=8)
-    return _rendered(figure)
+    figure.legend(handles=class_patches(names, colors), loc="lower center", ncols=columns, frameon=False, fontsize=8)
+    return rendered(figure)
 
 
 def _show_row(axes, image, truth, prediction, info):
@@ -132,9 +138,9 @@ def _show_row(axes, image, truth, prediction, info):
         axis.set_axis_off()
 
 
-def _named_on_sheet(labels, predictions, info):
-    """Names and colors of the classes that occur, and of what is ignored."""
-    shown = np.unique(np.concatenate([np.unique(array) for array in (*labels, *predictions)]))
+def named_classes(maps, info):
+    """(names, colors) of the classes that occur in the maps (integers, any shapes), and of what is ignored."""
+    shown = np.unique(np.concatenate([np.unique(array) for array in maps]))
     names = [info.class_names[k] for k in shown if k < len(info.class_names)]
     colors = [info.colors[k] for k in shown if k < len(info.class_names)]
     if shown.size and shown[-1] >= len(info.class_names):
@@ -146,14 +152,16 @@ def _legend_rows(count, columns):
     return -(-count // columns)
 
 
-def _patches(names, colors):
+def class_patches(names, colors):
+    """A matplotlib patch for each class, for legends."""
     return [
         Patch(facecolor=np.asarray(color) / 255, edgecolor="gray", linewidth=0.5, label=name)
         for name, color in zip(names, colors)
     ]
 
 
-def _rendered(figure):
+def rendered(figure):
+    """A matplotlib figure as uint8 RGB [H, W, 3]."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

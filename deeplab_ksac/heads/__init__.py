@@ -19,6 +19,7 @@ from deeplab_ksac.heads.ksac import KSACHead
 from deeplab_ksac.heads.ocr import OCRHead
 from deeplab_ksac.heads.pspnet import PSPNetHead
 from deeplab_ksac.heads.self_attention import SelfAttentionHead
+from deeplab_ksac.heads.sequential import SequentialHead
 from deeplab_ksac.heads.upernet import UperNetHead
 
 HEADS = {
@@ -32,6 +33,7 @@ HEADS = {
     "channelized_self_attention": ChannelizedSelfAttentionHead,
     "ccnet": CCNetHead,
     "danet": DANetHead,
+    "sequential": SequentialHead,
     "cpnet": CPNetHead,
     "ocr": OCRHead,
     "upernet": UperNetHead,

@@ -30,6 +30,7 @@ VARIANTS = {
     "self_attention": ("self_attention", ATTENTION, 4, "c5"),
     "ccnet": ("ccnet", ATTENTION, 10, "c5"),
     "danet": ("danet", {**ATTENTION, "num_classes": 3}, 4, "c5"),
+    "sequential": ("sequential", {**ATTENTION, "ratio": 2, "num_classes": 3}, 4, "c5"),
     "cpnet": ("cpnet", {"filters": 4, "prior_size": (3, 5), "kernel_size": 3}, 14, "c5"),
     "ocr": ("ocr", {**ATTENTION, "num_classes": 3}, 8, "c5"),
     "ocr_hrnet": ("ocr", {**ATTENTION, "num_classes": 3, **ALL_LEVELS}, 8, "c2"),

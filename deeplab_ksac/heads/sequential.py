@@ -1,0 +1,57 @@
+"""Channel attention, then spatial attention (Fig. 3.1b), with the branch that shows their conflict."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from caa import SqueezeExcite
+from caa.arguments import require_positive
+from deeplab_ksac.heads.self_attention import PixelAttention
+from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class SequentialHead(keras.layers.Layer):
+    """c5 -> 3×3 convolution -> squeeze-and-excitation -> self-attention with its shortcut.
+
+    c5 -> {"features": [N, h, w, filters], "channel_logits": [N, h, w, num_classes]}. "channel_logits" classifies what
+    comes from the channel attention, behind a stop-gradient, so that a loss on it has no effect on anything but that
+    classifier (Sect. 3.2.1).
+
+    Args:
+        num_classes: K of the extra branch.
+        filters: channels of the convolution and of the attention's result.
+        key_filters: channels of the self-attention's query and key.
+        ratio: of the channels to squeeze-and-excitation's hidden units.
+        norm: factory of the normalization layers.
+
+    Raises:
+        ValueError: an argument below 1.
+    """
+
+    bottleneck = {"filters": 256, "kernel_size": 1}
+
+    def __init__(self, num_classes, filters=512, *, key_filters=64, ratio=16, norm=BatchNorm(), **kwargs):
+        super().__init__(**kwargs)
+        require_positive(num_classes=num_classes, filters=filters)
+        self.filters, self.make_norm = filters, deserialize_norm(norm)
+        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
+        self.channel_attention = SqueezeExcite(ratio, name="channel_attention")
+        self.spatial_attention = PixelAttention(filters, key_filters, name="spatial_attention")
+        self.channel_classifier = keras.layers.Conv2D(num_classes, 1, name="channel_classifier")
+
+    def call(self, pyramid, training=None):
+        channel = self.channel_attention(self.reduction(pyramid["c5"], training=training))
+        return {
+            "features": channel + self.spatial_attention(channel),
+            "channel_logits": self.channel_classifier(tf.stop_gradient(channel)),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_classes": self.channel_classifier.filters,
+            "filters": self.filters,
+            "key_filters": self.spatial_attention.key_filters,
+            "ratio": self.channel_attention.ratio,
+            "norm": serialize_norm(self.make_norm),
+        }
