@@ -1,6 +1,7 @@
 """The types of an experiment: frozen values that say what is trained and evaluated, never where."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -52,11 +53,12 @@ class Data:
     """Training data: the arguments of `datasets.pipeline.train_batches` that are part of the experiment.
 
     Attributes:
-        sources: "data set/split" names, concatenated and mixed.
+        sources: "data set/split" names, concatenated and mixed, or mixed by `weights`.
         crop_size: height and width of the training images, in pixels.
         scales: random factors of the size.
         flip: whether images are mirrored with probability one half.
         brightness: largest random shift, of 0…255; 0 for none.
+        weights: how often each source is drawn, relative to the others; empty for plain concatenation.
     """
 
     sources: tuple[str, ...]
@@ -64,6 +66,7 @@ class Data:
     scales: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
     flip: bool = True
     brightness: float = 0.0
+    weights: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +79,14 @@ class Stage:
         batch_size: examples per step, over all replicas.
         optimizer: of `OPTIMIZERS`.
         l2: factor of the sum of squared convolution kernels that is added to the loss.
+        schedule: of `SCHEDULES`: how the optimizer's learning rate goes on.
+        accumulate: equal parts of each replica's examples of a step that are taken one after the other.
+        clip_norm: largest norm of all gradients of a step together; 0 for no clipping.
+        ema_decay: of moving averages of the weights, which are then evaluated and exported; 0 for none.
+        steps_per_call: steps that are computed without coming back to Python; the results are the same.
+
+    Raises:
+        ValueError: a value that makes no sense, or a batch that cannot be taken in so many parts.
     """
 
     data: Data
@@ -83,6 +94,23 @@ class Stage:
     batch_size: int = 16
     optimizer: Part = dataclasses.field(default_factory=lambda: part("sgd"))
     l2: float = 1e-4
+    schedule: Part = dataclasses.field(default_factory=lambda: part("poly"))
+    accumulate: int = 1
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    steps_per_call: int = 1
+
+    def __post_init__(self):
+        for name, least in (("steps", 1), ("batch_size", 1), ("accumulate", 1), ("steps_per_call", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate={self.accumulate} parts cannot be made of a batch_size of {self.batch_size}")
+        for name in ("l2", "clip_norm"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, not {getattr(self, name)}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay}; 0 is for no moving averages")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,12 +122,14 @@ class EvalSpec:
         scales: of multi-scale inference; (1.0,) is single-scale.
         flip: whether the mirrored image is averaged in.
         window: height and width of a sliding window, in pixels, or None for the whole image.
+        pad_to: height and width to which smaller images are filled up at the bottom and the right, or None.
     """
 
     dataset: str
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     window: tuple[int, int] | None = None
+    pad_to: tuple[int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,17 +159,46 @@ class Row:
     """A row of one of the thesis's tables: an experiment and the thesis's own numbers.
 
     Attributes:
-        experiment: what is trained.
-        source: where the numbers stand, e.g. "Table 2.1".
+        experiment: what is trained; None where the thesis quotes a number of another paper.
+        method: what the table calls it.
+        source: where the numbers stand, "Table 4.1, R8"; rows without labels are counted from R1.
         miou, miou_ms_flip: percent, single-scale and with multi-scale and flip.
-        gflops: of the thesis's convention.
+        deviation: standard deviation over repeated runs, whose mean the numbers are.
+        gflops, gflops_training: of the thesis's convention (`deeplab_ksac.thesis_flops`).
+        note: what the thesis leaves open or the number cannot say.
     """
 
-    experiment: Experiment
-    source: str
+    experiment: Experiment | None
+    method: str = ""
+    source: str = ""
     miou: float | None = None
     miou_ms_flip: float | None = None
+    deviation: float | None = None
     gflops: float | None = None
+    gflops_training: float | None = None
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One of the thesis's tables.
+
+    Attributes:
+        number: "4.1".
+        title: what it compares.
+        rows: by label, as printed or counted from R1.
+        protocol: what its rows take from elsewhere than the thesis.
+    """
+
+    number: str
+    title: str
+    rows: Mapping[str, Row]
+    protocol: str = ""
+
+    @property
+    def name(self):
+        """The first part of its experiments' names: "table_4_1"."""
+        return f"table_{self.number.replace('.', '_')}"
 
 
 def to_dict(value):

@@ -9,41 +9,8 @@ from car import ClassAwareRegularizer
 from car.settings import TERMS
 from deeplab_ksac.affinity import AffinityLoss
 from deeplab_ksac.construct import construct
-
-
-def mean_over_global_batch(values, weights):
-    """Σ values·weights / Σ weights over all replicas, scaled so that the replicas' results average to it.
-
-    0 where no weight is set anywhere.
-    """
-    total, count = tf.reduce_sum(values * weights), tf.reduce_sum(weights)
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return tf.math.divide_no_nan(total, count)
-    replicas = tf.cast(context.num_replicas_in_sync, total.dtype)
-    return tf.math.divide_no_nan(total * replicas, context.all_reduce(tf.distribute.ReduceOp.SUM, count))
-
-
-class CrossEntropy:
-    """Cross-entropy of every labelled pixel, averaged over those of the global batch.
-
-    Args:
-        output: the logits it reads, [N, H, W, K].
-        weight: factor of the term; the thesis's auxiliary losses have 0.4.
-    """
-
-    def __init__(self, output="logits", weight=1.0):
-        if weight <= 0:
-            raise ValueError(f"weight must be above 0, not {weight}")
-        self.output, self.weight = output, weight
-
-    def __call__(self, outputs, labels):
-        """labels [N, H, W] in 0…K-1, all else ignored -> {"cross_entropy/<output>": scalar}."""
-        logits = tf.cast(outputs[self.output], tf.float32)
-        valid = (labels >= 0) & (labels < logits.shape[-1])
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.where(valid, labels, 0), logits)
-        mean = mean_over_global_batch(losses, tf.cast(valid, tf.float32))
-        return {f"cross_entropy/{self.output}": self.weight * mean}
+from deeplab_ksac.dice import Dice
+from deeplab_ksac.pixel_losses import CrossEntropy, Focal, HardPixels
 
 
 class ClassAware:
@@ -94,7 +61,14 @@ class ClassAware:
         return {f"class_aware/{name}": tf.cast(value, tf.float32) for name, value in values.items()}
 
 
-LOSSES = {"cross_entropy": CrossEntropy, "affinity": AffinityLoss, "class_aware": ClassAware}
+LOSSES = {
+    "affinity": AffinityLoss,
+    "class_aware": ClassAware,
+    "cross_entropy": CrossEntropy,
+    "dice": Dice,
+    "focal": Focal,
+    "ohem": HardPixels,
+}
 
 
 class Objective:
@@ -110,14 +84,30 @@ class Objective:
     def __init__(self, losses):
         self.losses = tuple(losses)
 
-    def __call__(self, outputs, labels):
+    def __call__(self, outputs, labels, shares=None):
+        """The terms; `shares` [losses] are factors of each loss's terms, one row of `shares(parts)`."""
         terms = {}
-        for loss in self.losses:
+        for index, loss in enumerate(self.losses):
             for name, value in loss(outputs, labels).items():
                 if name in terms:
                     raise ValueError(f"two losses give the term {name!r}")
-                terms[name] = value
+                terms[name] = value if shares is None else value * tf.cast(shares[index], value.dtype)
         return terms
+
+    def shares(self, parts):
+        """How much each part of a batch counts in each loss: labels, one [n, H, W] for a part -> [parts, losses].
+
+        A mean over pixels takes each part by its labelled pixels (on all replicas), so that the shares of the parts'
+        means add up to the mean of the whole, exactly; any other loss takes its parts alike.
+        """
+        columns = []
+        for loss in self.losses:
+            if not hasattr(loss, "mass"):
+                columns.append(tf.fill([len(parts)], 1.0 / len(parts)))
+                continue
+            masses = tf.stack([loss.mass(labels) for labels in parts])
+            columns.append(tf.math.divide_no_nan(masses, tf.reduce_sum(masses)))
+        return tf.stack(columns, axis=1)
 
     def build(self, outputs):
         """Makes the variables of the losses that have some, before a checkpoint is read."""

@@ -1,0 +1,184 @@
+"""Losses of every labelled pixel, averaged over those of the global batch: cross-entropy, OHEM, focal.
+
+A scalar is scaled so that its mean over the replicas is the loss of the global batch. `mass(labels)` is what a loss
+divides by, over all replicas: of parts of a batch, each has the share mass(part) / Σ mass in the mean of the whole.
+"""
+
+import math
+
+import tensorflow as tf
+
+REDUCE_SUM = tf.distribute.ReduceOp.SUM
+
+
+def sum_over_replicas(value):
+    """Σ over all replicas; differentiable."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(REDUCE_SUM, value)
+
+
+def gather_from_replicas(values):
+    """The values [n] of all replicas, joined."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return values
+    return context.all_gather(values, axis=0)
+
+
+def mean_over_global_batch(values, weights):
+    """Σ values·weights / Σ weights over all replicas, scaled so that the replicas' results average to it.
+
+    0 where no weight is set anywhere.
+    """
+    total, count = tf.reduce_sum(values * weights), tf.reduce_sum(weights)
+    context = tf.distribute.get_replica_context()
+    replicas = 1 if context is None else context.num_replicas_in_sync
+    return tf.math.divide_no_nan(total * tf.cast(replicas, total.dtype), sum_over_replicas(count))
+
+
+class PixelLoss:
+    """What the losses of pixels share: which output they read, their factor, and the weights of the classes.
+
+    Args:
+        output: the logits it reads, [N, H, W, K].
+        weight: factor of the term; the thesis's auxiliary losses have 0.4.
+        class_weights: K factors of the pixels of each class, in the sum and in the count that it is divided by: a
+            weighted mean; None weighs all alike.
+        num_classes: K, to check `class_weights` and for `mass`; None takes it from the logits, and gives no mass.
+    """
+
+    name = None
+
+    def __init__(self, output="logits", weight=1.0, *, class_weights=None, num_classes=None):
+        if not 0 < weight < math.inf:
+            raise ValueError(f"weight must be above 0, not {weight}")
+        if class_weights is not None:
+            class_weights = tuple(float(value) for value in class_weights)
+            if not all(0 <= value < math.inf for value in class_weights) or not any(class_weights):
+                raise ValueError(f"class_weights must be finite, at least 0 and not all 0, not {class_weights}")
+            if num_classes not in (None, len(class_weights)):
+                raise ValueError(f"class_weights must be {num_classes}, one for each class, not {len(class_weights)}")
+        self.output, self.weight = output, weight
+        self.class_weights, self.num_classes = class_weights, num_classes
+
+    def __call__(self, outputs, labels):
+        """labels [N, H, W] in 0…K-1, all else ignored -> {"<name>/<output>": scalar}."""
+        logits = tf.cast(outputs[self.output], tf.float32)
+        valid = (labels >= 0) & (labels < logits.shape[-1])
+        losses = self.losses(logits, tf.where(valid, labels, 0))
+        mean = mean_over_global_batch(losses, self.weigh(losses, labels, logits.shape[-1]))
+        return {f"{self.name}/{self.output}": self.weight * mean}
+
+    def losses(self, logits, labels):
+        """logits [N, H, W, K] float32, labels [N, H, W] in 0…K-1 -> [N, H, W]."""
+        raise NotImplementedError
+
+    def weigh(self, losses, labels, num_classes):
+        """The factor of every pixel in the mean, [N, H, W] float32; 0 for an ignored one."""
+        return self.label_weights(labels, num_classes)
+
+    def label_weights(self, labels, num_classes):
+        """The weight of every pixel's class; 0 for an ignored pixel."""
+        valid = (labels >= 0) & (labels < num_classes)
+        if self.class_weights is None:
+            return tf.cast(valid, tf.float32)
+        if len(self.class_weights) != num_classes:
+            raise ValueError(f"class_weights must be {num_classes}, one for each class, not {len(self.class_weights)}")
+        return tf.where(valid, tf.gather(tf.constant(self.class_weights), tf.where(valid, labels, 0)), 0.0)
+
+    def mass(self, labels):
+        """What the mean over these labels is divided by, over all replicas: a scalar."""
+        if self.num_classes is None:
+            raise ValueError(f"{self.name} takes part in accumulation only where it is given num_classes")
+        return sum_over_replicas(tf.reduce_sum(self.label_weights(labels, self.num_classes)))
+
+
+class CrossEntropy(PixelLoss):
+    """Cross-entropy of every labelled pixel, averaged over those of the global batch; arguments as `PixelLoss`.
+
+    Args:
+        label_smoothing: ε; the target is 1 − ε + ε/K at the label and ε/K elsewhere.
+    """
+
+    name = "cross_entropy"
+
+    def __init__(self, output="logits", weight=1.0, *, label_smoothing=0.0, class_weights=None, num_classes=None):
+        super().__init__(output, weight, class_weights=class_weights, num_classes=num_classes)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), not {label_smoothing}")
+        self.label_smoothing = label_smoothing
+
+    def losses(self, logits, labels):
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        if not self.label_smoothing:
+            return losses
+        even = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)  # against 1/K everywhere
+        return (1 - self.label_smoothing) * losses + self.label_smoothing * even
+
+
+class Focal(PixelLoss):
+    """Focal loss, (1 − p)^γ times the cross-entropy of every labelled pixel (Lin et al., ICCV 2017, Eq. 4 and 5).
+
+    The mean is over labelled pixels, not over some that count as foreground; arguments as `PixelLoss`, whose
+    `class_weights` are the paper's α.
+
+    Args:
+        gamma: γ ≥ 0; 0 gives the cross-entropy.
+    """
+
+    name = "focal"
+
+    def __init__(self, output="logits", weight=1.0, *, gamma=2.0, class_weights=None, num_classes=None):
+        super().__init__(output, weight, class_weights=class_weights, num_classes=num_classes)
+        if not 0 <= gamma < math.inf:
+            raise ValueError(f"gamma must be at least 0, not {gamma}")
+        self.gamma = gamma
+
+    def losses(self, logits, labels):
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        missing = tf.maximum(-tf.math.expm1(-losses), 1e-7)  # 1 − p; bounded, since x^γ has no slope at 0 for γ < 1
+        return missing**self.gamma * losses
+
+
+class HardPixels(PixelLoss):
+    """Online hard example mining: cross-entropy, averaged over the hard pixels of the global batch.
+
+    A labelled pixel is hard where the probability p of its label is below `threshold`, or where its loss is at least
+    the `min_kept`-th largest of the global batch (of all replicas); so at least `min_kept` count, as far as there are
+    so many labelled ones, and more where the losses tie. Which pixels are kept has no gradient. Where a batch is
+    accumulated in parts, each part keeps its own hard pixels, and counts by its labelled ones.
+
+    Args:
+        output: the logits it reads, [N, H, W, K].
+        weight: factor of the term.
+        num_classes: K, for `mass`.
+        threshold: of the probability, in (0, 1].
+        min_kept: pixels of the global batch.
+    """
+
+    name = "ohem"
+
+    def __init__(self, output="logits", weight=1.0, *, threshold=0.7, min_kept=100_000, num_classes=None):
+        super().__init__(output, weight, num_classes=num_classes)
+        if not 0 < threshold <= 1:
+            raise ValueError(f"threshold must be in (0, 1], not {threshold}")
+        if not isinstance(min_kept, int) or isinstance(min_kept, bool) or min_kept < 1:
+            raise ValueError(f"min_kept must be a whole number of pixels above 0, not {min_kept!r}")
+        self.threshold, self.min_kept = threshold, min_kept
+
+    def losses(self, logits, labels):
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+    def weigh(self, losses, labels, num_classes):
+        labelled = self.label_weights(labels, num_classes) > 0
+        known = tf.stop_gradient(tf.reshape(tf.where(labelled, losses, -1.0), [-1]))  # −1: below every loss
+        known = gather_from_replicas(self._largest(known))
+        hard = (losses > -math.log(self.threshold)) | (losses >= self._largest(known)[-1])
+        return tf.cast(labelled & hard, tf.float32)
+
+    def _largest(self, losses):
+        count = losses.shape[0] if losses.shape[0] is not None else tf.size(losses)  # XLA wants a constant
+        smaller = min(count, self.min_kept) if isinstance(count, int) else tf.minimum(count, self.min_kept)
+        return tf.math.top_k(losses, smaller).values

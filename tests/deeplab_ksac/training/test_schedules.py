@@ -1,0 +1,106 @@
+"""Learning rates at the steps that matter, and the plateau that follows the loss."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from deeplab_ksac.experiment import part
+from deeplab_ksac.training.schedules import SCHEDULES, build_schedule
+
+STEPS, WARMUP, RATE = 20, 5, 0.1
+
+
+def literal(name, step, steps):
+    """The rate at a step of the schedules without warm-up, in float64."""
+    if name == "poly":
+        return RATE * (1 - step / steps) ** 0.9
+    if name == "cosine":
+        return RATE * (1 + np.cos(np.pi * step / steps)) / 2
+    return RATE
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_without_warmup_every_step_has_its_equations_rate(name):
+    schedule = build_schedule(part(name), RATE, STEPS)
+    for step in range(STEPS + 1):
+        assert float(schedule(step)) == pytest.approx(literal(name, step, STEPS), rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_warmup_begins_at_0_and_ends_exactly_at_the_rate(name):
+    schedule = build_schedule(part(name, warmup_steps=WARMUP), RATE, STEPS)
+    assert float(schedule(0)) == 0
+    assert float(schedule(WARMUP - 1)) == pytest.approx(RATE * (WARMUP - 1) / WARMUP, rel=1e-6)
+    assert np.float32(schedule(WARMUP)) == np.float32(RATE)
+    last = literal(name, STEPS - 1 - WARMUP, STEPS - WARMUP)
+    assert float(schedule(STEPS - 1)) == pytest.approx(last, rel=1e-5)
+
+
+def test_a_warmup_can_begin_at_a_share_of_the_rate():
+    schedule = build_schedule(part("poly", warmup_steps=4, warmup_from=0.5), RATE, STEPS)
+    np.testing.assert_allclose([float(schedule(step)) for step in range(5)], RATE * np.linspace(0.5, 1, 5), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_is_read_back_from_what_it_writes(name):
+    schedule = build_schedule(part(name, warmup_steps=WARMUP), RATE, STEPS)
+    again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(schedule))
+    for step in (0, 3, WARMUP, 12):
+        assert float(again(step)) == float(schedule(step))
+
+
+def literal_plateau(losses, interval, patience, min_gain, factor, lowest=0.0):
+    """The share of the first rate after each loss."""
+    share, best, stale, window, shares = 1.0, np.inf, 0, [], []
+    for loss in losses:
+        if np.isfinite(loss):
+            window.append(loss)
+        if len(window) == interval:
+            mean, window = np.mean(window), []
+            if mean < best * (1 - min_gain) or best == np.inf:
+                best, stale = mean, 0
+            else:
+                stale += 1
+            if stale == patience:
+                share, stale = max(share * factor, lowest), 0
+        shares.append(share)
+    return shares
+
+
+def test_a_plateau_halves_the_rate_where_the_loss_falls_no_more():
+    rng = np.random.default_rng(0)
+    losses = np.concatenate([np.linspace(3, 1, 12), 1 + 0.01 * rng.random(30), np.linspace(0.5, 0.1, 12), [np.nan] * 2])
+    losses = np.concatenate([losses, np.full(20, 0.1)]).astype("float32")
+    schedule = build_schedule(part("plateau", interval=3, patience=2, min_gain=0.05, lowest=0.1), RATE, 100)
+    observe = tf.function(schedule.observe)
+    shares = []
+    for loss in losses:
+        observe(tf.constant(loss))
+        shares.append(float(schedule(0)) / RATE)
+    expected = literal_plateau(losses, 3, 2, 0.05, 0.5, 0.1)
+    np.testing.assert_allclose(shares, expected, rtol=1e-6)
+    assert len(set(expected)) > 3 and min(expected) == 0.1  # it was cut, several times, and down to the bound
+
+
+@pytest.mark.parametrize(
+    "schedule, words",
+    (
+        (part("poly", warmup_steps=20), "warmup_steps must be at least 0 and below the stage's 20 steps, not 20"),
+        (part("poly", power=0), "power cannot be 0"),
+        (part("cosine", end=2), "end cannot be 2"),
+        (part("cosine", warmup_steps=1, warmup_from=-1), "warmup_from cannot be -1"),
+        (part("plateau", factor=1.0), "factor cannot be 1.0"),
+        (part("plateau", interval=0), "interval cannot be 0"),
+        (part("constant", learning_rate=1.0), "'constant' takes no 'learning_rate'; the optimizer or the stage has it"),
+        (part("polly"), "'polly' is none of constant, cosine, plateau, poly; did you mean 'poly'"),
+    ),
+)
+def test_a_schedule_without_sense_is_refused(schedule, words):
+    with pytest.raises(ValueError, match=words):
+        build_schedule(schedule, RATE, STEPS)
+
+
+def test_a_rate_without_sense_is_refused():
+    with pytest.raises(ValueError, match="learning_rate cannot be 0"):
+        build_schedule(part("poly"), 0, STEPS)
