@@ -1,7 +1,12 @@
 """The experiments by name: data only, one module for each data set or table."""
 
 from deeplab_ksac.experiments.camvid import CAMVID
+from deeplab_ksac.experiments.claims import CLAIMS
 from deeplab_ksac.experiments.scenes import SCENES
+from deeplab_ksac.experiments.tables import TABLE_ROWS, TABLES
 from deeplab_ksac.experiments.voc import VOC
 
-EXPERIMENTS = {**SCENES, **CAMVID, **VOC}
+ROWS = {name: row.experiment for name, row in TABLE_ROWS.items() if row.experiment is not None}
+EXPERIMENTS = {**SCENES, **CAMVID, **VOC, **CLAIMS, **ROWS}
+
+__all__ = ["EXPERIMENTS", "TABLES", "TABLE_ROWS"]

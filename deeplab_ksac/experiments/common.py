@@ -2,22 +2,61 @@
 
 import dataclasses
 
-from deeplab_ksac.experiment import part
+from deeplab_ksac.experiment import Table, part
 
 NARROW = ("caa", "deeplabv3")  # heads before which the author's projection has 256 channels, not 512
 POOLED = ("upernet", "ocr")  # heads whose features the author averages over 2×2 pixels first
+MULTI_SCALE = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # the author's default; the thesis gives no list
+WIDE_CONTEXT = 0.25  # ε₀ of the rows marked § (Table 4.5)
+
+
+def table(number, title, rows, protocol=""):
+    """A `Table` whose experiments are named after their rows: "table_4_1:R8"."""
+    named = Table(number, title, {}, protocol).name
+    filled = {}
+    for label, row in rows.items():
+        experiment = row.experiment and dataclasses.replace(row.experiment, name=f"{named}:{label}")
+        filled[label] = dataclasses.replace(row, experiment=experiment, source=f"Table {number}, {label}")
+    return Table(number, title, filled, protocol)
+
+
+def with_model(experiment, **changes):
+    """The experiment with other fields of its `ModelSpec`."""
+    return dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, **changes))
+
+
+def with_stage(experiment, **changes):
+    """The experiment with other fields in every stage."""
+    stages = tuple(dataclasses.replace(stage, **changes) for stage in experiment.stages)
+    return dataclasses.replace(experiment, stages=stages)
+
+
+def with_low_level(experiment):
+    """Column "D" of Table 2.1: DeepLabV3+'s decoder, the "simple decoder" of Table 3.7."""
+    return with_model(experiment, decoder=part("low_level"))
+
+
+def with_auxiliary(experiment, weight):
+    """Column "Aux": an FCN classifier on c4 with a loss of its own, for training only."""
+    experiment = with_model(experiment, auxiliary={})
+    loss = part("cross_entropy", output="aux_logits", weight=weight)
+    return dataclasses.replace(experiment, losses=(*experiment.losses, loss))
+
+
+def multi_scale(experiment):
+    """Column "MF": evaluated at several scales and mirrored; trained as before."""
+    evaluation = dataclasses.replace(experiment.evaluation, scales=MULTI_SCALE, flip=True)
+    return dataclasses.replace(experiment, evaluation=evaluation)
 
 
 def pointwise(experiment, filters=512):
     """Column "A" of Table 4.1: a 1×1 convolution before the classifier."""
-    model = dataclasses.replace(experiment.model, bottleneck={"filters": filters, "kernel_size": 1})
-    return dataclasses.replace(experiment, model=model)
+    return with_model(experiment, bottleneck={"filters": filters, "kernel_size": 1})
 
 
 def with_car(experiment, **arguments):
     """The experiment with class-aware regularization; `arguments` are those of the loss "class_aware"."""
     head = experiment.model.head.name
-    model = dataclasses.replace(experiment.model, projection=part("linear", filters=256 if head in NARROW else 512))
+    experiment = with_model(experiment, projection=part("linear", filters=256 if head in NARROW else 512))
     arguments = {"pooling": 2 if head in POOLED else 1, **arguments}
-    losses = (*experiment.losses, part("class_aware", **arguments))
-    return dataclasses.replace(experiment, model=model, losses=losses)
+    return dataclasses.replace(experiment, losses=(*experiment.losses, part("class_aware", **arguments)))

@@ -1,0 +1,199 @@
+"""Multiply-adds of a model at one image size, counted operation by operation on its graph; nothing is run.
+
+TensorFlow's profiler agrees for most operations (a test holds it so), but counts an einsum, a loop and all of unknown
+size as 0, and a kernel between space-to-batch and batch-to-space at the padded tiles instead of the map. Here a
+multiply-add is one product with its sum in a convolution, matrix product or einsum; what is of unknown size is refused.
+"""
+
+import collections
+import contextlib
+import math
+import re
+
+import tensorflow as tf
+from tensorflow import keras
+
+GIGA = 2**30  # the thesis's G
+PRODUCT = re.compile(r"conv|matmul|einsum|dot", re.IGNORECASE)  # names of operations that multiply
+LOOPS = ("While", "StatelessWhile")
+FUNCTIONS = {  # operations that stand for a function -> the attribute that names it
+    **dict.fromkeys(LOOPS, "body"),
+    **dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall"), "f"),
+}
+NUMBERED = re.compile(r"(projection|bottleneck)_\d+|(resize)_\w*logits")  # layers of which a model may have several
+PARTS = ("backbone", "neck", "head", "projection", "bottleneck", "decoder", "classifier", "auxiliary", "resize")
+
+
+@contextlib.contextmanager
+def zero_weights():
+    """Inside, variables begin as zeros: a model that is only to be counted needs no random numbers."""
+
+    def create(next_creator, **arguments):
+        shape, dtype = arguments.get("shape"), arguments.get("dtype")
+        if shape is not None and dtype is not None and tf.TensorShape(shape).is_fully_defined():
+            arguments["initial_value"] = lambda: tf.zeros(shape, dtype)
+        return next_creator(**arguments)
+
+    with tf.variable_creator_scope(create):
+        yield
+
+
+def trace(function, *specs):
+    """The graph of `function` on tensors of the given `tf.TensorSpec`s."""
+    return tf.function(function, autograph=False).get_concrete_function(*specs).graph
+
+
+def model_graph(model, height, width, *, training=False, outputs=("logits",)):
+    """The graph of a segmentation model's outputs for one image of height × width pixels.
+
+    Args:
+        model: image [N, H, W, 3] float32 -> a dict of outputs.
+        height, width: of the image, in pixels.
+        training: whether it is the forward pass of training.
+        outputs: the names of those that are computed.
+    """
+    wanted = keras.Model(model.input, {name: model.output[name] for name in outputs}, name=model.name)
+    return trace(lambda image: wanted(image, training=training), tf.TensorSpec([1, height, width, 3]))
+
+
+def saved_model_graph(path, height, width, *, signature="serving_default"):
+    """(graph, variables) of a SavedModel's signature for one image of height × width pixels.
+
+    Raises:
+        ValueError: no such signature, one of more than an image, or sizes that it does not take.
+        OSError: no SavedModel at `path`.
+    """
+    signatures = tf.saved_model.load(str(path)).signatures
+    if signature not in signatures:
+        raise ValueError(f"{path} has no signature {signature!r}; it has {', '.join(signatures) or 'none'}")
+    serve = signatures[signature]
+    inputs = serve.structured_input_signature[1]
+    if len(inputs) != 1:
+        raise ValueError(f"{path}: signature {signature!r} takes {', '.join(inputs)}, not one image")
+    (name, spec), shape = next(iter(inputs.items())), tf.TensorShape([1, height, width, 3])
+    if not spec.shape.is_compatible_with(shape):
+        raise ValueError(f"{path}: signature {signature!r} takes images {spec.shape}, not {shape}")
+    served = tf.function(lambda image: serve(**{name: image})).get_concrete_function(tf.TensorSpec(shape, spec.dtype))
+    return _written_out(served), [*serve.variables]
+
+
+def _written_out(function):
+    """The graph with the functions that it calls in their places, all sizes inferred from the image's."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
+
+    _, definition = convert_variables_to_constants_v2_as_graph(function, lower_control_flow=False)
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(definition, name="")
+    return graph
+
+
+def count_multiply_adds(graph):
+    """{name of an operation: its multiply-adds}, for all that multiply, in the graph's order.
+
+    Raises:
+        ValueError: an operation of unknown size, a loop of unknown length, or a product that is not known here.
+    """
+    counts = {}
+    for op in graph.get_operations():
+        if op.type in FUNCTIONS:
+            turns = _turns(op) if op.type in LOOPS else 1
+            body = graph._get_function(op.get_attr(FUNCTIONS[op.type]).name).graph
+            counts.update((f"{op.name}/{name}", turns * n) for name, n in count_multiply_adds(body).items())
+        elif op.type in COUNTERS:
+            counts[op.name] = COUNTERS[op.type](op)
+        elif PRODUCT.search(op.type):
+            raise ValueError(f"{op.name}: the multiply-adds of {op.type} are not known")
+    return counts
+
+
+def _turns(loop):
+    """How often a loop of known length runs; `tf.map_fn` and loops with `maximum_iterations` have one."""
+    turns = tf.get_static_value(loop.inputs[1])
+    if turns is None or turns < 0:
+        raise ValueError(f"{loop.name}: a loop whose number of turns is unknown cannot be counted")
+    return int(turns)
+
+
+def size_of(tensor):
+    """The sides of a tensor.
+
+    Raises:
+        ValueError: one of them is unknown; counting it as 0 would be wrong.
+    """
+    if not tensor.shape.is_fully_defined():
+        raise ValueError(
+            f"{tensor.op.name} has the size {tensor.shape}, which is not known; give the image's height and width, and "
+            "a model whose sizes follow from them"
+        )
+    return tensor.shape.as_list()
+
+
+def pixels_of(op):
+    """Outputs of a convolution per channel; between space-to-batch and batch-to-space that is the map, not tiles."""
+    if not op.get_attr("data_format").endswith(b"C"):
+        raise ValueError(f"{op.name}: only channels that come last are counted")
+    result = op.outputs[0]
+    if op.inputs[0].op.type == "SpaceToBatchND":
+        result = next((user.outputs[0] for user in result.consumers() if user.type == "BatchToSpaceND"), result)
+    return math.prod(size_of(result)[:-1])
+
+
+def _convolution(op):
+    return pixels_of(op) * math.prod(size_of(op.inputs[1]))
+
+
+def _transposed_convolution(op):
+    return math.prod(size_of(op.inputs[2])) * math.prod(size_of(op.inputs[1])[:-1])
+
+
+def _matrix_product(op):
+    adjoint = "transpose_a" if op.type == "MatMul" else "adj_x"
+    return math.prod(size_of(op.outputs[0])) * size_of(op.inputs[0])[-2 if op.get_attr(adjoint) else -1]
+
+
+def _einsum(op):
+    """Every combination of the indices is one product; a sum of a single tensor has none."""
+    if len(op.inputs) == 1:
+        return 0
+    sides = {}
+    for labels, tensor in zip(op.get_attr("equation").decode().split("->")[0].split(","), op.inputs):
+        shape = size_of(tensor)
+        before, dots, after = labels.strip().partition("...")
+        spread = [f"...{len(shape) - index}" for index in range(len(before), len(shape) - len(after))] if dots else []
+        for label, side in zip([*before, *spread, *after], shape):
+            sides[label] = max(side, sides.get(label, 1))  # a side of 1 is broadcast
+    return math.prod(sides.values())
+
+
+COUNTERS = {
+    "Conv2D": _convolution,
+    "Conv3D": _convolution,
+    "DepthwiseConv2dNative": _convolution,
+    "Conv2DBackpropInput": _transposed_convolution,
+    "MatMul": _matrix_product,
+    "BatchMatMul": _matrix_product,
+    "BatchMatMulV2": _matrix_product,
+    "Einsum": _einsum,
+}
+
+
+def part_of(name):
+    """The part of a segmentation model, one of `PARTS`, to which an operation, a layer or a variable belongs."""
+    for segment in name.split("/"):
+        numbered = NUMBERED.fullmatch(segment)
+        if numbered or segment in PARTS[1:]:
+            return numbered.group(1) or numbered.group(2) if numbered else segment
+    return "backbone"
+
+
+def by_part(counts):
+    """{part: sum} of {name: number}, in the order of `PARTS`, parts without anything left out."""
+    sums = collections.Counter()
+    for name, number in counts.items():
+        sums[part_of(name)] += number
+    return {part: sums[part] for part in PARTS if sums[part]}
+
+
+def count_parameters(model):
+    """{part: number of weights}, the normalizations' moving averages among them."""
+    return by_part({layer.name: layer.count_params() for layer in model.layers})

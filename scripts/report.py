@@ -1,0 +1,63 @@
+"""Sets what was measured beside the thesis's numbers: all tables, as Markdown and HTML, with learning curves.
+
+    python scripts/report.py --runs='runs/*' --output=report
+
+Reads what `scripts/train.py` and `scripts/evaluate.py` leave in workdirs (experiment.json, metrics.jsonl, eval_*.json).
+A run belongs to a row where its model, stages, losses and seed are the row's; a run of which anything was overridden is
+listed apart, with what differs.
+"""
+
+import pathlib
+
+from absl import app, flags
+
+from scripts import curves, pages
+from scripts.output import exit_status, write_atomically
+from scripts.measured import Comparison, read_runs
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    """Which runs, and where the report goes."""
+    flags.DEFINE_list("runs", None, "workdirs, as paths or patterns such as 'runs/*'; none is a report of what is open")
+    flags.DEFINE_list("tables", None, "numbers of the tables (default: all)")
+    flags.DEFINE_string("output", None, "folder for report.md, report.html and the curves", required=True)
+
+
+def main(argv):
+    """Writes the report that the flags ask for; the exit status."""
+    if len(argv) > 1:
+        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
+    return exit_status(lambda: run(FLAGS), name="report")
+
+
+def run(given):
+    """Reads the runs and writes the files.
+
+    Raises:
+        ValueError: a table that there is not, a pattern without a run, or a file that is no run's.
+    """
+    from deeplab_ksac.experiments import TABLES
+
+    unknown = [number for number in given.tables or () if number not in TABLES]
+    if unknown:
+        raise ValueError(f"there is no Table {unknown[0]}; the thesis has {', '.join(TABLES)}")
+    runs = read_runs(given.runs or ())
+    compared = Comparison([TABLES[number] for number in given.tables or TABLES], runs)
+    folder = pathlib.Path(given.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {run.workdir: curves.svg(run) for run in runs if run.curves}
+    files = {}
+    for index, (workdir, picture) in enumerate(drawn.items()):
+        files[workdir] = f"curve_{index:03}_{pathlib.Path(workdir).name}.svg"
+        write_atomically(folder / files[workdir], picture.encode())
+    write_atomically(folder / "report.md", pages.markdown(compared, files).encode())
+    write_atomically(folder / "report.html", pages.html(compared, drawn).encode())
+    print(f"{compared.summary}: {folder / 'report.md'}, {folder / 'report.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
