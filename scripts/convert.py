@@ -1,29 +1,45 @@
-"""Converts a raw data set to TFRecords.
+"""Converts raw data sets to TFRecords, on all cores.
 
     python scripts/convert.py --dataset=voc2012 --raw_dir=raw/VOCdevkit --data_dir=data
+    python scripts/convert.py --dataset=coco_voc,sbd,voc2012 --raw_dir=raw/coco,raw/voc,raw/voc --data_dir=data
     python scripts/convert.py --dataset=folder --raw_dir=my_pictures --name=my_pictures --data_dir=data
     python scripts/convert.py --dataset=scenes --raw_dir=raw/scenes --data_dir=data
 
-The pictures of `scenes` are painted first, where the raw folder holds none. At the end stands a table of the splits.
+Killed and started again it goes on where it was. The pictures of `scenes` are painted first, where the raw folder holds
+none. At the end stands a table of the splits.
 """
 
 from absl import app, flags, logging
 
 from scripts.output import exit_status
-from scripts.progress import Progress
+from scripts.progress import SplitProgress
 from datasets import CATALOG, source
+from datasets.info import INFO_FILE, dataset_dir
 
 FLAGS = flags.FLAGS
 
 
 def define_flags():
     """Defines the flags of this script."""
-    flags.DEFINE_enum("dataset", None, sorted(CATALOG), "Data set to convert.")
-    flags.DEFINE_string("raw_dir", None, "Folder with the raw data set; for `scenes` it is filled where it is empty.")
+    flags.DEFINE_list("dataset", None, f"Data set to convert, or several: {', '.join(CATALOG)}.")
+    flags.DEFINE_list(
+        "raw_dir",
+        None,
+        "Folder with the raw data set, one for each or one for all; for `scenes` it is filled where it is empty.",
+    )
     flags.DEFINE_string("data_dir", "data", "Folder for converted data sets.")
     flags.DEFINE_list("splits", None, "Splits to convert; all that the raw folder holds where not given.")
     flags.DEFINE_bool("overwrite", False, "Whether an existing data set of this name may be replaced.")
-    flags.DEFINE_bool("allow_other_counts", False, "Whether a split may differ from its official size.")
+    flags.DEFINE_bool(
+        "allow_other_counts", False, "Whether a split may differ from its official size, or lack files it lists."
+    )
+    flags.DEFINE_enum(
+        "rotation",
+        "refuse",
+        ["refuse", "stored", "upright"],
+        "Images with EXIF rotation, where the size of the mask does not tell on which form it was drawn.",
+    )
+    flags.DEFINE_integer("processes", None, "How many processes convert at once; all cores by default.", lower_bound=1)
     flags.DEFINE_string("name", None, "Name of the converted data set; that of the data set where not given.")
     flags.DEFINE_integer("seed", 0, "Seed of the generated pictures (scenes).")
     flags.DEFINE_list("scenes_counts", ["train=1000", "val=200"], "Generated pictures by split (scenes).")
@@ -31,34 +47,15 @@ def define_flags():
     flags.mark_flags_as_required(["dataset", "raw_dir"])
 
 
-class SplitProgress:
-    """A `progress` callback of `datasets`: one `Progress` for each split."""
-
-    def __init__(self, verb):
-        self.verb, self.split, self.bar = verb, None, None
-
-    def __call__(self, split, done, total):
-        if split != self.split:
-            self.close()
-            self.split, self.bar = split, Progress(total, f"{self.verb} {split}")
-        self.bar.update(done - self.bar.done)
-
-    def close(self):
-        """Ends the line of the last split."""
-        if self.bar is not None:
-            self.bar.close()
-
-
-def paint_scenes():
-    """Generates the raw pictures of `scenes` where `--raw_dir` holds none."""
+def paint_scenes(raw_dir):
+    """Generates the raw pictures of `scenes` where `raw_dir` holds none."""
     scenes = source("scenes")
-    if scenes.find_splits(FLAGS.raw_dir):
+    if scenes.find_splits(raw_dir):
         return
     progress = SplitProgress("painting")
     counts = dict(map(split_and_count, FLAGS.scenes_counts))
-    scenes.generate(
-        FLAGS.raw_dir, counts=counts, size=tuple(map(int, FLAGS.scenes_size)), seed=FLAGS.seed, progress=progress
-    )
+    size = tuple(map(int, FLAGS.scenes_size))
+    scenes.generate(raw_dir, counts=counts, size=size, seed=FLAGS.seed, progress=progress)
     progress.close()
 
 
@@ -71,41 +68,70 @@ def split_and_count(item):
 
 
 def table(info):
-    """The converted splits, one a line: images, classes, share of ignored pixels."""
-    lines = [f"{'split':<12} {'images':>8} {'classes':>8} {'ignored':>8}"]
+    """The converted splits, one a line: images, officially, classes, share of ignored pixels; then those not there."""
+    lines = [f"{'split':<12} {'images':>8} {'official':>8} {'classes':>8} {'ignored':>8}"]
     for split, count in info.num_examples.items():
-        lines.append(f"{split:<12} {count:>8} {info.num_classes:>8} {info.ignored_share(split):>8.2%}")
-    return "\n".join(lines)
+        official = info.splits.get(split, "")
+        lines.append(f"{split:<12} {count:>8} {official:>8} {info.num_classes:>8} {info.ignored_share(split):>8.2%}")
+    absent = [split for split in info.splits if split not in info.num_examples]
+    return "\n".join([*lines, *(f"{split:<12} {'none':>8} {info.splits[split]:>8}" for split in absent)])
 
 
-def convert():
-    """Converts what the flags name and prints the table of its splits; returns the exit status."""
+def convert(dataset, raw_dir):
+    """Converts a data set and prints the table of its splits."""
     # Imported here because the processes that paint pictures import this file again, and need no TensorFlow.
     from datasets import records
 
     progress = SplitProgress("writing")
     try:
         info = records.write_records(
-            FLAGS.dataset,
-            FLAGS.raw_dir,
+            dataset,
+            raw_dir,
             FLAGS.data_dir,
             splits=FLAGS.splits,
             overwrite=FLAGS.overwrite,
             allow_other_counts=FLAGS.allow_other_counts,
+            rotation=FLAGS.rotation,
+            processes=FLAGS.processes,
             dataset_name=FLAGS.name,
             progress=progress,
         )
     finally:
         progress.close()
     print(table(info))
-    return 0
 
 
 def run():
-    """Paints where needed, then converts; returns the exit status."""
-    if FLAGS.dataset == "scenes":
-        paint_scenes()
-    return convert()
+    """Converts what the flags name, one after another, painting `scenes` first; returns the exit status."""
+    pairs = chosen()
+    for dataset, raw_dir in pairs:
+        if len(pairs) > 1:
+            print(dataset)
+            if not FLAGS.overwrite and is_converted(dataset):
+                print(f"is in {FLAGS.data_dir} already and stays as it is (--overwrite converts it again)")
+                continue
+        if dataset == "scenes":
+            paint_scenes(raw_dir)
+        convert(dataset, raw_dir)
+    return 0
+
+
+def chosen():
+    """[(data set, its raw folder)] that the flags name."""
+    unknown = [name for name in FLAGS.dataset if name not in CATALOG]
+    if unknown:
+        raise ValueError(f"--dataset: {unknown[0]!r} is none of {', '.join(CATALOG)}")
+    folders = FLAGS.raw_dir * len(FLAGS.dataset) if len(FLAGS.raw_dir) == 1 else FLAGS.raw_dir
+    if len(folders) != len(FLAGS.dataset):
+        raise ValueError(f"--raw_dir names {len(folders)} folders for the {len(FLAGS.dataset)} data sets of --dataset")
+    if FLAGS.name and len(FLAGS.dataset) > 1:
+        raise ValueError(f"--name={FLAGS.name} is for one data set, not for {', '.join(FLAGS.dataset)}")
+    return list(zip(FLAGS.dataset, folders))
+
+
+def is_converted(dataset):
+    """Whether a finished data set of this name is there."""
+    return (dataset_dir(dataset, FLAGS.data_dir) / INFO_FILE).is_file()
 
 
 def main(argv):

@@ -61,12 +61,13 @@ class Progress:
         """The state in words: `train 120/1000 12% 8.1/s 1:49 left loss 0.532`."""
         elapsed = time.monotonic() - self.started
         speed = (self.done - self.start) / elapsed if elapsed > 0 else 0.0
+        pace = f"{speed:.3g}/s" if speed else ""
         share = self.done / self.total if self.total else 1.0
         left = f"{clock((self.total - self.done) / speed)} left" if speed and self.done < self.total else ""
         taken = f"{clock(elapsed)} taken" if self.done >= self.total else ""
         shown = " ".join(f"{name} {_short(value)}" for name, value in self.shown.items())
         bar = f"[{'=' * int(share * BAR_WIDTH):<{BAR_WIDTH}}]" if self.on_terminal else ""
-        words = (self.label, bar, f"{self.done}/{self.total} {share:.0%}", f"{speed:.3g}/s", left or taken, shown)
+        words = (self.label, bar, f"{self.done}/{self.total} {share:.0%}", pace, left or taken, shown)
         return " ".join(word for word in words if word)
 
     def _draw(self):
@@ -75,6 +76,32 @@ class Progress:
         self.width = len(line)
         self.stream.flush()
         self.drawn, self.last = time.monotonic(), self.done
+
+
+class SplitProgress:
+    """A `progress(split, done, total)` callback of `datasets`: one `Progress` for each split.
+
+    What is done at the first call for a split counts as done, not as speed.
+
+    Args:
+        verb: what stands in front of the split.
+        stream: where to write.
+    """
+
+    def __init__(self, verb, *, stream=sys.stderr):
+        self.verb, self.stream, self.split, self.bar = verb, stream, None, None
+
+    def __call__(self, split, done, total):
+        if split != self.split:
+            self.close()
+            self.split = split
+            self.bar = Progress(total, f"{self.verb} {split}", stream=self.stream, start=done)
+        self.bar.update(done - self.bar.done)
+
+    def close(self):
+        """Ends the line of the last split."""
+        if self.bar is not None:
+            self.bar.close()
 
 
 def clock(seconds):

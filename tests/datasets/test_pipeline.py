@@ -1,11 +1,19 @@
 """The training stream as a pure function of (sources, seed, position), and the evaluation batches."""
 
+import collections
+import dataclasses
+import itertools
+import pathlib
+import shutil
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets import augment, pipeline, records
-from datasets.info import DatasetError
+from datasets import access, augment, pipeline, records
+from datasets.info import DatasetError, dataset_dir, load_info, save_info
+from datasets.order import RunOrder
 from tests import fakes
 
 CROP = (21, 37)
@@ -120,18 +128,108 @@ def test_batch_filenames_are_those_of_the_training_batch(data_dir):
             np.testing.assert_array_equal(labels[: expected.shape[0], : expected.shape[1]], expected)
 
 
-def test_sources_are_mixed_by_the_shuffle(data_dir):
-    sources = ("one/train", "two/train")
-    settings = {"data_dir": data_dir, "seed": 0, "first": 0, "shuffle_buffer": 100}
-    files = {}
-    for source in sources:
-        name, split = source.split("/")
-        for serialized in records.read_records(name, split, data_dir)[0].as_numpy_iterator():
-            files.setdefault(serialized, []).append(source)
-    stream = pipeline._stream(sources, **settings)
-    origins = [files[s][0] for _, s in stream.take(110).as_numpy_iterator()]
-    firsts = [origins[i] for i in range(0, 110, 11)]
-    assert len(set(firsts)) == len(set(origins))
+def test_sources_are_mixed_by_the_shuffle():
+    firsts = {int(RunOrder((7, 4), 0).round(epoch)[0] < 7) for epoch in range(10)}
+    assert firsts == {0, 1}
+
+
+def test_every_order_of_an_epoch_is_as_likely_as_every_other():
+    counts = collections.Counter(tuple(RunOrder((2, 1), 5).round(epoch)) for epoch in range(1200))
+    chi_squared = sum((counts[order] - 200) ** 2 / 200 for order in itertools.permutations(range(3)))
+    assert chi_squared < 20.5  # of 5 degrees of freedom: exceeded once in a thousand seeds
+
+
+def test_weighted_sources_have_their_shares_in_every_round_and_epochs_of_their_own():
+    order = RunOrder((7, 4, 30_000), 3, weights=(1, 2.5, 0.5))
+    for number in (0, 5):
+        drawn = np.searchsorted([7, 11], order.round(number), side="right")
+        assert np.bincount(drawn).tolist() == [2500, 6250, 1250]
+    assert (np.bincount(drawn[:400], minlength=3) > 20).all()  # mixed all along
+    drawn = order.records(0, 20_000)
+    for start, size in ((0, 7), (7, 4)):
+        own = np.sort(drawn[(start <= drawn) & (drawn < start + size)])
+        counts = np.bincount(own - start, minlength=size)
+        assert counts.max() - counts.min() <= 1
+    rare = drawn[drawn >= 11]
+    assert len(rare) == 2500 == len(set(rare))
+
+
+@pytest.mark.parametrize("weights", [(), (3, 1)])
+@pytest.mark.parametrize("first", [0, 10, 9_995, 123_456])
+def test_the_order_from_a_position_is_the_tail_of_the_order_from_0(weights, first):
+    order = RunOrder((7, 4), 3, weights)
+    np.testing.assert_array_equal(order.records(first, 15), order.records(0, first + 15)[first:])
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [((1,), "one positive number for each of the 2 sources"), ((1, 0), "positive"), ((1, 1e-6), "smallest is below")],
+)
+def test_weights_that_do_not_fit_are_refused(data_dir, weights, words):
+    with pytest.raises(ValueError, match=words):
+        batches(data_dir, 1, weights=weights)
+
+
+def test_a_weighted_stream_is_that_of_its_order_for_every_number_of_pipelines(data_dir):
+    settings = {"weights": (1.0, 9.0)}
+    whole = batches(data_dir, 6, **settings)
+    halves = [
+        batches(data_dir, 3, first_step=3, input_context=tf.distribute.InputContext(2, i, 2), **settings)
+        for i in range(2)
+    ]
+    joined = [{key: np.concatenate([a[key], b[key]]) for key in a} for a, b in zip(*halves)]
+    assert_same(joined, whole[3:])
+
+
+def tiny_records(folder, count):
+    """A converted data set of `count` equal records in four files, without pictures being encoded."""
+    info = load_info("one", folder.parent)
+    serialized = next(records.read_records("one", "train", folder.parent)[0].as_numpy_iterator())
+    target = dataset_dir("many", folder)
+    target.mkdir(parents=True)
+    for shard in range(4):
+        with tf.io.TFRecordWriter(str(target / f"many-train.tfrecord-{shard:05d}-of-00004")) as writer:
+            for _ in range(count // 4):
+                writer.write(serialized)
+    save_info(dataclasses.replace(info, name="many", num_examples={"train": count}, num_shards={"train": 4}), target)
+    return folder
+
+
+def test_the_position_in_60000_images_is_found_without_reading_what_went_before(data_dir):
+    folder = tiny_records(data_dir / "large", 60_000)
+    for file in records.shard_files("many", "train", folder)[0]:
+        wanted = access.record_offsets(file)
+        assert len(wanted) == 15_000
+    start = time.process_time()
+    batches(folder, 1, sources=("many/train",), first_step=14_999)
+    assert time.process_time() - start < 10
+
+
+def test_a_pipeline_reads_only_the_records_of_its_part(data_dir):
+    table = access.RecordTable(("one/train", "two/train"), data_dir)
+    order = RunOrder(table.sizes, 3)
+    found = [list(pipeline._numbers(order, 8, 4, 2 * part, 2).take(14).as_numpy_iterator()) for part in range(2)]
+    positions = [{int(position) for position, _ in part} for part in found]
+    assert positions[0] == {p for p in range(8, 36) if p % 4 < 2} and positions[1] == {
+        p for p in range(8, 36) if p % 4 > 1
+    }
+    for position, number in itertools.chain(*found):
+        assert number == order.records(int(position), 1)[0]
+
+
+def test_a_file_that_is_cut_short_or_has_other_records_is_named(data_dir, tmp_path):
+    shutil.copytree(data_dir / "one", tmp_path / "one")
+    files, _ = records.shard_files("one", "train", tmp_path)
+    whole = pathlib.Path(files[0]).read_bytes()
+    pathlib.Path(files[0]).write_bytes(whole[:-5])
+    with pytest.raises(DatasetError, match=r"00000-of-00002 ends inside its record \d+; convert"):
+        batches(tmp_path, 1, sources=("one/train",))
+    pathlib.Path(files[0]).write_bytes(pathlib.Path(files[1]).read_bytes() * 2)
+    with pytest.raises(DatasetError, match=r"one/train has \d+ records in its files and 7 in its metadata"):
+        batches(tmp_path, 1, sources=("one/train",))
+    pathlib.Path(files[0]).write_bytes(whole[:100] + b"?" + whole[101:])
+    with pytest.raises(tf.errors.DataLossError, match="corrupted record"):
+        batches(tmp_path, 3, sources=("one/train",))
 
 
 def test_sources_with_different_classes_are_refused(data_dir):

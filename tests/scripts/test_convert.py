@@ -29,7 +29,7 @@ def test_a_folder_is_converted_under_its_own_name_with_a_table_at_the_end(tmp_pa
     assert done.returncode == 0, done.stderr
     assert load_info("mine", tmp_path).num_examples == {"train": 4, "val": 2}
     header, train, val = done.stdout.splitlines()
-    assert header.split() == ["split", "images", "classes", "ignored"]
+    assert header.split() == ["split", "images", "official", "classes", "ignored"]
     assert train.split()[:3] == ["train", "4", "3"] and val.split()[:3] == ["val", "2", "3"]
     assert all(line.startswith("writing ") for line in done.stderr.splitlines())
 
@@ -45,12 +45,26 @@ def test_scenes_are_painted_first_where_there_are_none(tmp_path):
     assert (tmp_path / "raw" / "images" / "train" / "000000.jpg").stat().st_mtime_ns == before
 
 
+def test_several_are_converted_one_after_another_and_what_is_there_stays(tmp_path):
+    voc = fakes.write_voc2012(tmp_path / "voc", {"train": ["a", "b"], "trainval": ["a", "b", "c"]})
+    camvid = fakes.write_camvid(tmp_path / "camvid", {"train": 2, "val": 1})
+    flags = ("--dataset=voc2012,camvid", f"--data_dir={tmp_path}", "--allow_other_counts")
+    done = convert(*flags, f"--raw_dir={voc},{camvid}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert load_info("voc2012", tmp_path).num_examples == {"train": 2, "trainval": 3}
+    assert load_info("camvid", tmp_path).num_examples == {"train": 2, "val": 1}
+    assert ["test", "none", "233"] in [line.split() for line in done.stdout.splitlines()]
+    again = convert(*flags, f"--raw_dir={voc},{camvid}", cwd=tmp_path)
+    assert again.returncode == 0 and again.stdout.count("stays as it is") == 2
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
         (["--dataset=voc2012"], "split train of {raw} has 2 images, officially 1464"),
         (["--dataset=camvid"], "{raw} holds no split of camvid (official: train, val, test)"),
         (["--dataset=voc2012", "--splits=test"], "Segmentation/test.txt is missing"),
+        (["--dataset=voc"], "--dataset: 'voc' is none of scenes, camvid, voc2012"),
         (["--dataset=scenes", "--scenes_counts=train"], "--scenes_counts: expected split=number, not 'train'"),
     ],
 )

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from scripts import progress as module
-from scripts.progress import Progress, clock
+from scripts.progress import Progress, SplitProgress, clock
 
 
 class Terminal(io.StringIO):
@@ -67,6 +67,20 @@ def test_work_done_before_counts_as_done_but_not_as_speed(time):
     time.now += 10
     progress.update(10)
     assert progress.line().startswith("train 60/100 60% 1/s 0:40 left")
+
+
+def test_every_split_has_a_line_and_starts_with_what_was_done_before(time):
+    stream = io.StringIO()
+    progress = SplitProgress("writing", stream=stream)
+    for split, first in (("train", 41), ("val", 1)):
+        for done in range(first, 51):
+            time.now += 0.1
+            progress(split, done, 50)
+    progress.close()
+    assert stream.getvalue().splitlines() == [
+        "writing train 50/50 100% 9/s 0:01 taken",  # ten tenths of a second until the next split begins
+        "writing val 50/50 100% 10/s 0:05 taken",
+    ]
 
 
 def test_closing_twice_writes_once(time):

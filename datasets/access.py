@@ -1,0 +1,102 @@
+"""Records of converted data sets by number: any of them is read alone, from its place in its file."""
+
+import functools
+import os
+import struct
+
+import numpy as np
+import tensorflow as tf
+
+from datasets.info import DatasetError, load_info
+from datasets.records import shard_files
+
+HEADER = struct.Struct("<Q")  # length of a TFRecord's data; 4 bytes of checksum follow, the data, and 4 more
+READ_AT_ONCE = 16
+
+
+class RecordTable:
+    """The records of one or more "name/split", numbered in stored order, source after source.
+
+    Attributes:
+        sizes: number of records of each source.
+
+    Raises:
+        ValueError: sources that are no tuple of "name/split".
+        DatasetError: a source is missing or damaged, or the sources' classes differ.
+    """
+
+    def __init__(self, sources, data_dir):
+        if isinstance(sources, str) or not sources:
+            raise ValueError(f"sources must be a tuple of 'name/split', not {sources!r}")
+        self.files, self.sizes, classes = [], [], {}
+        file_numbers, offsets = [], []
+        for source in sources:
+            name, _, split = source.partition("/")
+            if not split:
+                raise ValueError(f"a source is 'name/split', as in 'voc2012/train', not {source!r}")
+            files, size = shard_files(name, split, data_dir)
+            found = [record_offsets(file) for file in files]
+            if sum(map(len, found)) != size:
+                raise DatasetError(
+                    f"{source} has {sum(map(len, found))} records in its files and {size} in its metadata; "
+                    "convert it again"
+                )
+            for file, some in zip(files, found):
+                file_numbers.append(np.full(len(some), len(self.files), np.int64))
+                offsets.append(some)
+                self.files.append(file)
+            self.sizes.append(size)
+            classes.setdefault(load_info(name, data_dir).class_names, source)
+        if len(classes) > 1:
+            raise DatasetError(f"{' and '.join(classes.values())} have different classes; they cannot be mixed")
+        self._file_numbers, self._offsets = np.concatenate(file_numbers), np.concatenate(offsets)
+
+    def read(self, numbers):
+        """A dataset of (position, record number) -> (position, serialized example), in the same order."""
+        files, file_numbers, offsets = map(tf.constant, (self.files, self._file_numbers, self._offsets))
+
+        @tf.autograph.experimental.do_not_convert
+        def read_one(position, number):
+            record = record_at(files[file_numbers[number]], offsets[number])
+            return tf.data.Dataset.zip((tf.data.Dataset.from_tensors(position), record))
+
+        return numbers.interleave(
+            read_one, cycle_length=READ_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+
+
+def record_at(file, offset):
+    """The dataset of the one serialized example at a byte of a TFRecord file; its checksums are verified.
+
+    A dataset and not a plain tensor: operations that read files from within a map are taken for stateful, and would
+    make the whole pipeline serial where operations have to be deterministic.
+    """
+    from_there = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[file], compression_type="", buffer_size=tf.constant(0, tf.int64), byte_offsets=[offset]
+    )
+    return tf.data.experimental.from_variant(from_there, tf.TensorSpec([], tf.string)).take(1)
+
+
+def record_offsets(file):
+    """Where each record of a TFRecord file begins, in bytes: int64 [records].
+
+    Only the records' lengths are read, and only once in a process while the file stays as it is.
+
+    Raises:
+        DatasetError: the file ends inside a record.
+    """
+    status = os.stat(file)
+    return _record_offsets(file, status.st_size, status.st_mtime_ns)
+
+
+@functools.cache
+def _record_offsets(file, size, _):
+    offsets, at = [], 0
+    with open(file, "rb", buffering=0) as stream:
+        while at < size:
+            header = os.pread(stream.fileno(), HEADER.size, at)
+            offsets.append(at)
+            at += HEADER.unpack(header.ljust(HEADER.size, b"\0"))[0] + HEADER.size + 8
+    if at != size:
+        raise DatasetError(f"{file} ends inside its record {len(offsets) - 1}; convert the data set again")
+    return np.array(offsets, np.int64)

@@ -1,0 +1,141 @@
+"""What a survey of a data set says to somebody who is about to train on it, in sentences: warnings and notes."""
+
+import numpy as np
+
+from datasets.info import IGNORE_LABEL
+from datasets.survey import find_overlaps, find_repeated
+
+SHOWN = 5
+MOSTLY_IGNORED = 0.5  # share of the pixels
+MANY_SINGLE = 0.2  # share of the masks
+
+
+def find_warnings(info, surveys):
+    """What is probably wrong, a list of sentences; empty where nothing is.
+
+    Args:
+        info: the `datasets.info.DatasetInfo`.
+        surveys: the `datasets.survey.SplitSurvey` of each split.
+    """
+    found = []
+    for survey in surveys:
+        found += _about_the_count(survey)
+        if survey.unlabeled < len(survey.names):
+            found += [*_about_the_labels(info, survey), *_about_the_masks(info, survey)]
+        found += _about_repeated(survey)
+    for overlap in find_overlaps(surveys):
+        found += _about_overlap(overlap)
+    return found
+
+
+def find_notes(info, surveys):
+    """What is worth knowing and may be as it should, a list of sentences."""
+    found = [
+        f"split {survey.split} has no labels: every pixel is ignored"
+        for survey in surveys
+        if survey.unlabeled == len(survey.names)
+    ]
+    absent = [f"{split} ({count})" for split, count in info.splits.items() if split not in {s.split for s in surveys}]
+    if absent:
+        found.append(f"not looked at, or not converted (with the official number of images): {', '.join(absent)}")
+    for overlap in find_overlaps(surveys):
+        first, second = overlap.splits
+        if _meant_to_overlap(overlap):
+            advice = "do not train on one and judge on the other" if "val" in overlap.splits else "train on one of them"
+            found.append(f"{first} and {second} share {_number(overlap.same_image, 'image')}: {advice}")
+        others = len(overlap.same_id) - len(overlap.same_labels)
+        if others:
+            found.append(
+                f"{others} ids are in {first} and in {second} with different labels: "
+                f"right if each split numbers its own pictures"
+            )
+    return found
+
+
+def _about_the_count(survey):
+    if survey.official in (None, len(survey.names)):
+        return []
+    return [f"split {survey.split} has {len(survey.names)} images, officially {survey.official}"]
+
+
+def _about_the_labels(info, survey):
+    """Classes that never occur, and what their absence looks like."""
+    split, names, last = survey.split, info.class_names, info.num_classes - 1
+    beyond = [value for value in range(info.num_classes, IGNORE_LABEL) if survey.pixels[value]]
+    if beyond:
+        yield f"{split}: the labels {_list(map(str, beyond))} lie outside the classes 0…{last}"
+    absent = np.flatnonzero(survey.pixels[: info.num_classes] == 0).tolist()
+    present = info.num_classes - len(absent)
+    if not absent:
+        return
+    if present == 1 and survey.pixels[0] and survey.pixels[IGNORE_LABEL]:
+        yield (
+            f"{split}: the labels are 0 and 255 only; masks of 0 and 255 mean class 0 and ignored here: "
+            f"write the things in white as 1"
+        )
+    elif present > 1 and absent == [0]:
+        yield (
+            f"{split}: label 0 ({names[0]}) never occurs and 1…{last} all do: are the labels counted from 1, "
+            f"so that each stands one too high?"
+        )
+    elif present > 1 and absent == [last]:
+        yield (
+            f"{split}: label {last} ({names[last]}) never occurs and 0…{last - 1} all do: does each label stand one "
+            f"too low, or is there a class too many in the list?"
+        )
+    else:
+        listed = _list(f"{label} ({names[label]})" for label in absent)
+        yield f"{split}: {len(absent)} of {info.num_classes} classes never occur: {listed}"
+
+
+def _about_the_masks(info, survey):
+    """Masks that teach little."""
+    labeled = len(survey.names) - survey.unlabeled
+    if survey.unlabeled:
+        yield f"{survey.split}: {survey.unlabeled} of {len(survey.names)} masks are ignored as a whole"
+    if survey.ignored_share > MOSTLY_IGNORED:
+        yield f"{survey.split}: {survey.ignored_share:.1%} of the pixels are ignored"
+    single = survey.single_valued.total() if info.num_classes > 1 else 0
+    if single > MANY_SINGLE * labeled:
+        value, count = survey.single_valued.most_common(1)[0]
+        name = info.class_names[value] if value < info.num_classes else "no class"
+        yield (
+            f"{survey.split}: {single} of {labeled} masks hold practically one value, {count} of them {value} ({name})"
+        )
+
+
+def _about_repeated(survey):
+    repeated = find_repeated(survey)
+    if repeated:
+        yield f"{survey.split}: {_number(repeated, 'image')} stand in it more than once: {_list(repeated)}"
+
+
+def _about_overlap(overlap):
+    if _meant_to_overlap(overlap):
+        return
+    first, second = overlap.splits
+    if overlap.same_image:
+        yield f"{first} and {second} share {_number(overlap.same_image, 'image')}: {_list(overlap.same_image)}"
+    encoded_anew = [name for name in overlap.same_labels if name not in set(overlap.same_image)]
+    if encoded_anew:
+        yield (
+            f"{first} and {second} share {_number(encoded_anew, 'id')} with the same labels, though the bytes of the "
+            f"images differ: {_list(encoded_anew)}"
+        )
+
+
+def _meant_to_overlap(overlap):
+    """Whether the splits are made to overlap: train, trainval, train_aug and their like."""
+    return all(split.startswith("train") for split in overlap.splits) or (
+        "trainval" in overlap.splits and "val" in overlap.splits
+    )
+
+
+def _number(names, what):
+    return f"{len(names)} {what}{'s' if len(names) > 1 else ''}"
+
+
+def _list(names):
+    names = list(names)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"

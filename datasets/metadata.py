@@ -1,0 +1,67 @@
+"""What lies beside the shards of a converted data set: our description, and that of tensorflow-datasets."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from datasets import encoding
+from datasets.info import IGNORE_LABEL, ConvertedInfo, save_info
+
+
+def write_metadata(info, written, folder):
+    """Writes `segmentation.json`, `dataset_info.json` and `features.json` into the folder of the shards.
+
+    Args:
+        info: the `DatasetInfo` that was converted.
+        written: {split: [`datasets.shards.WrittenShard`]}, in the order of the files.
+        folder: where the shards are.
+
+    Returns:
+        The `ConvertedInfo`.
+    """
+    counts = {split: np.sum([shard.label_counts for shard in shards], axis=0) for split, shards in written.items()}
+    num_bytes = {split: sum(shard.num_bytes for shard in shards) for split, shards in written.items()}
+    converted = ConvertedInfo(
+        **{field.name: getattr(info, field.name) for field in dataclasses.fields(info)},
+        num_examples={split: sum(shard.num_examples for shard in shards) for split, shards in written.items()},
+        pixel_counts={split: tuple(values[: info.num_classes].tolist()) for split, values in counts.items()},
+        ignored_pixels={split: int(values[IGNORE_LABEL]) for split, values in counts.items()},
+        num_shards={split: len(shards) for split, shards in written.items()},
+        num_bytes=num_bytes,
+    )
+    save_info(converted, folder)
+    template = tfds.core.ShardedFileTemplate(data_dir=folder, dataset_name=info.name, filetype_suffix="tfrecord")
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=_features(info),
+        split_infos=[
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=[shard.num_examples for shard in shards],
+                num_bytes=num_bytes[split],
+                filename_template=template.replace(split=split),
+            )
+            for split, shards in written.items()
+        ],
+        description=info.description,
+        homepage=info.source,
+        supervised_keys=(encoding.IMAGE, encoding.LABELS),
+        check_data=False,
+    )
+    return converted
+
+
+def _features(info):
+    return tfds.features.FeaturesDict(
+        {
+            encoding.IMAGE: tfds.features.Image(shape=(None, None, 3)),
+            encoding.IMAGE_FORMAT: tfds.features.Text(),
+            encoding.HEIGHT: tfds.features.Scalar(tf.int64),
+            encoding.WIDTH: tfds.features.Scalar(tf.int64),
+            encoding.FILENAME: tfds.features.Text(),
+            encoding.LABELS: tfds.features.LabeledImage(labels=list(info.class_names), shape=(None, None, 1)),
+            encoding.LABELS_FORMAT: tfds.features.Text(),
+        }
+    )
