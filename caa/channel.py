@@ -14,7 +14,7 @@ class ChannelAttention(keras.layers.Layer):
     [..., C] -> [..., C] in (0, 1).
 
     `depth` hidden layers of `width` units with leaky ReLU, then C units with a sigmoid. Means and products
-    are in float32 under mixed precision too, and so is the gate: the means are sums divided by h·w, below the
+    are in float32 under mixed and half precision too, and so is the gate: the means are sums divided by h·w, below the
     smallest normal float16 on a large map.
 
     Args:
@@ -33,14 +33,15 @@ class ChannelAttention(keras.layers.Layer):
         if not 0 <= negative_slope < 1:
             raise ValueError(f"negative_slope must lie in [0, 1), not {negative_slope!r}")
         self.width, self.depth, self.negative_slope = width, depth, negative_slope
+        self.gate_dtype = self.variable_dtype if tf.as_dtype(self.variable_dtype).size >= 4 else "float32"
         self.hidden = [
-            keras.layers.Dense(width, use_bias=False, dtype=self.variable_dtype, name=f"hidden_{index}")
+            keras.layers.Dense(width, use_bias=False, dtype=self.gate_dtype, name=f"hidden_{index}")
             for index in range(depth)
         ]
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        self.excitation = keras.layers.Dense(channels, use_bias=False, dtype=self.variable_dtype, name="excitation")
+        self.excitation = keras.layers.Dense(channels, use_bias=False, dtype=self.gate_dtype, name="excitation")
         widths = [channels, *[self.width] * self.depth]
         for dense, inputs in zip([*self.hidden, self.excitation], widths):
             dense.build([None, inputs])

@@ -9,7 +9,7 @@ from caa.axial import AxialAttention, at_least_float32, attend_columns, attend_r
 from caa.channel import ChannelAttention
 from caa.factored import channelize_axially, channelize_pixels
 from caa.grouped import channelize_in_groups
-from caa.pixels import attend_pixels, flatten_pixels, unflatten_pixels
+from caa.pixels import MAP_BYTES, attend_pixels, flatten_pixels, unflatten_pixels
 from caa.pointwise import Pointwise, deserialize_norm, serialize_norm
 
 
@@ -136,7 +136,7 @@ class ChannelizedSelfAttention(keras.layers.Layer):
         require_positive(filters=filters, key_filters=key_filters, gate_width=gate_width, gate_depth=gate_depth)
         require_groups(groups)
         self.filters, self.key_filters = filters, key_filters
-        self.groups, self.make_norm = groups, deserialize_norm(norm)
+        self.groups, self.make_norm, self.map_bytes = groups, deserialize_norm(norm), MAP_BYTES
         self.theta = Pointwise(key_filters, norm=self.make_norm, name="theta")
         self.value = Pointwise(filters, norm=self.make_norm, name="value")
         self.gate = ChannelAttention(gate_width, gate_depth, negative_slope=negative_slope, name="gate")
@@ -149,7 +149,7 @@ class ChannelizedSelfAttention(keras.layers.Layer):
         theta = flatten_pixels(self.theta(features, training=training))
         value = flatten_pixels(self.value(features, training=training))
         if self.groups is None:
-            attended = attend_pixels(theta, theta, value)
+            attended = attend_pixels(theta, theta, value, map_bytes=self.map_bytes)
             result = channelize_pixels(attended, tf.shape(value)[1], self.gate)
         else:
             theta, value = theta[:, tf.newaxis], value[:, tf.newaxis]  # all pixels are one line

@@ -54,10 +54,12 @@ def attend_pixels(query, key, value, *, map_bytes=MAP_BYTES):
         key: [N, M, D].
         value: [N, M, C].
         map_bytes: largest part of one image's attention map held at a time, in bytes; at least one query's
-            row.
+            row. None for the whole map.
     """
     row_bytes = max(query.dtype.size, 4) * (key.shape[1] or tf.shape(key)[1])
     queries = query.shape[1] or tf.shape(query)[1]
+    if map_bytes is None:
+        return tf.matmul(attention_weights(query, key), value)
     if query.shape[1] and key.shape[1]:
         if queries * row_bytes <= map_bytes:
             return tf.matmul(attention_weights(query, key), value)

@@ -6,6 +6,7 @@ from tensorflow import keras
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
+    Dropout,
     SeparableConvNormAct,
     deserialize_norm,
     resize_bilinear,
@@ -32,7 +33,7 @@ class Bottleneck(keras.layers.Layer):
         self.filters, self.kernel_size, self.rate = filters, kernel_size, dropout
         self.make_norm = deserialize_norm(norm)
         self.conv = ConvNormAct(filters, kernel_size, norm=self.make_norm, dtype=self.dtype_policy, name="conv")
-        self.dropout = keras.layers.Dropout(dropout, name="dropout")
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def call(self, features, training=None):
         return self.dropout(self.conv(features, training=training), training=training)

@@ -1,46 +1,48 @@
 """Judging a model on a whole split: one confusion matrix, counted where the model runs."""
 
 import itertools
+import math
 
+import numpy as np
 import tensorflow as tf
 
-from deeplab_ksac import inference, metrics
+from deeplab_ksac import boundaries, inference, metrics
 
 LABELS_SPEC = tf.TensorSpec([None, None, None], tf.int32, name="labels")
+COUNT_SPEC = tf.TensorSpec([], tf.int64, name="images")
 
 
 class Evaluator:
     """A model's evaluation, compiled once: call it on batches as often as wanted (say, during training).
 
-    Every replica counts into its own [K, K] matrix; they are summed once, at the end. Batches may differ in
-    size, and the last ones may be fewer than the replicas: what a replica then sees is counted as ignored.
+    Every replica counts into its own [K, K] matrix; they are summed once, at the end, over all workers. Batches
+    may differ in size, and the last ones may be fewer than the replicas: what a replica then sees is counted as
+    ignored.
 
     Args:
         model: image [N, H, W, 3] -> {"logits", …}, built in the strategy's scope; only the logits are
             computed.
         num_classes: K.
-        scales, flip, window, average: as `inference.predict_classes`.
+        boundary_tolerance: of the boundary F-score, see `boundaries.boundary_counts`; None leaves it out.
         strategy: a `tf.distribute.Strategy`; the current one by default.
+        **views: scales, flip, window, pad_to and average, as `inference.predict_classes`.
 
     Raises:
-        ValueError: for scales, a window or an average that `inference` refuses.
+        ValueError: for views that `inference` refuses, or a tolerance that is not positive.
     """
 
-    def __init__(self, model, *, num_classes, scales=(1.0,), flip=False, window=None, average="logits", strategy=None):
-        inference.check_views(scales, window)
-        inference.check_average(average)
+    def __init__(self, model, *, num_classes, boundary_tolerance=None, strategy=None, **views):
+        inference.check_views(views.get("scales", (1.0,)), views.get("window"), views.get("pad_to"))
+        inference.check_average(views.get("average", "logits"))
         self.num_classes = num_classes
+        self.boundary_tolerance = boundary_tolerance and boundaries.check_tolerance(boundary_tolerance)
         self.strategy = strategy or tf.distribute.get_strategy()
-        self._views = {"scales": tuple(scales), "flip": flip, "window": window, "average": average}
+        self._views = views
         with self.strategy.scope():
             self._forward = inference.logits_function(model)
-            self._counts = tf.Variable(
-                tf.zeros([num_classes, num_classes], tf.int64),
-                trainable=False,
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.SUM,
-                name="confusion_matrix",
-            )
+            self._counts = _sum_over_replicas([num_classes, num_classes], "confusion_matrix")
+            self._images = _sum_over_replicas([], "images")
+            self._boundaries = _sum_over_replicas([len(boundaries.COUNTS), num_classes], "boundaries")
         self._reset = tf.function(lambda: self.strategy.run(self._reset_replica), autograph=False)
         self._local_replicas = len(self.strategy.experimental_local_results(self._reset()))
         self._count = tf.function(self._count_on_replicas, self._signature(), autograph=False)
@@ -53,63 +55,87 @@ class Evaluator:
             progress: something with `update(n)`, told of every batch.
 
         Returns:
-            The dict of `summarize`, and "images": how many were seen by this worker.
+            The dict of `summarize`; "images": how many were seen by all workers; with a boundary tolerance
+            "boundary_f_score" (the mean over the classes that have one) and "boundary_f_scores" (per class).
 
         Raises:
             ValueError: if there is no batch.
         """
         self._reset()
-        images = 0
         for group in _groups(batches, self._local_replicas):
             self._count(*self._padded(group))
-            images += sum(int(batch["image"].shape[0]) for batch in group)
             if progress is not None:
                 progress.update(len(group))
+        images = int(self._images.read_value())
         if not images:
             raise ValueError("nothing to evaluate: there is no batch")
-        return {**summarize(self.confusion_matrix()), "images": images}
+        return {**summarize(self.confusion_matrix()), "images": images, **self._boundary_figures()}
 
     def confusion_matrix(self):
         """What the last call counted, over all replicas: int64 array [K, K], rows the truth."""
         return self._counts.read_value().numpy()
 
+    def _boundary_figures(self):
+        if self.boundary_tolerance is None:
+            return {}
+        scores = boundaries.boundary_f_scores(self._boundaries.read_value().numpy())
+        mean = float(np.nanmean(scores)) if not np.isnan(scores).all() else math.nan
+        return {"boundary_f_score": mean, "boundary_f_scores": scores.tolist()}
+
     def _signature(self):
         """Batches of every size in one trace; on a TPU a trace for each size, for XLA wants it known."""
         if isinstance(self.strategy, tf.distribute.TPUStrategy):
             return None
-        return tuple((spec,) * self._local_replicas for spec in (inference.IMAGE_SPEC, LABELS_SPEC))
+        return tuple((spec,) * self._local_replicas for spec in (inference.IMAGE_SPEC, LABELS_SPEC, COUNT_SPEC))
 
     def _reset_replica(self):
-        self._counts.assign(tf.zeros_like(self._counts))
+        for counted in (self._counts, self._images, self._boundaries):
+            counted.assign(tf.zeros_like(counted))
         return tf.constant(0)
 
-    def _count_on_replicas(self, images, labels):
+    def _count_on_replicas(self, images, labels, counts):
         """Counts a batch on each local replica: tuples of as many tensors."""
-        distributed = tuple(self._one_each(values) for values in (images, labels))
+        distributed = tuple(self._one_each(values) for values in (images, labels, counts))
         self.strategy.run(self._count_on_replica, args=distributed)
 
-    def _count_on_replica(self, image, labels):
+    def _count_on_replica(self, image, labels, count):
         classes = inference.predict_classes(self._forward, image, **self._views)
         self._counts.assign_add(metrics.confusion_matrix(labels, classes, self.num_classes))
+        self._images.assign_add(count)
+        if self.boundary_tolerance is not None:
+            counts = boundaries.boundary_counts(labels, classes, self.num_classes, self.boundary_tolerance)
+            self._boundaries.assign_add(counts)
 
     def _one_each(self, values):
         values = iter(values)
         return self.strategy.experimental_distribute_values_from_function(lambda context: next(values))
 
     def _padded(self, group):
-        """(images, labels) of a batch for each local replica; those beyond the group have all labels ignored."""
+        """(images, labels, counts) for each local replica; those beyond the group have all labels ignored."""
         images = [tf.convert_to_tensor(batch["image"]) for batch in group]
         labels = [tf.cast(batch["labels"], tf.int32) for batch in group]
+        counts = [int(image.shape[0]) for image in images]
         for _ in range(self._local_replicas - len(group)):
             images.append(images[0])
             labels.append(tf.fill(labels[0].shape, self.num_classes))
-        return tuple(images), tuple(labels)
+            counts.append(0)
+        return tuple(images), tuple(labels), tuple(tf.constant(count, tf.int64) for count in counts)
+
+
+def _sum_over_replicas(shape, name):
+    return tf.Variable(
+        tf.zeros(shape, tf.int64),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+        name=name,
+    )
 
 
 def evaluate(model, batches, *, num_classes, progress=None, **options):
     """Judges a model on a split, once: the result of `Evaluator(model, num_classes=…, **options)(batches)`.
 
-    Options: scales, flip, window, average, strategy. Single scale by default.
+    Options: scales, flip, window, pad_to, average, boundary_tolerance, strategy. Single scale by default.
     """
     return Evaluator(model, num_classes=num_classes, **options)(batches, progress=progress)
 
@@ -119,7 +145,8 @@ def summarize(matrix):
 
     "miou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou": floats in 0 … 1. "iou", "accuracy": a
     float per class, NaN where the class is absent (neither true nor predicted; for "accuracy" not true).
-    "share": each class's share of the labeled pixels. "pixels": how many those are.
+    "share": each class's share of the labeled pixels, "predicted_share" of their predictions. "pixels": how many
+    those are.
     """
     return {
         "miou": metrics.mean_iou(matrix),
@@ -129,6 +156,7 @@ def summarize(matrix):
         "accuracy": metrics.class_accuracy(matrix).tolist(),
         "frequency_weighted_iou": metrics.frequency_weighted_iou(matrix),
         "share": metrics.class_shares(matrix).tolist(),
+        "predicted_share": metrics.class_shares(np.transpose(matrix)).tolist(),
         "pixels": int(matrix.sum()),
     }
 

@@ -1,17 +1,18 @@
-"""From a model to a prediction: single scale, multi-scale with left-right flip ("MF"), sliding window.
+"""From a model to scores: single scale, multi-scale with left-right flip ("MF"), sliding window, padding.
 
 One place for it, shared by evaluation, prediction and export. Everything is a plain function of tensors that
 works eagerly and in a `tf.function`, with static and dynamic sizes.
 """
 
-import functools
-
 import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.layers import resize_bilinear, spatial_size
+from deeplab_ksac.windows import sliding_logits
 
 AVERAGES = ("logits", "probabilities")
+PADDING_COLOR = 127.5  # what training pads with
+MAX_RATIO = 2**10  # of a scale's numerator and denominator, so that their products with a side fit int32
 IMAGE_SPEC = tf.TensorSpec([None, None, None, 3], tf.float32, name="image")
 
 
@@ -39,25 +40,20 @@ def scaled_size(size, scale):
     if isinstance(size, int):
         scaled = max(int(scale * size), 1)
         return scaled + 1 if scaled % 2 == 0 and size % 2 == 1 else scaled
-    scaled = tf.maximum(tf.cast(tf.cast(size, tf.float64) * scale, tf.int32), 1)
+    numerator, denominator = float(scale).as_integer_ratio()
+    if max(numerator, denominator) <= MAX_RATIO:  # TensorFlow Lite has no product of float64
+        scaled = tf.maximum(size * numerator // denominator, 1)
+    else:
+        scaled = tf.maximum(tf.cast(tf.cast(size, tf.float64) * scale, tf.int32), 1)
     return scaled + tf.cast((scaled % 2 == 0) & (size % 2 == 1), tf.int32)
 
 
-def window_starts(size, window):
-    """Where the windows of one axis begin: step int(2/3 · window), the last one flush with the border.
-
-    1025 seen through 769 -> [0, 256]; a window at least as long as the axis -> [0]. int32 [windows].
-    """
-    stride = max(2 * window // 3, 1)
-    last = tf.maximum(tf.convert_to_tensor(size) - window, 0)
-    return tf.minimum(tf.range(0, last + stride, stride), last)
-
-
-def predict_logits(model, image, *, scales=(1.0,), flip=False, window=None):
+def predict_logits(model, image, *, scales=(1.0,), flip=False, window=None, pad_to=None):
     """Logits at the image's size, averaged over scales and flips: [N, H, W, 3] -> [N, H, W, K] float32.
 
     Per scale the image is resized (bilinear, corners aligned) to `scaled_size`, and the logits back. One
-    scale of 1.0 without flip is the model itself.
+    scale of 1.0 without flip is the model itself. One view is computed after the other, so that the memory
+    is that of the largest.
 
     Args:
         model: image [n, h, w, 3] float32 -> logits [n, h, w, K], or a dict with "logits".
@@ -67,34 +63,39 @@ def predict_logits(model, image, *, scales=(1.0,), flip=False, window=None):
         window: None, or the side in pixels (or (height, width)) of a window slid over each scaled image;
             windows overlap by a third, and their logits are averaged by coverage. Equal to None where one
             covers the image.
+        pad_to: None, or the side in pixels (or (height, width)) to which smaller images are filled up at
+            the bottom and the right (127.5) before all else, and their logits cut back: 513 for crops of
+            PASCAL, (1025, 2049) for Cityscapes in the author's evaluation.
 
     Raises:
-        ValueError: for scales or a window that are empty or not positive.
+        ValueError: for scales, a window or a size to pad to that are empty or not positive.
     """
-    return _mean_over_views(model, image, scales, flip, window)
+    return _mean_over_views(model, image, scales, flip, window, pad_to)
 
 
-def predict_probabilities(model, image, *, scales=(1.0,), flip=False, window=None, average="logits"):
+def predict_probabilities(model, image, *, average="logits", **views):
     """Class probabilities at the image's size: [N, H, W, 3] -> [N, H, W, K] float32, summing to 1 over K.
 
-    Arguments as `predict_logits`, and
+    Args:
+        model, image, **views: as `predict_logits`.
         average: "logits" (the author's code), or "probabilities": the softmax of every view before the mean.
 
     Raises:
         ValueError: as `predict_logits`, and for another `average`.
     """
-    if check_average(average) == "probabilities":
-        return _mean_over_views(model, image, scales, flip, window, transform=tf.nn.softmax)
-    return tf.nn.softmax(predict_logits(model, image, scales=scales, flip=flip, window=window))
+    scores = predict_scores(model, image, average=average, **views)
+    return tf.nn.softmax(scores) if average == "logits" else scores
 
 
-def predict_classes(model, image, *, scales=(1.0,), flip=False, window=None, average="logits"):
+def predict_classes(model, image, *, average="logits", **views):
     """The likeliest class of every pixel: [N, H, W, 3] -> uint8 [N, H, W]; see `predict_probabilities`."""
-    if check_average(average) == "logits":  # the softmax would not change the order
-        scores = predict_logits(model, image, scales=scales, flip=flip, window=window)
-    else:
-        scores = predict_probabilities(model, image, scales=scales, flip=flip, window=window, average=average)
-    return most_likely(scores)
+    return most_likely(predict_scores(model, image, average=average, **views))
+
+
+def predict_scores(model, image, *, average="logits", scales=(1.0,), flip=False, window=None, pad_to=None):
+    """What is averaged, logits or probabilities: [N, H, W, 3] -> [N, H, W, K]; see `predict_probabilities`."""
+    transform = None if check_average(average) == "logits" else tf.nn.softmax
+    return _mean_over_views(model, image, scales, flip, window, pad_to, transform)
 
 
 def most_likely(scores):
@@ -113,74 +114,54 @@ def check_average(average):
     return average
 
 
-def check_views(scales, window):
-    """(scales as a tuple, window as (height, width) or None).
+def check_views(scales, window, pad_to=None):
+    """(scales as a tuple, window as (height, width) or None, pad_to likewise).
 
     Raises:
-        ValueError: for no scale, a scale or a window side that is not positive.
+        ValueError: for no scale, a scale or a side that is not positive.
     """
     scales = tuple(scales)
     if not scales or not all(scale > 0 for scale in scales):
         raise ValueError(f"scales must be one or more positive numbers, not {scales}")
-    if window is None:
-        return scales, None
-    sides = (window, window) if isinstance(window, int) else tuple(window)
+    return scales, _sides("window", window), _sides("pad_to", pad_to)
+
+
+def _sides(name, value):
+    if value is None:
+        return None
+    sides = (value, value) if isinstance(value, int) else tuple(value)
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"window must be a positive integer, a pair of them or None, not {window!r}")
-    return scales, sides
+        raise ValueError(f"{name} must be a positive integer, a pair of them or None, not {value!r}")
+    return sides
 
 
-class Predictor:
-    """A model and its way of inference, compiled once for images of every size.
-
-    Example:
-        predictor = Predictor(model, scales=(0.75, 1.0, 1.25), flip=True)
-        classes = predictor(image)                          # uint8 [H, W], from RGB [H, W, 3], 0 … 255
-
-    Arguments as `predict_probabilities`; batches [N, H, W, 3] give [N, H, W].
-    """
-
-    def __init__(self, model, *, scales=(1.0,), flip=False, window=None, average="logits"):
-        check_views(scales, window)
-        forward = logits_function(model)
-        views = {"scales": scales, "flip": flip, "window": window, "average": check_average(average)}
-        self._classes, self._probabilities = (
-            tf.function(functools.partial(predict, forward, **views), [IMAGE_SPEC], autograph=False)
-            for predict in (predict_classes, predict_probabilities)
-        )
-
-    def __call__(self, image):
-        """RGB 0 … 255 of any number type, [H, W, 3] or [N, H, W, 3] -> the likeliest classes, uint8 array."""
-        return _with_batch_axis(self._classes, image)
-
-    def probabilities(self, image):
-        """Like a call, but -> class probabilities, float32 array [H, W, K] or [N, H, W, K]."""
-        return _with_batch_axis(self._probabilities, image)
-
-
-def _with_batch_axis(predict, image):
-    image = tf.cast(image, tf.float32)
-    if image.shape.rank == 3:
-        return predict(image[tf.newaxis]).numpy()[0]
-    return predict(image).numpy()
-
-
-def _mean_over_views(model, image, scales, flip, window, transform=None):
+def _mean_over_views(model, image, scales, flip, window, pad_to, transform=None):
     """The mean of transform(logits) over all scales and flips, at the image's size."""
-    scales, window = check_views(scales, window)
+    scales, window, pad_to = check_views(scales, window, pad_to)
+    height, width = spatial_size(image)
+    image = image if pad_to is None else _padded(image, pad_to)
     size = spatial_size(image)
-    total = 0.0
+    total, before = 0.0, []  # each view waits for the one before: else all would be held in memory at once
     for scale in scales:
-        scaled = image if scale == 1.0 else resize_bilinear(image, [scaled_size(side, scale) for side in size])
-        views = [_view_logits(model, scaled, window)]
-        if flip:
-            views.append(_mirror(_view_logits(model, _mirror(scaled), window)))
+        views = []
+        for mirrored in (False, True) if flip else (False,):
+            with tf.control_dependencies(before):
+                scaled = image if scale == 1.0 else resize_bilinear(image, [scaled_size(side, scale) for side in size])
+                logits = _view_logits(model, _mirror(scaled) if mirrored else scaled, window)
+            views.append(_mirror(logits) if mirrored else logits)
+            before = [logits]
         if transform is None:  # resizing is linear: once for both views
             views = [tf.add_n(views)]
         for view in views:
             resized = view if scale == 1.0 else resize_bilinear(view, size)
             total += resized if transform is None else transform(resized)
+    total = total if pad_to is None else total[:, :height, :width]
     return total / (len(scales) * (2 if flip else 1))
+
+
+def _padded(image, pad_to):
+    missing = [tf.maximum(side - size, 0) for side, size in zip(pad_to, spatial_size(image))]
+    return tf.pad(image, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]], constant_values=PADDING_COLOR)
 
 
 def _mirror(x):
@@ -188,40 +169,11 @@ def _mirror(x):
 
 
 def _view_logits(model, image, window):
-    return _forward(model, image) if window is None else _sliding_logits(model, image, window)
+    if window is None:
+        return _forward(model, image)
+    return sliding_logits(lambda crop: _forward(model, crop), image, window)
 
 
 def _forward(model, image):
     outputs = model(image, training=False) if isinstance(model, keras.Model) else model(image)
     return tf.cast(outputs["logits"] if isinstance(outputs, dict) else outputs, tf.float32)
-
-
-def _sliding_logits(model, image, window):
-    """The logits of all windows, averaged by coverage: in strips left to right, then the strips downwards."""
-    height, width = spatial_size(image)
-    window_height, window_width = (tf.minimum(side, size) for side, size in zip(window, (height, width)))
-    starts = window_starts(width, window[1])
-    spec = tf.TensorSpec([None] * 4, tf.float32)
-
-    def strip_at(top):
-        strip = image[:, top : top + window_height]
-        windows = tf.map_fn(  # [windows, N, window_height, window_width, K]
-            lambda left: _forward(model, strip[:, :, left : left + window_width]),
-            starts,
-            fn_output_signature=spec,
-            parallel_iterations=1,
-        )
-        return tf.transpose(overlap_mean(tf.transpose(windows, [0, 3, 1, 2, 4]), starts, width), [1, 2, 0, 3])
-
-    tops = window_starts(height, window[0])
-    strips = tf.map_fn(strip_at, tops, fn_output_signature=spec, parallel_iterations=1)
-    return tf.transpose(overlap_mean(tf.transpose(strips, [0, 2, 1, 3, 4]), tops, height), [1, 0, 2, 3])
-
-
-def overlap_mean(windows, starts, size):
-    """Lays windows over an axis and averages them by coverage: [windows, length, ...], starts [windows] ->
-    [size, ...]."""
-    positions = starts[:, tf.newaxis] + tf.range(tf.shape(windows)[1])
-    total = tf.math.unsorted_segment_sum(windows, positions, size)
-    coverage = tf.math.unsorted_segment_sum(tf.ones_like(positions, windows.dtype), positions, size)
-    return total / tf.reshape(coverage, tf.concat([[size], tf.ones([tf.rank(windows) - 2], tf.int32)], axis=0))

@@ -1,10 +1,16 @@
-"""Writes a trained model as a SavedModel that needs none of this project's code.
+"""Writes a trained model in a form that needs none of this project's code, and checks it in a process of its own.
 
-    python scripts/export.py --workdir=runs/scenes --output=served/scenes
+    python scripts/export.py --workdir=runs/scenes --output=served/scenes/1
+    python scripts/export.py --workdir=runs/scenes --output=scenes.onnx --format=onnx
+    python scripts/export.py --workdir=runs/scenes --output=scenes.tflite --format=tflite --quantize
 
-The signature takes uint8 RGB [N, H, W, 3] of any size and gives "classes" (uint8 [N, H, W]) and "probabilities"
-(float32 [N, H, W, K]); `assets.extra/classes.json` beside it has the class names and colors.
+A SavedModel has the signatures "serving_default" (uint8 RGB [N, H, W, 3] of any size -> "classes", uint8 [N, H, W]),
+"probabilities" (the same -> "classes" and "probabilities", float32 [N, H, W, K]) and "serving_bytes" (JPEG or PNG files
+of one size, string [N] -> "classes"). TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it
+has the names and colors of the classes.
 """
+
+from pathlib import Path
 
 from absl import app, flags
 
@@ -12,16 +18,25 @@ from scripts import views
 from scripts.output import exit_status
 
 FLAGS = flags.FLAGS
+FORMATS = ("saved_model", "tflite", "onnx")
+PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 def define_flags():
-    """Where the model is, where the SavedModel goes, and what way of inference it has inside."""
+    """Where the model is, where it goes, its form, and what way of inference it has inside."""
     flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
-    flags.DEFINE_string("output", None, "folder to write", required=True)
-    flags.DEFINE_list("scales", ["1"], "scales to average over inside the SavedModel, such as 0.75,1,1.25")
-    flags.DEFINE_bool("flip", False, "average with the mirrored image inside the SavedModel")
+    flags.DEFINE_string("output", None, "folder (SavedModel) or file (.tflite, .onnx) to write", required=True)
+    flags.DEFINE_enum("format", "saved_model", FORMATS, "what is written")
+    flags.DEFINE_list("scales", ["1"], "scales to average over inside the model, such as 0.75,1,1.25")
+    flags.DEFINE_bool("flip", False, "average with the mirrored image inside the model")
+    flags.DEFINE_enum("average", "logits", ("logits", "probabilities"), "what is averaged over scales and flip")
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "of a SavedModel's weights and arithmetic")
+    flags.DEFINE_bool("quantize", False, "TensorFlow Lite with 8-bit kernels (dynamic range)")
+    flags.DEFINE_string("size", None, "TensorFlow Lite for images of this side or height x width alone")
     flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
-    flags.DEFINE_bool("overwrite", False, "whether a SavedModel at --output may be replaced")
+    flags.DEFINE_bool("averaged", None, "moving averages of the weights (default: where the run kept some)")
+    flags.DEFINE_bool("check", True, "whether what is written is compared with the model in a process of its own")
+    flags.DEFINE_bool("overwrite", False, "whether an exported model at --output may be replaced")
 
 
 def main(argv):
@@ -33,17 +48,39 @@ def main(argv):
 
 def run(given):
     """Loads the workdir's model and writes it as `given` by flags."""
-    view = {"scales": views.numbers(given.scales), "flip": given.flip}
+    view = {"scales": views.numbers(given.scales), "flip": given.flip, "average": given.average}
+    options = options_of(given)
 
-    from deeplab_ksac.export import export_saved_model, fold_projection
+    from deeplab_ksac import export
     from deeplab_ksac.training import checkpoints
 
-    loaded = checkpoints.load_model(given.workdir, step=given.step)
-    model = fold_projection(loaded.model, loaded.experiment.model)
-    path = export_saved_model(model, given.output, info=loaded.info, overwrite=given.overwrite, **view)
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    print(f"SavedModel: {path} ({size / 1e6:.1f} MB, step {loaded.step}, {views.describe(**view)})")
+    export.check_output(given.format, given.output, overwrite=given.overwrite)
+    loaded = checkpoints.load_model(given.workdir, step=given.step, averaged=given.averaged)
+    spec = loaded.experiment.model
+    folded = export.fold_projection(loaded.model, spec)
+    model = export.in_precision(folded, export.without_projection(spec), given.precision)
+    path = export.FORMATS[given.format](
+        model, given.output, info=loaded.info, overwrite=given.overwrite, check=given.check, **options, **view
+    )
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+    print(f"{given.format}: {path} ({size / 1e6:.1f} MB, step {loaded.step}, {views.describe(**view)})")
     return 0
+
+
+def options_of(given):
+    """The options of the chosen format alone.
+
+    Raises:
+        ValueError: an option of another format, or an output of another suffix.
+    """
+    if given.format != "tflite" and (given.quantize or given.size is not None):
+        raise ValueError(f"--quantize and --size are of --format=tflite, not of {given.format}")
+    if given.format != "saved_model" and given.precision != "float32":
+        raise ValueError(f"--precision={given.precision} is of --format=saved_model, not of {given.format}")
+    if given.format != "saved_model" and Path(given.output).suffix != f".{given.format}":
+        raise ValueError(f"--output={given.output} must end in .{given.format}")
+    size = None if given.size is None else views.sides("size", given.size)
+    return {"quantize": given.quantize, "size": size} if given.format == "tflite" else {}
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ td, th { border-bottom: 1px solid var(--line); padding: .2rem .7rem; text-align:
 td:nth-child(4), td:nth-child(5), td:nth-child(6) { text-align: right; font-variant-numeric: tabular-nums; }
 small { opacity: .75; }
 figure { display: inline-block; margin: .5rem; width: 32rem; max-width: 100%; }
+figure.wide { display: block; width: auto; }
+img { max-width: 100%; background: #fff; }
 """
 
 
@@ -113,7 +115,13 @@ def html(compared, pictures):
         if run.workdir in pictures:
             name = escape(f"{run.experiment.name} ({run.workdir})")
             body.append(f"<figure>{pictures[run.workdir]}<figcaption>{name}</figcaption></figure>")
-    title = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{TITLE}</title>'
-    return f'<!doctype html><html lang="en"><head>{title}<style>{STYLE}</style></head><body>\n' + (
+    return document(TITLE, body)
+
+
+def document(title, body):
+    """A page of its own, light and dark, from lines of HTML."""
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{markup.escape(title)}'
+    head += "</title>"
+    return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>\n' + (
         "\n".join(body) + "\n</body></html>\n"
     )

@@ -1,23 +1,23 @@
-"""Predicts images with a trained model: index PNG, colored PNG and overlay of each, at the image's own size.
+"""Predicts images and videos with a trained model: index, color, overlay … of each, at the image's own size.
 
-    python scripts/predict.py --workdir=runs/scenes --images='photos,more/*.jpg' --output_dir=predictions
+    python scripts/predict.py --workdir=runs/scenes --images='photos,more/*.jpg,film.mp4' --output_dir=predictions
 
-The output folder gets `index/` (the class as pixel value, its color in the palette), `color/` and `overlay/`. An image
-that cannot be read does not stop the rest: it is named at the end, and the exit status is 1.
+The output folder gets a folder for each of --kinds: `index/` (the class as pixel value, its color in the palette),
+`color/`, `overlay/`, `confidence/` (the probability of the likeliest class, 0 … 255) and `probabilities/` (npz). Every
+frame of a video or animation is a picture of its own. A file that cannot be read does not stop the rest: it is named
+at the end, and the exit status is 1.
 """
 
 import contextlib
 import sys
+import warnings
 from pathlib import Path
 
 from absl import app, flags
 
-from scripts import images as image_files
 from scripts import views
-from scripts.output import exit_status, in_one_line, is_input_error, write_atomically
-from scripts.progress import Progress
+from scripts.output import exit_status
 
-KINDS = ("index", "color", "overlay")
 FLAGS = flags.FLAGS
 
 
@@ -26,9 +26,13 @@ def define_flags():
     flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
     flags.DEFINE_string("images", None, "files, folders and globs, separated by commas", required=True)
     flags.DEFINE_string("output_dir", None, "folder for the predictions", required=True)
+    flags.DEFINE_list("kinds", ["index", "color", "overlay"], "of index, color, overlay, confidence, probabilities")
     views.define_flags()
     flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
+    flags.DEFINE_integer("batch_size", 1, "images of one size at a time", lower_bound=1)
+    flags.DEFINE_integer("max_pixels", 4 * 2**20, "larger images are predicted in overlapping tiles", lower_bound=1024)
     flags.DEFINE_float("opacity", 0.5, "of the classes in the overlay", lower_bound=0, upper_bound=1)
+    flags.DEFINE_bool("legend", True, "whether the overlay has the names of its classes below")
     flags.DEFINE_bool("overwrite", False, "whether an output folder that holds predictions may be written to")
 
 
@@ -41,77 +45,75 @@ def main(argv):
 
 def run(given):
     """Loads the workdir's model and predicts the images `given` by flags: 0, or 1 if one could not be read."""
-    paths = image_files.find_images(given.images)
-    check_output(Path(given.output_dir), given.overwrite)
+    from PIL import Image
 
-    from deeplab_ksac.inference import Predictor
+    from scripts import images as image_files
+
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice as much is refused all the same
+    paths = image_files.find_images(given.images)
+
+    from scripts import kinds as written
+
+    kinds = written.check_kinds(given.kinds)
+    check_output(Path(given.output_dir), kinds, given.overwrite)
+
+    from deeplab_ksac.predictor import Predictor
     from deeplab_ksac.training import checkpoints
 
     loaded = checkpoints.load_model(given.workdir, step=given.step)
     view = views.chosen(loaded.experiment.evaluation, given)
-    print(f"checkpoint at step {loaded.step}, {len(paths)} images, {views.describe(**view)}", file=sys.stderr)
-    predictor = Predictor(loaded.model, **view)
-    failures = predict_files(predictor, loaded.info, paths, given.output_dir, opacity=given.opacity)
-    print(f"predicted {len(paths) - len(failures)} of {len(paths)} images into {given.output_dir}")
-    for path, reason in failures.items():
-        print(f"not predicted: {path}: {reason}", file=sys.stderr)
-    return 1 if failures else 0
+    print(f"checkpoint at step {loaded.step}, {len(paths)} files, {views.describe(**view)}", file=sys.stderr)
+    predictor = Predictor(loaded.model, max_pixels=given.max_pixels, **view)
+    style = written.Style(loaded.info, given.opacity, given.legend)
+    summary = predict_files(predictor, style, paths, given.output_dir, kinds=kinds, batch_size=given.batch_size)
+    print(f"predicted {summary.count} pictures of {len(paths)} files into {given.output_dir}")
+    for line in summary.lines():
+        print(line, file=sys.stderr)
+    return 1 if summary.failures else 0
 
 
-def check_output(folder, overwrite):
+def check_output(folder, kinds, overwrite):
     """Raises FileExistsError if `folder` is a file or already holds predictions that may not be overwritten."""
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"--output_dir={folder} is not a folder")
-    held = [kind for kind in KINDS if (folder / kind).is_dir() and any((folder / kind).iterdir())]
+    held = [kind for kind in kinds if (folder / kind).is_dir() and any((folder / kind).iterdir())]
     if held and not overwrite:
         raise FileExistsError(
             f"{folder} already holds predictions ({', '.join(held)}); name another --output_dir or give --overwrite"
         )
 
 
-def predict_files(predictor, info, paths, output_dir, *, opacity=0.5):
-    """Writes index, color and overlay of each image.
+def predict_files(predictor, style, paths, output_dir, *, kinds=("index", "color", "overlay"), batch_size=1):
+    """Writes the chosen kinds of every picture of the files; reading, predicting and writing overlap.
 
     Args:
-        predictor: RGB [H, W, 3] -> classes [H, W].
-        info: has `colors`.
-        paths: the image files.
-        output_dir: gets the folders of `KINDS`.
-        opacity: of the classes in the overlay.
+        predictor: a `deeplab_ksac.predictor.Predictor`.
+        style: a `scripts.kinds.Style`.
+        paths: the image and video files.
+        output_dir: gets a folder for each kind.
+        kinds: of `scripts.kinds.KINDS`.
+        batch_size: pictures of one size that are predicted at a time.
 
     Returns:
-        {path: reason} of the images that could not be read or predicted.
+        A `scripts.predicted.Summary`.
     """
-    output_dir, failures = Path(output_dir), {}
-    for kind in KINDS:
+    from scripts import images as image_files
+    from scripts.flow import WriteBehind, batches_by_size
+    from scripts.predicted import Summary, predict_batch, read_frames
+    from scripts.progress import Progress
+
+    output_dir = Path(output_dir)
+    for kind in kinds:
         (output_dir / kind).mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(Progress(len(paths), "predict")) as progress:
-        for path, name in zip(paths, image_files.distinct_names(paths)):
-            pictures = _predicted(predictor, info, path, opacity, failures)
-            for kind, picture in pictures.items():
-                write_atomically(output_dir / kind / f"{name}.png", picture)  # a full disk does end the run
-            progress.update(1, failed=len(failures))
-    return failures
-
-
-def _predicted(predictor, info, path, opacity, failures):
-    """The PNGs of one image, by kind; or none, and the reason in `failures`."""
-    from deeplab_ksac import visualization
-
-    try:
-        image = image_files.read_image(path)
-        classes = predictor(image)
-    except Exception as error:
-        if not (is_input_error(error) or isinstance(error, MemoryError)):
-            raise
-        failures[path] = in_one_line(error)
-        return {}
-    pictures = {
-        "index": visualization.index_image(classes, info.colors),
-        "color": visualization.colorize(classes, info.colors),
-        "overlay": visualization.overlay(image, classes, info.colors, opacity),
-    }
-    return {kind: visualization.encode_png(picture) for kind, picture in pictures.items()}
+    total = sum(map(image_files.count_pictures, paths))
+    ahead = 2 if "probabilities" in kinds else 8  # results that wait are large
+    with contextlib.closing(Progress(total, "predict")) as progress, WriteBehind(ahead=ahead) as writer:
+        summary = Summary(style.info, progress)
+        frames = read_frames(paths, summary, max_pixels=predictor.max_pixels)
+        sizes = {"size_of": lambda frame: frame.pixels.shape[:2], "max_pixels": predictor.max_pixels}
+        for batch in batches_by_size(frames, batch_size=batch_size, **sizes):
+            predict_batch(predictor, batch, output_dir, kinds, style, summary=summary, writer=writer)
+    return summary
 
 
 if __name__ == "__main__":

@@ -5,6 +5,19 @@ from tensorflow import keras
 OUTPUT_STRIDES = (8, 16, 32)
 STAGE_STRIDES = {"c2": 4, "c3": 8, "c4": 16, "c5": 32}
 
+# name -> (scale, offset): what a network's first convolution sees is image · scale + offset, RGB. The names are those
+# of keras.applications: −1…1, ImageNet's mean and standard deviation, ImageNet's mean alone. Networks of Caffe take
+# BGR; ours take RGB, their first kernel is turned round when such weights are loaded.
+PREPROCESSINGS = {
+    "tf": (1 / 127.5, -1.0),
+    "torch": (
+        [1 / (255 * 0.229), 1 / (255 * 0.224), 1 / (255 * 0.225)],
+        [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225],
+    ),
+    "caffe": (1.0, [-123.68, -116.779, -103.939]),
+    "none": (1.0, 0.0),
+}
+
 
 def require_output_stride(output_stride):
     """Raises ValueError unless `output_stride`, the ratio of the image's size to c5's, is 8, 16 or 32."""
@@ -12,11 +25,46 @@ def require_output_stride(output_stride):
         raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride!r}")
 
 
-def image_input(scale=1 / 127.5, offset=-1.0):
+def require_strided(output_stride, family):
+    """Raises ValueError unless `output_stride` is 32, for a `family` of networks whose strides cannot be taken away."""
+    require_output_stride(output_stride)
+    if output_stride != 32:
+        raise ValueError(
+            f"{family} cannot be dilated: its output_stride must be 32, not {output_stride}; "
+            "the neck joint_pyramid_upsampling brings c5 to c3's size"
+        )
+
+
+def require_endpoints(endpoints):
+    """Raises ValueError unless `endpoints`, which of an inverted bottleneck's tensors are given, is one of the two."""
+    if endpoints not in ("expanded", "narrow"):
+        raise ValueError(f"endpoints must be 'expanded' or 'narrow', not {endpoints!r}")
+
+
+def require_preprocessing(preprocessing):
+    """Raises ValueError unless `preprocessing` is a key of PREPROCESSINGS."""
+    if preprocessing not in PREPROCESSINGS:
+        raise ValueError(f"preprocessing must be one of {', '.join(PREPROCESSINGS)}, not {preprocessing!r}")
+
+
+def image_input(preprocessing="tf"):
     """The network's input and what its first convolution sees: two tensors [N, H, W, 3], `image` and its scaling.
 
-    image, RGB 0…255 float32, is normalized to image · `scale` + `offset` in float32 under every precision policy;
-    the default is the author's −1…1, where gray padding of 127.5 becomes 0. Both may be lists of three, for R, G, B.
+    image, RGB 0…255 float32, is normalized in float32 under every precision policy. The default is the author's −1…1,
+    where gray padding of 127.5 becomes 0; weights trained with another preprocessing want theirs.
+
+    Args:
+        preprocessing: a key of PREPROCESSINGS.
+
+    Raises:
+        ValueError: another one.
     """
     image = keras.Input([None, None, 3], name="image", dtype="float32")
-    return image, keras.layers.Rescaling(scale, offset, dtype="float32", name="normalize")(image)
+    return image, normalization(preprocessing)(image)
+
+
+def normalization(preprocessing, name="normalize"):
+    """The layer that applies a preprocessing, in float32: [N, H, W, 3] -> the same; ValueError for an unknown one."""
+    require_preprocessing(preprocessing)
+    scale, offset = PREPROCESSINGS[preprocessing]
+    return keras.layers.Rescaling(scale, offset, dtype="float32", name=name)

@@ -1,102 +1,28 @@
 """ResNet made dense by atrous convolution: DeepLab's stems, stride placements and multi-grid."""
 
-import dataclasses
 import functools
+import re
 
 from tensorflow import keras
 
 from deeplab_ksac.backbones.contract import image_input, require_output_stride
-from deeplab_ksac.layers import AtrousConv2D, BatchNorm
+from deeplab_ksac.backbones.convolutions import conv_norm, relu
+from deeplab_ksac.backbones.keras_weights import KerasWeights
+from deeplab_ksac.backbones.stride_placement import VARIANTS, plan_blocks
+from deeplab_ksac.backbones.weights import TimmWeights, norm_tensors
+from deeplab_ksac.layers import BatchNorm
 
-STEMS = ("deep", "7x7")
-
-
-@dataclasses.dataclass(frozen=True)
-class StridePlacement:
-    """Where a stage halves its resolution, and which atrous rate that block gets when the halving is taken away.
-
-    Attributes:
-        last: the stage's last block strides (so stages 2–4 do, the fifth does not); otherwise the first of stages 3–5.
-        conv: which of the bottleneck's three convolutions strides, 1 or 2.
-        dilates_itself: whether the block whose stride is taken away already has the doubled rate, or the next one.
-        pooled: the strided shortcut averages 2×2 pixels instead of taking every other one.
-    """
-
-    last: bool
-    conv: int
-    dilates_itself: bool
-    pooled: bool = False
-
-
-# "slim" is the author's code (chapter 4): its doubled rate in the striding block breaks the identity between dense and
-# strided network, which all others keep. "beta" is the published resnet_v1_beta, "v1.5" what PyTorch's weights have.
-VARIANTS = {
-    "std": StridePlacement(last=False, conv=1, dilates_itself=True),
-    "v1.5": StridePlacement(last=False, conv=2, dilates_itself=False),
-    "slim": StridePlacement(last=True, conv=2, dilates_itself=True, pooled=True),
-    "beta": StridePlacement(last=True, conv=2, dilates_itself=False),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Block:
-    """One bottleneck's place in the network: its `stage` (2–5), whether it was `striding` in the network of output
-    stride 32, the `stride` it has kept and the `rate` of its 3×3 convolution."""
-
-    stage: int
-    striding: bool
-    stride: int
-    rate: int
-
-
-def plan_blocks(blocks, output_stride, placement, multi_grid):
-    """Strides and atrous rates of all bottlenecks: a list of `Block` for each of the stages 2–5.
-
-    A stride that would bring the features below `output_stride` is taken away and doubles the rate of what follows
-    (Sect. 2.2.1); `multi_grid` multiplies the rates of the last stage, block by block.
-    """
-    plan, stride, rate = [], 4, 1
-    for stage, count in enumerate(blocks, start=2):
-        stage_plan = []
-        for index in range(count):
-            striding = (stage < 5 and index == count - 1) if placement.last else (stage > 2 and index == 0)
-            removed = striding and stride == output_stride
-            kept = 2 if striding and not removed else 1
-            before, rate = rate, rate * (2 if removed else 1)
-            grid = multi_grid[index] if stage == 5 else 1
-            own = rate if placement.dilates_itself else before
-            stage_plan.append(Block(stage, striding, kept, own * grid))
-            stride *= kept
-        plan.append(stage_plan)
-    return plan
-
-
-def conv_norm(x, filters, kernel_size, name, *, norm, stride=1, rate=1):
-    """Convolution and normalization: [N, h, w, C] -> [N, ⌈h/stride⌉, ⌈w/stride⌉, filters].
-
-    A strided kernel is centered on every `stride`-th pixel from the first one on, at odd and even sizes alike.
-    """
-    padding = "same"
-    if stride > 1 and kernel_size > 1:
-        x = keras.layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
-        padding = "valid"
-    conv = AtrousConv2D(filters, kernel_size, stride, padding, dilation_rate=rate, use_bias=False, name=f"{name}_conv")
-    return norm(name=f"{name}_norm")(conv(x))
-
-
-def relu(x, name):
-    """The activation as a named layer."""
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
+# name -> the 3×3 convolutions' channels in units of `width`: DeepLab's stem, and that of ResNet-C ("resnet50c")
+STEMS = {"deep": (1, 1, 2), "deep_narrow": (1 / 2, 1 / 2, 1), "7x7": ()}
 
 
 def stem_layers(x, stem, width, norm):
     """The image to a quarter of its size: [N, H, W, 3] -> [N, H/4, W/4, width or, with the deep stem, 2 · width]."""
     if stem == "7x7":
         x = relu(conv_norm(x, width, 7, "stem1", norm=norm, stride=2), "stem1")
-    else:
-        x = relu(conv_norm(x, width, 3, "stem1", norm=norm, stride=2), "stem1")
-        x = relu(conv_norm(x, width, 3, "stem2", norm=norm), "stem2")
-        x = relu(conv_norm(x, 2 * width, 3, "stem3", norm=norm), "stem3")
+    for number, factor in enumerate(STEMS[stem], start=1):
+        name, stride = f"stem{number}", 2 if number == 1 else 1
+        x = relu(conv_norm(x, int(factor * width), 3, name, norm=norm, stride=stride), name)
     x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # after a ReLU zeros never win the maximum
     return keras.layers.MaxPooling2D(3, 2, name="stem_pool")(x)
 
@@ -146,6 +72,7 @@ def resnet(
     variant="std",
     multi_grid=(1, 2, 4),
     epsilon=1.001e-5,
+    preprocessing="tf",
 ):
     """ResNet of bottlenecks: image [N, H, W, 3], RGB 0…255 -> {"c2" … "c5"} of 4, 8, 16, 32 · width channels.
 
@@ -157,18 +84,19 @@ def resnet(
         norm: factory of the normalization layers.
         blocks: bottlenecks in each of the four stages; (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
         width: channels of the first bottlenecks, 64 in the papers.
-        stem: "deep" (3×3 convolutions of width, width, 2 · width channels) or "7x7".
+        stem: "deep" (3×3 convolutions of width, width, 2 · width channels), "deep_narrow" (half of that) or "7x7".
         variant: a key of VARIANTS: where strides lie. "std" in chapters 2 and 3, "slim" in chapter 4.
         multi_grid: factors of the atrous rates of the last stage's blocks; a shorter stage takes the first ones.
         epsilon: of the normalization, part of the architecture (its published weights go with it); None takes norm's.
+        preprocessing: of the image, a key of `contract.PREPROCESSINGS`.
 
     Raises:
-        ValueError: an unknown stem, variant or output stride, or too few stages, blocks or factors.
+        ValueError: an unknown stem, variant, preprocessing or output stride, or too few stages, blocks or factors.
     """
     _require_arguments(output_stride, stem, variant, blocks, multi_grid)
     make_norm = norm if epsilon is None else functools.partial(norm, epsilon=epsilon)
     placement = VARIANTS[variant]
-    image, x = image_input()
+    image, x = image_input(preprocessing)
     x = stem_layers(x, stem, width, make_norm)
     pyramid = {}
     for stage_plan in plan_blocks(blocks, output_stride, placement, multi_grid):
@@ -183,3 +111,67 @@ def resnet(
 
 resnet50 = functools.partial(resnet, blocks=(3, 4, 6, 3))
 resnet101 = functools.partial(resnet, blocks=(3, 4, 23, 3))
+
+
+STAGE_LAYER = re.compile(r"stage(\d)_block(\d+)_(1|2|3|shortcut)_(conv|norm)")
+# layer -> timm's names of its tensors; of a deep stem the last normalization is "bn1", as that of a 7×7 stem
+DEEP_STEM = {"stem1_conv": "conv1.0", "stem1_norm": "conv1.1", "stem2_conv": "conv1.3", "stem2_norm": "conv1.4"}
+DEEP_STEM |= {"stem3_conv": "conv1.6", "stem3_norm": "bn1"}
+PLAIN_STEM = {"stem1_conv": "conv1", "stem1_norm": "bn1"}
+
+
+def timm_tensors(model):
+    """timm's names of a ResNet's tensors: [(name, variable, layout)]."""
+    layers = {layer.name: layer for layer in model.layers}
+    names = dict(DEEP_STEM if "stem3_conv" in layers else PLAIN_STEM)
+    for match in filter(None, map(STAGE_LAYER.fullmatch, layers)):
+        stage, block, part, kind = match.groups()
+        within = f"{'conv' if kind == 'conv' else 'bn'}{part}"
+        if part == "shortcut":
+            within = f"downsample.{0 if kind == 'conv' else 1}"
+        names[match.string] = f"layer{int(stage) - 1}.{int(block) - 1}.{within}"
+    tensors = []
+    for layer, name in names.items():
+        conv = layer.endswith("conv")
+        tensors += [(f"{name}.weight", layers[layer].kernel, "conv")] if conv else norm_tensors(layers[layer], name)
+    return tensors
+
+
+def timm_arguments(file):
+    """What timm's ResNets are: strides on the 3×3 convolutions, one of three stems by the file's tensors."""
+    stem = "7x7" if "conv1.weight" in file.shapes else "deep"
+    if file.shapes.get("conv1.0.weight", [64])[0] == 32:
+        stem = "deep_narrow"
+    return {"preprocessing": "torch", "epsilon": 1e-5, "variant": "v1.5", "stem": stem}
+
+
+TIMM = TimmWeights(timm_tensors, timm_arguments)
+
+KERAS_LAYER = re.compile(r"conv(\d)(?:_block(\d+)_(\d))?_(conv|bn)")
+
+
+def _from_keras(network, model):
+    """Keras' ResNets have biases before the normalization, which its mean takes up, and take BGR, as Caffe's."""
+    biases, pairs = {}, []
+    for match in filter(None, (KERAS_LAYER.fullmatch(layer.name) for layer in network.layers)):
+        stage, block, part, kind = match.groups()
+        part = "shortcut" if part == "0" else part
+        name = f"stage{stage}_block{block}_{part}" if block else "stem1"
+        values = network.get_layer(match.string).get_weights()
+        if kind == "conv":
+            kernel, biases[name] = values
+            kernel = kernel if block else kernel[:, :, ::-1]
+            pairs.append((model.get_layer(f"{name}_conv"), [kernel]))
+        else:
+            gamma, beta, mean, variance = values
+            pairs.append((model.get_layer(f"{name}_norm"), [gamma, beta, mean - biases[name], variance]))
+    return pairs
+
+
+def keras_weights(network):
+    """The `KerasWeights` of `keras.applications.<network>`."""
+    return KerasWeights(
+        lambda weights, arguments: getattr(keras.applications, network)(include_top=False, weights=weights),
+        _from_keras,
+        {"preprocessing": "caffe", "epsilon": 1.001e-5, "variant": "std", "stem": "7x7"},
+    )

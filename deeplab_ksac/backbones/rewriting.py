@@ -5,9 +5,11 @@ import dataclasses
 from tensorflow import keras
 
 from deeplab_ksac.backbones.pooling import AtrousPooling2D
-from deeplab_ksac.layers import AtrousConv2D
+from deeplab_ksac.layers import AtrousConv2D, AtrousDepthwiseConv2D
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+REWRITTEN = {keras.layers.Conv2D: AtrousConv2D, keras.layers.DepthwiseConv2D: AtrousDepthwiseConv2D}
+PADDINGS = ("same", "centered")
 POOLINGS = {keras.layers.MaxPooling2D: "max", keras.layers.AveragePooling2D: "mean"}
 GLOBAL_POOLINGS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
 UNSUPPORTED = (
@@ -47,8 +49,10 @@ class Rewrite:
     entering: dict = dataclasses.field(default_factory=dict)
 
 
-def plan_rewrite(model, output_stride):
+def plan_rewrite(model, output_stride, padding="same"):
     """The Rewrite that brings a functional model to `output_stride`; ValueError names a layer that can't be."""
+    if padding not in PADDINGS:
+        raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, not {padding!r}")
     plan, padded = Rewrite(), set()
     for layer in model.layers:  # a functional model holds them parents first
         if isinstance(layer, UNSUPPORTED) or len(layer.inbound_nodes) != 1:
@@ -65,6 +69,8 @@ def plan_rewrite(model, output_stride):
             if layer.strides[0] > 1:
                 plan.entering.setdefault(here.strided, []).append(_sources(pad)[0] if pad else sources[0])
             here = _plan_window(plan, layer, pad, here, output_stride)
+            if padding == "centered" and isinstance(layer, CONVOLUTIONS):
+                _center(plan, layer, pad)
             padded.add(pad.name if pad else None)
         plan.grids[layer.name] = here
     for layer in model.layers:
@@ -104,7 +110,7 @@ def _plan_window(plan, layer, pad, here, output_stride):
         config["padding"] = "same"
     if max(kernel) > 1 and isinstance(layer, CONVOLUTIONS):
         _plan_dilation(plan, layer, pad, here.rate, config)
-    layer_class = AtrousConv2D if type(layer) is keras.layers.Conv2D else type(layer)
+    layer_class = REWRITTEN.get(type(layer), type(layer))
     if max(kernel) > 1 and here.rate > 1 and isinstance(layer, tuple(POOLINGS)):
         layer_class, config = AtrousPooling2D, _dilated_pooling(layer, pad, here.rate)
     plan.changes[layer.name] = (layer_class, config)
@@ -141,6 +147,18 @@ def _plan_dilation(plan, layer, pad, rate, config):
         raise ValueError(
             f"layer {pad.name} pads {pad.padding} for a kernel of {layer.kernel_size}: it can't be dilated"
         )
+
+
+def _center(plan, layer, pad):
+    """Centers a planned convolution on the pixels that its stride keeps, instead of padding as TensorFlow does."""
+    layer_class, config = plan.changes[layer.name]
+    if max(config["strides"]) == 1 or max(layer.kernel_size) == 1:
+        return
+    if layer_class not in REWRITTEN.values():
+        raise ValueError(f"layer {layer.name} ({type(layer).__name__}) can't be centered")
+    plan.changes[layer.name] = (layer_class, {**config, "padding": "same", "centered": True})
+    if pad:
+        plan.changes[pad.name] = _no_padding(pad)
 
 
 def _no_padding(pad):

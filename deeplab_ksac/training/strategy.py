@@ -35,6 +35,16 @@ def create_strategy(name="auto", tpu=""):
     return tf.distribute.OneDeviceStrategy(names[0])
 
 
+def workers(strategy):
+    """(number of worker processes of a strategy, which of them this is)."""
+    resolver = strategy.cluster_resolver
+    spec = resolver.cluster_spec().as_dict() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else {}
+    tasks = [(kind, index) for kind in ("chief", "worker") for index in range(len(spec.get(kind, ())))]
+    if len(tasks) < 2:
+        return 1, 0
+    return len(tasks), tasks.index((resolver.task_type, resolver.task_id))
+
+
 def split_cpu(count):
     """Makes `count` logical devices of the CPU, so that several replicas can be tried without a GPU.
 

@@ -3,20 +3,46 @@
 import json
 import os
 import pathlib
+import socket
 
 from datasets.info import INFO_FILE, read_info, save_info
 from deeplab_ksac.experiment import Experiment, differences, from_dict, to_dict
 
 EXPERIMENT_FILE = "experiment.json"
 METRICS_FILE = "metrics.jsonl"
+STARTS_FILE = "starts.jsonl"
 
 
 def write_atomically(path, text):
     """Writes a text file so that it is there whole or not at all."""
     path = pathlib.Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    partial = path.with_name(
+        f"{path.name}.{socket.gethostname()}.{os.getpid()}.partial"
+    )  # workers may share the folder
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def append_line(path, **values):
+    """Appends a JSON line to a file."""
+    try:
+        with pathlib.Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(values) + "\n")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path, error):
+    return OSError(f"{path} cannot be written: {error.strerror or error}")
+
+
+def record_start(workdir, facts):
+    """Appends what a run was started with to the folder's list of starts."""
+    append_line(pathlib.Path(workdir) / STARTS_FILE, **facts)
 
 
 def claim_workdir(workdir, experiment, info):
@@ -29,7 +55,7 @@ def claim_workdir(workdir, experiment, info):
     workdir.mkdir(parents=True, exist_ok=True)
     path, new = workdir / EXPERIMENT_FILE, json.loads(json.dumps(to_dict(experiment)))
     if path.exists():
-        changed = differences(json.loads(path.read_text(encoding="utf-8")), new)
+        changed = differences(_completed(json.loads(path.read_text(encoding="utf-8"))), new)
         if changed:
             raise ValueError(
                 f"{workdir} holds a run of another configuration; {'; '.join(changed)}. Take a new workdir"
@@ -39,6 +65,14 @@ def claim_workdir(workdir, experiment, info):
         return
     save_info(info, workdir)
     write_atomically(path, json.dumps(new, indent=1) + "\n")
+
+
+def _completed(fields):
+    """The configuration of a run with the fields that were added since it was begun, at their defaults."""
+    try:
+        return json.loads(json.dumps(to_dict(from_dict(Experiment, fields))))
+    except (TypeError, ValueError):  # a field that there is no more: said as a difference
+        return fields
 
 
 def read_workdir(workdir):
@@ -62,21 +96,31 @@ class MetricsLog:
         self.path, self.stage = pathlib.Path(workdir) / METRICS_FILE, stage
         kept = [
             line
-            for line in self._lines()
+            for line in read_metrics(workdir)
             if (line["stage"], line["step"]) <= (stage, first_step) and not (first_step == 0 and line["stage"] == stage)
         ]
         write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
-    def _lines(self):
-        if not self.path.exists():
-            return
-        for text in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                yield json.loads(text)
-            except json.JSONDecodeError:  # a line that was being written when the run was killed
-                continue
-
     def write(self, step, **values):
         """Appends one line."""
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"stage": self.stage, "step": step, **values}) + "\n")
+        append_line(self.path, stage=self.stage, step=step, **values)
+
+
+def read_metrics(workdir):
+    """The measurements of the run in a folder, line by line, as dicts."""
+    path = pathlib.Path(workdir) / METRICS_FILE
+    if not path.exists():
+        return
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(text)
+        except json.JSONDecodeError:  # a line that was being written when the run was killed
+            continue
+
+
+def was_evaluated(workdir, stage, step):
+    """Whether the evaluation after a step of a stage was logged to its end."""
+    return any(
+        (line["stage"], line["step"]) == (stage, step) and any(name.startswith("eval/") for name in line)
+        for line in read_metrics(workdir)
+    )

@@ -20,7 +20,8 @@ class Case:
 
     Attributes:
         title: what is compared, at which size.
-        sides: name -> a function that prepares the side and returns a callable that runs it once.
+        sides: name -> a function that prepares the side and returns a callable that runs it once. What the callable
+            takes is measured, unless it returns a float: the seconds it measured itself.
         bounds: the ratios that are asked for.
         work: name -> how much one run does, where the sides do different amounts (images, say); the times are divided.
     """

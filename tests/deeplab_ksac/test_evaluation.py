@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac import inference
+from deeplab_ksac import boundaries, inference
 from deeplab_ksac.evaluation import Evaluator, evaluate, summarize
 from tests.deeplab_ksac.fake_model import build_fake_model, random_images
 from tests.literal import confusion
@@ -110,13 +110,45 @@ def test_the_summary_names_every_figure_and_absent_classes_are_nan(model):
     result = evaluate(model, varied_batches(2), num_classes=K)
     assert set(result) == {
         *("miou", "iou", "pixel_accuracy", "mean_accuracy", "accuracy", "frequency_weighted_iou", "share"),
-        *("pixels", "images"),
+        *("predicted_share", "pixels", "images"),
     }
     assert len(result["iou"]) == len(result["share"]) == K
     assert math.isnan(result["accuracy"][K - 1])  # never true in these batches
     assert sum(result["share"]) == pytest.approx(1.0)
+    assert sum(result["predicted_share"]) == pytest.approx(1.0)
+
+
+def test_boundaries_of_the_whole_set_are_summed_before_the_score():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = build_fake_model(K)
+    batches = varied_batches(3, batch_size=2)
+    result = evaluate(model, batches, num_classes=K, boundary_tolerance=2, strategy=strategy)
+    single = build_fake_model(K)
+    counts = sum(
+        boundaries.boundary_counts(batch["labels"], inference.predict_classes(single, batch["image"]), K, 2).numpy()
+        for batch in batches
+    )
+    scores = boundaries.boundary_f_scores(counts)
+    np.testing.assert_array_equal(result["boundary_f_scores"], scores)
+    assert result["boundary_f_score"] == pytest.approx(np.nanmean(scores))
+
+
+def test_cityscapes_is_judged_at_its_full_padded_size(model):
+    labels = np.random.default_rng(0).integers(0, K, (1, 1024, 2048)).astype("int32")
+    batch = {"image": random_images(1, 1024, 2048), "labels": labels}
+    result = evaluate(model, [batch], num_classes=K, pad_to=(1025, 2049))
+    assert result["pixels"] == 1024 * 2048
+    classes = inference.predict_classes(model, batch["image"], pad_to=(1025, 2049))
+    assert result["pixel_accuracy"] == np.mean(labels == classes)
 
 
 def test_an_empty_split_is_refused(model):
     with pytest.raises(ValueError, match="no batch"):
         evaluate(model, [], num_classes=K)
+
+
+@pytest.mark.parametrize("options", [{"scales": ()}, {"average": "votes"}, {"boundary_tolerance": -1}])
+def test_what_makes_no_sense_is_refused_at_construction(model, options):
+    with pytest.raises(ValueError, match="must be"):
+        Evaluator(model, num_classes=K, **options)

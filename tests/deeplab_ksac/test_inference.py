@@ -1,10 +1,12 @@
 """Scales, flips and windows against the model called by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac import inference
+from deeplab_ksac import inference, windows
 from deeplab_ksac.layers import resize_bilinear
 from tests.deeplab_ksac.fake_model import build_fake_model, build_pointwise_model, random_images
 
@@ -44,11 +46,11 @@ def test_a_dynamic_side_scales_like_a_static_one(scale):
 
 
 def test_windows_step_by_two_thirds_and_end_flush_with_the_border():
-    assert inference.window_starts(1025, 769).numpy().tolist() == [0, 256]
-    assert inference.window_starts(2049, 769).numpy().tolist() == [0, 512, 1024, 1280]
-    assert inference.window_starts(10, 10).numpy().tolist() == [0]
-    assert inference.window_starts(7, 10).numpy().tolist() == [0]
-    assert inference.window_starts(3, 1).numpy().tolist() == [0, 1, 2]
+    assert windows.window_starts(1025, 769).numpy().tolist() == [0, 256]
+    assert windows.window_starts(2049, 769).numpy().tolist() == [0, 512, 1024, 1280]
+    assert windows.window_starts(10, 10).numpy().tolist() == [0]
+    assert windows.window_starts(7, 10).numpy().tolist() == [0]
+    assert windows.window_starts(3, 1).numpy().tolist() == [0, 1, 2]
 
 
 def test_one_scale_without_flip_is_the_model(model):
@@ -105,8 +107,8 @@ def test_a_window_that_covers_the_image_changes_nothing(model, window):
 def test_windows_change_nothing_for_a_model_without_context():
     model, image = build_pointwise_model(), random_images(1, 20, 33)
     views = {"scales": (0.5, 1.0, 1.5), "flip": True}
-    windows = inference.predict_logits(model, image, window=(7, 10), **views)
-    np.testing.assert_allclose(windows, inference.predict_logits(model, image, **views), atol=ROUNDING)
+    slid = inference.predict_logits(model, image, window=(7, 10), **views)
+    np.testing.assert_allclose(slid, inference.predict_logits(model, image, **views), atol=ROUNDING)
 
 
 def test_one_trace_serves_every_size(model):
@@ -121,14 +123,33 @@ def test_one_trace_serves_every_size(model):
     assert compiled.experimental_get_tracing_count() == 1
 
 
-def test_a_predictor_takes_single_images_batches_and_bytes(model):
-    predictor = inference.Predictor(model, scales=(0.75, 1.0), flip=True)
-    batch = random_images(2, 10, 15)
-    classes, probabilities = predictor(batch), predictor.probabilities(batch)
-    assert classes.dtype == np.uint8 and classes.shape == (2, 10, 15)
-    np.testing.assert_array_equal(classes, probabilities.argmax(axis=-1))
-    np.testing.assert_array_equal(predictor(batch[0].astype("uint8")), classes[0])
-    assert predictor.probabilities(batch[0]).shape == (10, 15, 5)
+def test_padding_is_gray_at_the_bottom_and_the_right_and_is_cut_off_again(model):
+    image = random_images(2, 9, 14)
+    padded = np.full((2, 17, 17, 3), 127.5, np.float32)
+    padded[:, :9, :14] = image
+    views = {"scales": (0.5, 1.0), "flip": True}
+    expected = inference.predict_logits(model, padded, **views)[:, :9, :14]
+    np.testing.assert_allclose(inference.predict_logits(model, image, pad_to=17, **views), expected, atol=ROUNDING)
+    np.testing.assert_array_equal(
+        inference.predict_logits(model, image, pad_to=(9, 5)), inference.predict_logits(model, image)
+    )
+
+
+def test_views_wait_for_one_another_so_that_memory_is_that_of_one(model):
+    views = {"scales": (0.5, 1.0), "flip": True}
+    forward = inference.logits_function(model)
+    graph = tf.function(lambda image: inference.predict_logits(forward, image, **views), [inference.IMAGE_SPEC])
+    calls = [op for op in graph.get_concrete_function().graph.get_operations() if "PartitionedCall" in op.type]
+    assert len(calls) == 4
+
+    def depends(operation, other, seen):
+        parents = [tensor.op for tensor in operation.inputs] + operation.control_inputs
+        fresh = [parent for parent in parents if parent not in seen]
+        seen.update(fresh)
+        return other in fresh or any(depends(parent, other, seen) for parent in fresh)
+
+    for before, after in itertools.pairwise(calls):
+        assert depends(after, before, set())
 
 
 def test_classes_by_averaged_probabilities_are_their_argmax(model):
@@ -144,9 +165,10 @@ def test_classes_by_averaged_probabilities_are_their_argmax(model):
         ({"scales": (1.0, 0.0)}, "scales must be one or more positive numbers"),
         ({"window": 0}, "window must be a positive integer"),
         ({"window": (3, 4, 5)}, "window must be"),
+        ({"pad_to": (3, 0)}, r"pad_to must be a positive integer, .* not \(3, 0\)"),
         ({"average": "votes"}, "average must be one of 'logits', 'probabilities', not 'votes'"),
     ],
 )
 def test_views_that_make_no_sense_are_refused_in_words(model, options, message):
     with pytest.raises(ValueError, match=message):
-        inference.Predictor(model, **options)
+        inference.predict_probabilities(model, random_images(1, 5, 5), **options)

@@ -1,4 +1,4 @@
-"""Every kind of image file as RGB, places that name files, and names that do not collide."""
+"""Every kind of image file as RGB, and places that name files."""
 
 import io
 
@@ -64,6 +64,28 @@ def test_a_turned_photograph_is_read_upright(tmp_path):
     exif[0x0112] = 6  # turned by a quarter
     image.save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(images.read_image(tmp_path / "a.png"), np.rot90(RGB, -1))
+    np.testing.assert_array_equal(images.read_image(tmp_path / "a.png", upright=False), RGB)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "tif", "png"])
+def test_every_frame_of_an_animation_is_read(tmp_path, suffix):
+    levels = [0, 100, 200]
+    frames = [Image.new("RGB", (16, 12), (level, level, level)) for level in levels]
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    pictures = list(images.read_pictures(tmp_path / f"a.{suffix}"))
+    assert [picture.number for picture in pictures] == [0, 1, 2]
+    for level, picture in zip(levels, pictures):
+        assert picture.pixels.shape == (12, 16, 3)
+        assert abs(picture.pixels.astype(int) - level).max() <= 2  # WebP rounds
+    assert images.count_pictures(tmp_path / f"a.{suffix}") == (1 if suffix == "png" else 3)
+
+
+def test_a_still_picture_is_one_with_what_it_was_stored_as(tmp_path):
+    (picture,) = images.read_pictures(saved(tmp_path / "a.png", RGB))
+    assert (picture.number, picture.stored_as) == (None, "")
+    (picture,) = images.read_pictures(saved(tmp_path / "b.png", RGB[..., 0]))
+    assert picture.stored_as == "gray"
+    assert images.count_pixels(tmp_path / "a.png") == 35
 
 
 def truncated(path):
@@ -115,15 +137,3 @@ def test_a_place_without_a_file_is_named(tmp_path):
         images.find_images(str(tmp_path))
     with pytest.raises(FileNotFoundError, match="no image is named"):
         images.find_images(",")
-
-
-def test_names_are_stems_where_those_differ_and_longer_where_not(tmp_path):
-    def names(*places):
-        return images.distinct_names([tmp_path / place for place in places])
-
-    assert names("x/a.jpg", "x/b.jpg") == ["a", "b"]
-    assert names("x/a.jpg", "y/a.jpg", "y/b.jpg") == ["x_a", "y_a", "b"]
-    assert names("x/a.jpg", "x/a.png") == ["x_a_jpg", "x_a_png"]
-    assert names("x/a.jpg", "y/A.jpg") == ["x_a", "y_A"]
-    assert names("p/x/a.jpg", "q/x/a.jpg") == ["0_a", "1_a"]
-    assert len(set(names("x/a.jpg", "y/a.jpg", "z/x_a.jpg", "z/y_a.jpg"))) == 4

@@ -7,6 +7,7 @@ import pytest
 
 from scripts import ROOT, train
 from deeplab_ksac.training.checkpoints import load_model
+from scripts.experiment_config import CONFIG_FILE
 from tests.deeplab_ksac.training.tiny import convert
 
 TINY_FLAGS = (
@@ -67,7 +68,7 @@ def test_a_wrong_flag_is_said_in_words(arguments, words, tmp_path):
 )
 def test_the_name_of_an_experiment_becomes_a_file_and_its_argument(words):
     named = train.with_config_file(words)
-    assert f"{train.CONFIG_FILE}:scenes_ksac" in " ".join(named)
+    assert f"{CONFIG_FILE}:scenes_ksac" in " ".join(named)
     assert named[0] == "train" and named[-1] == "--workdir=x"
 
 

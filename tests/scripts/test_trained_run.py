@@ -1,5 +1,7 @@
 """A run's folder through evaluate, predict and export: the scripts as their users call them, on a real workdir."""
 
+import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -13,14 +15,16 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow import keras
 
-from scripts import ROOT, evaluate, export, predict
+from scripts import ROOT, evaluate, export, predict, watch
 from datasets.records import write_records
 from deeplab_ksac import inference
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
 from deeplab_ksac.model import build_model
+from deeplab_ksac.predictor import Predictor
 from deeplab_ksac.training.checkpoints import StageCheckpoints, load_model
+from deeplab_ksac.training.transfer import restore_weights
 from deeplab_ksac.training.workdir import claim_workdir, read_workdir
-from tests.deeplab_ksac.fake_model import random_images
+from tests.deeplab_ksac.fake_model import build_fake_model, build_pointwise_model, random_images
 from tests.literal import confusion
 
 NAMES = ("sky", "road", "snail")
@@ -33,7 +37,9 @@ EXPERIMENT = Experiment(
 )
 FLAGS = {
     **{"scales": None, "flip": None, "window": None, "step": None, "overwrite": False},
-    **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5},
+    **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5, "pad_to": None, "average": "logits"},
+    **{"boundary": None, "watch": False, "timeout": 60.0, "interval": 0.05},
+    **{"kinds": ["index", "color", "overlay"], "max_pixels": 10**6, "legend": True},
 }
 
 
@@ -93,7 +99,7 @@ def literal_matrix(model, place, **views):
 @pytest.mark.parametrize(
     ("flags", "views", "name"),
     [
-        ({}, {}, "eval_tiny_val"),
+        ({"boundary": 2.0}, {}, "eval_tiny_val"),
         ({"scales": ["0.5"], "flip": True}, {"scales": (0.5,), "flip": True}, "eval_tiny_val_ms_flip"),
     ],
 )
@@ -104,9 +110,48 @@ def test_evaluate_writes_the_figures_of_the_raw_images(place, model, capsys, fla
     assert result["pixels"] == matrix.sum() and result["images"] == 3
     assert result["pixel_accuracy"] == pytest.approx(np.trace(matrix) / matrix.sum())
     assert (result["step"], result["class_names"]) == (7, list(NAMES))
-    with Image.open(place / "workdir" / f"{name}.png") as sheet:
-        assert sheet.size[0] > 300
+    assert ("boundary_f_score" in result) == ("boundary" in flags)
+    with (place / "workdir" / f"{name}.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["class"] for row in rows] == [*NAMES, "mean"]
+    assert float(rows[-1]["IoU"]) == pytest.approx(result["miou"], abs=1e-6)
+    for picture in (f"{name}.png", f"{name}_confusion.png"):
+        with Image.open(place / "workdir" / picture) as sheet:
+            assert sheet.size[0] > 300
     assert "mIoU" in capsys.readouterr().out
+
+
+def test_watch_evaluates_each_checkpoint_that_comes_and_ends_with_the_run(place, model, tmp_path, monkeypatch, capsys):
+    stage = dataclasses.replace(EXPERIMENT.stages[0], steps=20)
+    claim_workdir(tmp_path, dataclasses.replace(EXPERIMENT, stages=(stage,)), read_workdir(place / "workdir")[1])
+    optimizer = keras.optimizers.SGD()
+    optimizer.build(model.trainable_variables)
+    run = StageCheckpoints(tmp_path, 0, model, optimizer, strategy=tf.distribute.get_strategy())
+    weight, steps, accuracies = model.weights[-1], [7, 20], []
+    kept = weight.numpy()
+
+    def train(seconds):
+        weight.assign(kept[::-1] if len(steps) == 1 else kept)
+        run.save(steps.pop(0))
+        matrix = literal_matrix(model, place)
+        accuracies.append(np.trace(matrix) / matrix.sum())
+
+    monkeypatch.setattr(watch.time, "sleep", train)  # the run goes on while nothing new is there
+    try:
+        assert evaluate.run(given(workdir=tmp_path, data_dir=place / "data", watch=True, sheet=0)) == 0
+    finally:
+        weight.assign(kept)
+    lines = [json.loads(line) for line in (tmp_path / "eval_tiny_val.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["step"] for line in lines] == [7, 20]
+    assert [line["pixel_accuracy"] for line in lines] == pytest.approx(accuracies)
+    assert "waiting: " in capsys.readouterr().err
+
+
+def test_watch_without_any_checkpoint_ends_after_the_timeout_in_words(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint came within 0\.1 seconds"):
+        evaluate.run(given(workdir=tmp_path / "none", data_dir=tmp_path, watch=True, timeout=0.1))
+    with pytest.raises(ValueError, match="cannot be given a --step"):
+        evaluate.run(given(workdir=tmp_path, data_dir=tmp_path, watch=True, step=3))
 
 
 def test_evaluate_refuses_another_data_sets_classes_and_an_unknown_split(place, tmp_path):
@@ -129,6 +174,21 @@ def test_predict_goes_on_after_an_unreadable_image_and_says_so(place, model, tmp
         with Image.open(tmp_path / "out" / "index" / f"{number}.png") as index:
             image = random_images(1, *size, seed=number)
             np.testing.assert_array_equal(np.asarray(index), inference.predict_classes(model, image)[0])
+
+
+def test_three_lines_of_python_predict_an_image(place, model):
+    predictor = Predictor.load(place / "workdir")
+    image = random_images(1, 30, 41)
+    np.testing.assert_array_equal(predictor(image[0]), inference.predict_classes(model, image)[0])
+    assert predictor.info.class_names == NAMES
+
+
+@pytest.mark.parametrize("other", [build_fake_model(6), build_pointwise_model(5)], ids=["shapes", "layers"])
+def test_a_checkpoint_of_another_model_is_one_line(tmp_path, other):
+    path = tf.train.Checkpoint(model=build_fake_model(5)).write(str(tmp_path / "ckpt-1"))
+    with pytest.raises(ValueError, match="ckpt-1 is a checkpoint of another model") as raised:
+        restore_weights(other, path)
+    assert "\n" not in str(raised.value)
 
 
 def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path, capsys):

@@ -2,14 +2,25 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
 
 from scripts import ROOT
-from deeplab_ksac.training.checkpoints import load_model
+from datasets.pipeline import eval_batches
+from deeplab_ksac.evaluation import evaluate
+from deeplab_ksac.training import seals
+from deeplab_ksac.training.checkpoints import checkpoint_path, load_model
 from tests.deeplab_ksac.training.tiny import convert
 from tests.scripts.test_train import TINY_FLAGS
+
+STEPS = 8
 
 
 def free_ports(count):
@@ -22,21 +33,77 @@ def free_ports(count):
     return ports
 
 
-def test_two_workers_train_one_model_and_one_of_them_writes(tmp_path):
-    data_dir, workdir = convert(tmp_path), tmp_path / "run"
+def start(data_dir, workdir, *flags):
+    """Two workers of one run."""
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    command = [sys.executable, str(ROOT / "scripts/train.py"), *TINY_FLAGS, "--strategy=multi_worker"]
+    command = [sys.executable, str(ROOT / "scripts/train.py"), *TINY_FLAGS, "--strategy=multi_worker", *flags]
     command += [f"--workdir={workdir}", f"--data_dir={data_dir}"]
     processes = []
     for index in range(2):
         task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
         environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
         processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    outputs = [process.communicate(timeout=500) for process in processes]
-    for process, (output, errors) in zip(processes, outputs):
-        assert process.returncode == 0, errors.decode()
-        assert b"on 2 replica(s)" in errors and output.startswith(b"mIoU 0.")
-    assert outputs[0][0] == outputs[1][0]
-    assert load_model(workdir).step == 2
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [2, 2]
+    return processes
+
+
+def finish(processes):
+    """(exit status, output, errors) of each."""
+    try:
+        outputs = [process.communicate(timeout=1500) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, *map(bytes.decode, output)) for process, output in zip(processes, outputs)]
+
+
+def wait_for(condition, processes):
+    """Until the condition holds, while the processes run."""
+    end = time.monotonic() + 400
+    while not condition():
+        assert time.monotonic() < end and all(process.poll() is None for process in processes), finish(processes)
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return convert(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def straight(data_dir, tmp_path_factory):
+    """The folder of a run without an interruption."""
+    workdir = tmp_path_factory.mktemp("straight") / "run"
+    ends = finish(start(data_dir, workdir, f"--config.stages[0].steps={STEPS}"))
+    for status, output, errors in ends:
+        assert status == 0, errors
+        assert "on 2 replica(s)" in errors and output.startswith("mIoU 0.")
+    assert ends[0][1] == ends[1][1]
+    return workdir
+
+
+def test_two_workers_train_one_model_and_one_of_them_writes(straight, data_dir):
+    loaded = load_model(straight)
+    assert loaded.step == STEPS
+    lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [STEPS, STEPS]
+    assert len((straight / "starts.jsonl").read_text().splitlines()) == 1
+    alone = evaluate(loaded.model, eval_batches("tiny", "val", data_dir=data_dir), num_classes=3)
+    for name in ("miou", "pixel_accuracy"):  # the shares of the workers are the whole split
+        assert lines[-1][f"eval/{name}"] == pytest.approx(alone[name], abs=1e-3)
+
+
+def test_a_worker_that_is_killed_ends_the_other_and_both_go_on_to_the_same_weights(straight, data_dir, tmp_path):
+    flags = (f"--config.stages[0].steps={STEPS}", "--config.checkpoint_every=2")
+    processes = start(data_dir, tmp_path, *flags)
+    wait_for(lambda: seals.whole_steps(tmp_path / "stage_0"), processes)
+    processes[1].send_signal(signal.SIGKILL)
+    (status, _, errors), _ = finish(processes)
+    if status != 0:  # the other was still waiting for its part of a step
+        assert status == 42, errors
+        assert "another worker was lost" in errors and "Traceback" not in errors
+    for status, _, errors in finish(start(data_dir, tmp_path, *flags)):
+        assert status == 0, errors
+    paths = [checkpoint_path(workdir) for workdir in (tmp_path, straight)]
+    for name, _ in tf.train.list_variables(paths[1]):
+        found, expected = (tf.train.load_variable(path, name) for path in paths)
+        np.testing.assert_array_equal(found, expected, err_msg=name)

@@ -86,6 +86,36 @@ def test_the_dense_network_contains_the_strided_one(stage, output_stride):
         )
 
 
+@pytest.mark.parametrize("stage", [strided_same, padded_for_even_sizes, padded_symmetrically, padded_without_stride])
+@pytest.mark.parametrize("size", [(50, 64), (65, 47)])
+def test_centered_it_contains_the_strided_network_at_every_size(stage, size):
+    keras.mixed_precision.set_global_policy("float64")
+    model = network(stage, stage, stage)
+    randomize(model)
+    image = np.random.default_rng(0).normal(size=[1, *size, 3]).astype("float32")
+    expected, found = (with_output_stride(model, stride, padding="centered")(image)["c5"] for stride in (32, 8))
+    # float64 rounds at 2e-16; no output is a sum of more than 2^12 terms
+    np.testing.assert_allclose(found[:, ::4, ::4], expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_a_strided_separable_convolution_is_not_centered():
+    def separable(x, name):
+        return layers.SeparableConv2D(6, 3, 2, "same", name=f"{name}_down")(x)
+
+    with pytest.raises(ValueError, match=r"layer s3_down \(SeparableConv2D\) can't be centered"):
+        with_output_stride(network(separable, separable, separable), 16, padding="centered")
+
+
+def test_layers_can_be_replaced_by_name():
+    half = layers.Rescaling(0.5, name="half")
+    model = network(strided_same, strided_same, strided_same)
+    randomize(model)
+    dense = with_output_stride(model, 32, replacements={"s5_relu": half})
+    image = np.random.default_rng(0).normal(size=[1, 64, 64, 3]).astype("float32")
+    before = keras.Model(model.input, model.get_layer("s5_bn").output)(image)
+    np.testing.assert_allclose(dense(image)["c5"], before / 2, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_at_output_stride_32_and_even_sizes_it_is_the_network_itself(stage):
     model = network(stage, stage, stage)

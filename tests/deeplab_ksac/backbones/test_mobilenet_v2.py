@@ -5,15 +5,17 @@ import pytest
 from tensorflow import keras
 
 from deeplab_ksac.backbones import mobilenet_v2
+from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments
 from tests.deeplab_ksac.backbones.random_weights import randomize
 
 
 def test_at_output_stride_32_it_is_keras_network_and_takes_its_weights(tmp_path):
     original = keras.applications.MobileNetV2([64, 96, 3], alpha=0.35, include_top=False, weights=None)
     randomize(original)
-    path = tmp_path / "mobilenet_v2.h5"
+    path = str(tmp_path / "mobilenet_v2.h5")
     original.save_weights(path)
-    model = mobilenet_v2(32, alpha=0.35, weights=str(path))
+    model = mobilenet_v2(32, alpha=0.35, **weight_arguments("mobilenet_v2", path))
+    load_weights(model, "mobilenet_v2", path, {"alpha": 0.35})
     image = np.random.default_rng(0).uniform(0, 255, [1, 64, 96, 3]).astype("float32")
     expected = keras.Model(original.input, original.get_layer("block_16_project_BN").output)(image / 127.5 - 1)
     # float32 rounds at 1.2e-7; no output is a sum of more than 2^10 terms
@@ -38,6 +40,30 @@ def test_the_epsilon_stays_kerass():
     assert {(layer.epsilon, layer.momentum, layer.synchronized) for layer in norms} == {(1e-3, 0.9997, True)}
 
 
-def test_weights_that_are_no_file_are_refused():
-    with pytest.raises(ValueError, match=r"nowhere\.h5"):
-        mobilenet_v2(weights="nowhere.h5")
+def test_narrow_endpoints_are_the_bottlenecks_outputs():
+    shapes = {stage: output.shape[-1] for stage, output in mobilenet_v2(16, endpoints="narrow").output.items()}
+    assert shapes == {"c2": 24, "c3": 32, "c4": 96, "c5": 320}
+
+
+def test_centered_kernels_lie_on_every_other_pixel_from_the_first_on():
+    model = mobilenet_v2(32, alpha=0.35, padding="centered")
+    kernel = np.zeros([3, 3, 3, 16], "float32")
+    kernel[1, 1, 0, 0] = 1  # passes the middle tap's red on
+    model.get_layer("Conv1").set_weights([kernel])
+    first = keras.Model(model.input, model.get_layer("Conv1").output)
+    for size in (33, 34):
+        image = np.random.default_rng(0).uniform(0, 255, [1, size, size, 3]).astype("float32")
+        np.testing.assert_allclose(first(image)[..., 0], image[:, ::2, ::2, 0] / 127.5 - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"endpoints": "wide"}, "endpoints must be 'expanded' or 'narrow', not 'wide'"),
+        ({"padding": "valid"}, "padding must be one of same, centered, not 'valid'"),
+        ({"preprocessing": "gray"}, "preprocessing must be one of tf, torch, caffe, none, not 'gray'"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_words(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        mobilenet_v2(16, alpha=0.35, **arguments)

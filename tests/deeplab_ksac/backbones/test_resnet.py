@@ -31,6 +31,12 @@ def test_the_deep_stem_has_three_convolutions_and_128_channels():
     assert shapes["stage2_block1_shortcut_conv/kernel:0"] == [1, 1, 128, 256]
 
 
+def test_the_narrow_deep_stem_is_that_of_resnet_c():
+    shapes = {w.name: w.shape.as_list() for w in resnet(16, blocks=(1, 1, 1, 1), stem="deep_narrow").weights}
+    found = [shapes[f"stem{number}_conv/kernel:0"] for number in (1, 2, 3)]
+    assert found == [[3, 3, 3, 32], [3, 3, 32, 32], [3, 3, 32, 64]]
+
+
 def multiply_adds(model, side):
     """Of all convolutions; a pooling counts one operation per pixel of its window, half a multiply-add."""
     fixed, total = keras.models.clone_model(model, input_tensors=keras.Input([side, side, 3])), 0
@@ -176,8 +182,9 @@ def test_the_image_is_normalized_to_minus_one_and_one_in_float32():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"stem": "9x9"}, "stem must be one of deep, 7x7, not '9x9'"),
+        ({"stem": "9x9"}, "stem must be one of deep, deep_narrow, 7x7, not '9x9'"),
         ({"variant": "fat"}, "variant must be one of std, v1.5, slim, beta, not 'fat'"),
+        ({"preprocessing": "gray"}, "preprocessing must be one of tf, torch, caffe, none, not 'gray'"),
         ({"blocks": (3, 4, 6)}, r"blocks must be four counts of at least 1, not \(3, 4, 6\)"),
         ({"blocks": (1, 1, 1, 0)}, "at least 1"),
         ({"multi_grid": (1, 2)}, r"multi_grid \(1, 2\) is too short for the 3 blocks"),

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.layers import AtrousConv2D, ConvNormAct, SeparableConvNormAct
+from deeplab_ksac.layers import AtrousConv2D, AtrousDepthwiseConv2D, ConvNormAct, SeparableConvNormAct
 from tests.literal.ksac import atrous_convolution
 
 
@@ -48,3 +48,21 @@ def test_a_layer_survives_its_configuration(layer):
     twin(features)
     twin.set_weights(layer.get_weights())
     np.testing.assert_array_equal(twin(features), expected)
+
+
+@pytest.mark.parametrize("size", [7, 8])
+@pytest.mark.parametrize("kind", [AtrousConv2D, AtrousDepthwiseConv2D])
+def test_a_centered_strided_kernel_sees_what_the_dense_one_sees_at_every_other_pixel(kind, size):
+    filters = {"filters": 3} if kind is AtrousConv2D else {}
+    strided = kind(kernel_size=5, strides=2, padding="same", centered=True, dtype="float64", **filters)
+    dense = kind(kernel_size=5, padding="same", dtype="float64", **filters)
+    features = np.random.default_rng(0).normal(size=[2, size, size + 3, 4])
+    dense.build(features.shape)
+    strided.build(features.shape)
+    strided.set_weights(dense.get_weights())
+    again = keras.layers.deserialize(keras.layers.serialize(strided))
+    again.build(features.shape)
+    again.set_weights(dense.get_weights())
+    for layer in (strided, again):
+        # float64 rounds at 2e-16; no output is a sum of more than 101 terms
+        np.testing.assert_allclose(layer(features), dense(features)[:, ::2, ::2], rtol=0, atol=1e-13)

@@ -15,6 +15,7 @@ from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
 OWN_LOSSES = {
     "cpnet": (part("affinity"),),
     "danet": tuple(part("cross_entropy", output=f"{branch}_logits", weight=0.4) for branch in ("position", "channel")),
+    "sequential": (part("cross_entropy", output="channel_logits"),),
     "ocr": (part("cross_entropy", output="coarse_logits", weight=0.4),),
 }
 

@@ -2,17 +2,26 @@
 
 import dataclasses
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from datasets.info import load_info
 from datasets.pipeline import batch_filenames
+from datasets.records import shard_files
 from deeplab_ksac.experiment import Data, EvalSpec, part
 from deeplab_ksac.experiments.common import with_car
-from deeplab_ksac.training import loop, strategy
+from deeplab_ksac.training import loop, seals, strategy
 from deeplab_ksac.training.checkpoints import checkpoint_path, load_model
+from deeplab_ksac.training.interruption import RestartError
+from deeplab_ksac.training.workdir import claim_workdir, read_metrics
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
 
 
@@ -157,3 +166,153 @@ def test_data_sets_of_different_classes_are_refused(tmp_path):
 def test_a_data_set_that_is_not_there_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"no converted data set 'tiny' in .*; scripts/convert.py makes it"):
         train(EXPERIMENT, tmp_path, tmp_path / "run")
+
+
+# The rest with dropout and moving averages, whose states are restored too.
+STATEFUL = dataclasses.replace(
+    with_steps(EXPERIMENT, 4),
+    model=dataclasses.replace(EXPERIMENT.model, bottleneck={"filters": 4, "kernel_size": 1, "dropout": 0.3}),
+)
+STATEFUL = dataclasses.replace(
+    STATEFUL, stages=(dataclasses.replace(STATEFUL.stages[0], ema_decay=0.5),), checkpoint_every=3
+)
+
+
+@pytest.fixture(scope="module")
+def straight(data_dir, tmp_path_factory):
+    """The folder of a run without an interruption."""
+    workdir = tmp_path_factory.mktemp("straight")
+    train(STATEFUL, data_dir, workdir, deterministic=True)
+    return workdir
+
+
+def assert_equal_runs(found, expected):
+    """All that two runs saved and logged is equal, but for times."""
+    paths = [checkpoint_path(workdir) for workdir in (found, expected)]
+    saved = [{name: tf.train.load_variable(path, name) for name, _ in tf.train.list_variables(path)} for path in paths]
+    assert set(saved[0]) == set(saved[1])
+    for name, value in saved[1].items():
+        np.testing.assert_array_equal(saved[0][name], value, err_msg=name)
+    kept = ("stage", "step", "train/loss", "train/learning_rate", "eval/miou")
+    lines = [[{key: line.get(key) for key in kept} for line in read_metrics(workdir)] for workdir in (found, expected)]
+    assert lines[0] == lines[1]
+    tags = [logged_tags(workdir) for workdir in (found, expected)]
+    assert tags[0] == tags[1] and len(tags[0]) == len(set(tags[0]))
+
+
+def logged_tags(workdir):
+    """(step, tag) of all events of the first stage."""
+    found = []
+    for path in (workdir / "stage_0").glob("events*"):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            found += [(event.step, value.tag) for value in event.summary.value]
+    return sorted(found)
+
+
+class Signaled(loop.SilentProgress):
+    """Sends this process a signal after the second step."""
+
+    def update(self, n=1, **shown):
+        self.done = getattr(self, "done", 0) + n
+        if self.done == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_end(straight, data_dir, tmp_path):
+    with pytest.raises(RestartError, match="stopped as asked after step 2, whose checkpoint is saved"):
+        train(STATEFUL, data_dir, tmp_path, progress=Signaled)
+    assert seals.whole_steps(tmp_path / "stage_0") == [2]
+    figures = train(STATEFUL, data_dir, tmp_path)
+    assert 0 <= figures["miou"] <= 1
+    seals.remove(str(straight / "stage_0/ckpt-3"))  # the two runs saved at other steps on their way
+    assert_equal_runs(tmp_path, straight)
+    starts = [json.loads(line) for line in (tmp_path / "starts.jsonl").read_text().splitlines()]
+    assert len(starts) == 2
+    for start in starts:
+        assert start["packages"]["tensorflow"] == tf.__version__ and start["devices"]
+        assert {"commit", "modified"} == set(start["code"]) and start["precision"] == "float32"
+
+
+KILLED = """
+import os, signal, sys
+from deeplab_ksac.training import checkpoints, seals
+from tests.conftest import split_cpu
+from tests.deeplab_ksac.training import test_loop
+
+def killed_before_the_seal(prefix):
+    if prefix.endswith("-4"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    sealed(prefix)
+
+sealed, seals.seal = seals.seal, killed_before_the_seal
+test_loop.train(test_loop.STATEFUL, sys.argv[1], sys.argv[2])
+"""
+
+
+def test_a_run_that_is_killed_while_it_saves_goes_on_to_the_same_end(straight, data_dir, tmp_path, caplog):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(data_dir), str(tmp_path)], timeout=500, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert sorted(path.name for path in (tmp_path / "stage_0").glob("ckpt-4*"))[-1] == "ckpt-4.index"  # and no seal
+    train(STATEFUL, data_dir, tmp_path)
+    assert "the checkpoint of step 4" in caplog.text and "not written to its end" in caplog.text
+    assert_equal_runs(tmp_path, straight)
+
+
+def test_an_evaluation_that_a_stopped_run_owes_is_made(straight, data_dir, tmp_path):
+    shutil.copytree(straight, tmp_path, dirs_exist_ok=True)
+    metrics = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "metrics.jsonl").write_text("".join(metrics[:-1]))
+    assert train(STATEFUL, data_dir, tmp_path, evaluates=False) is None
+    figures = train(STATEFUL, data_dir, tmp_path)
+    assert figures["miou"] == json.loads(metrics[-1])["eval/miou"]
+    assert_equal_runs(tmp_path, straight)
+
+
+class Vandal(loop.SilentProgress):
+    """Does something to the run's files after the third step, whose checkpoint is saved after that."""
+
+    def update(self, n=1, **shown):
+        self.done = getattr(self, "done", 0) + n
+        if self.done == 4:
+            self.harm()
+
+
+def test_data_that_vanish_and_a_full_disk_are_one_line_and_leave_the_last_checkpoint(data_dir, tmp_path):
+    shutil.copytree(data_dir, tmp_path / "data")
+    files, _ = shard_files("tiny", "train", tmp_path / "data")
+    longer = dataclasses.replace(with_steps(EXPERIMENT, 200), checkpoint_every=3)
+
+    class Deleting(Vandal):
+        def harm(self):
+            for file in files:
+                os.unlink(file)
+
+    with pytest.raises(
+        OSError, match=r"training stopped: .*tfrecord.*; the checkpoint of step \d+ is as it was"
+    ) as lost:
+        train(longer, tmp_path / "data", tmp_path / "run", progress=Deleting)
+    assert "\n" not in str(lost.value)
+
+    class Filling(Vandal):
+        def harm(self):
+            (tmp_path / "run/metrics.jsonl").unlink()
+            (tmp_path / "run/metrics.jsonl").symlink_to("/dev/full")
+
+    before = seals.whole_steps(tmp_path / "run/stage_0")
+    with pytest.raises(OSError, match=r"metrics.jsonl cannot be written: No space left on device"):
+        train(longer, data_dir, tmp_path / "run", progress=Filling)
+    assert seals.whole_steps(tmp_path / "run/stage_0")[-1] >= before[-1]
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_first_step(data_dir, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        train(EXPERIMENT, data_dir, tmp_path / "file/run")
+
+
+def test_a_configuration_from_before_a_field_was_added_is_not_taken_for_another(data_dir, tmp_path):
+    claim_workdir(tmp_path, EXPERIMENT, load_info("tiny", data_dir))
+    fields = json.loads((tmp_path / "experiment.json").read_text())
+    del fields["stages"][0]["data"]["weights"]
+    (tmp_path / "experiment.json").write_text(json.dumps(fields))
+    claim_workdir(tmp_path, EXPERIMENT, load_info("tiny", data_dir))

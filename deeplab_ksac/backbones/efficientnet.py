@@ -1,0 +1,151 @@
+"""EfficientNet-B0 … B7: Keras' networks, made dense by the output-stride rewrite."""
+
+import functools
+import re
+
+from tensorflow import keras
+
+from deeplab_ksac.backbones.atrous import with_output_stride
+from deeplab_ksac.backbones.contract import normalization, require_endpoints, require_output_stride
+from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers
+from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmWeights, norm_tensors
+from deeplab_ksac.layers import BatchNorm, DropPath
+
+SIZES = {f"efficientnet_b{size}": f"EfficientNetB{size}" for size in range(8)}
+LAST_BLOCKS = {"c2": 2, "c3": 3, "c4": 5, "c5": 7}  # the stages of the paper after which the resolution halves, or ends
+
+
+def efficientnet(
+    output_stride=16,
+    *,
+    size="efficientnet_b0",
+    norm=BatchNorm(),
+    endpoints="narrow",
+    drop_path_rate=0.2,
+    padding="same",
+    epsilon=1e-3,
+    preprocessing="tf",
+    blocks=None,
+):
+    """EfficientNet: image [N, H, W, 3], RGB 0…255 -> {"c2", "c3", "c4", "c5"}, of 24, 40, 112, 320 channels for B0.
+
+    c2, c3, c4 are the outputs of the blocks before the strides; c5 is that of the last block, without the 1×1
+    convolution that belongs to the classifier. Squeeze-and-excitation averages the dense map.
+
+    Args:
+        output_stride: ratio of the image's size to c5's, 8, 16 or 32.
+        size: a key of SIZES: depth and width.
+        norm: factory of the normalization layers.
+        endpoints: "narrow", or "expanded" for the activations that the strided kernels read.
+        drop_path_rate: largest probability of a block to be left out for an image in training; it grows linearly
+            with depth.
+        padding: "same", the paper's, or "centered", PyTorch's.
+        epsilon: of the normalization: the paper's 1e-3; 1e-5 with weights trained in PyTorch.
+        preprocessing: of the image, a key of `contract.PREPROCESSINGS`.
+        blocks: other stages than the paper's seven, a sequence of dicts as Keras' `blocks_args`.
+
+    Raises:
+        ValueError: another size, output stride, padding, preprocessing or kind of endpoints.
+    """
+    require_output_stride(output_stride)
+    require_endpoints(endpoints)
+    if size not in SIZES:
+        raise ValueError(f"size must be one of {', '.join(SIZES)}, not {size!r}")
+    if not 0 <= drop_path_rate < 1:
+        raise ValueError(f"drop_path_rate must lie in [0, 1), not {drop_path_rate}")
+    strided = _network(size, blocks, weights=None, drop_connect_rate=drop_path_rate)
+    for layer in strided.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.epsilon = epsilon
+    ends = {stage: _last_layer(strided, f"block{number}") for stage, number in LAST_BLOCKS.items()}
+    return with_output_stride(
+        strided,
+        output_stride,
+        endpoints=ends if endpoints == "narrow" else {"c5": ends["c5"]},
+        norm=norm,
+        padding=padding,
+        replacements=_replacements(strided, preprocessing),
+    )
+
+
+def _network(size, blocks, **arguments):
+    """Keras' network of a size, without its top, with the paper's stages or others."""
+    if blocks is not None:
+        arguments["blocks_args"] = [dict(block) for block in blocks]
+    return getattr(keras.applications, SIZES[size])(include_top=False, input_shape=[None, None, 3], **arguments)
+
+
+def _last_layer(network, block):
+    """The name of the last layer whose name begins so."""
+    return [layer.name for layer in network.layers if layer.name.startswith(block)][-1]
+
+
+def _replacements(network, preprocessing):
+    """Our preprocessing for Keras' two layers of it, and stochastic depth by name of the layer."""
+    replacements = {}
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Rescaling):
+            replacements[layer.name] = normalization(preprocessing)
+        elif isinstance(layer, keras.layers.Normalization):
+            replacements[layer.name] = keras.layers.Activation("linear", dtype="float32", name="normalized")
+        elif isinstance(layer, keras.layers.Dropout):
+            replacements[layer.name] = DropPath(layer.rate, name=layer.name)
+    return replacements
+
+
+LAYER = re.compile(r"block(\d)([a-z])_(expand_conv|expand_bn|dwconv|bn|se_reduce|se_expand|project_conv|project_bn)")
+NAMES = {
+    "expand_conv": "conv_pw",
+    "expand_bn": "bn1",
+    "dwconv": "conv_dw",
+    "bn": "bn2",
+    "se_reduce": "se.conv_reduce",
+    "se_expand": "se.conv_expand",
+    "project_conv": "conv_pwl",
+    "project_bn": "bn3",
+}
+UNEXPANDED_NAMES = {**NAMES, "bn": "bn1", "project_conv": "conv_pw", "project_bn": "bn2"}
+
+
+def timm_tensors(model):
+    """timm's names of an EfficientNet's tensors: [(name, variable, layout)]."""
+    layers = {layer.name: layer for layer in model.layers}
+    tensors = [("conv_stem.weight", layers["stem_conv"].kernel, "conv"), *norm_tensors(layers["stem_bn"], "bn1")]
+    for match in filter(None, map(LAYER.fullmatch, layers)):
+        layer, (stage, block, part) = layers[match.string], match.groups()
+        names = NAMES if f"block{stage}{block}_expand_conv" in layers else UNEXPANDED_NAMES
+        name = f"blocks.{int(stage) - 1}.{ord(block) - ord('a')}.{names[part]}"
+        if part.endswith("bn"):
+            tensors += norm_tensors(layer, name)
+        elif part == "dwconv":
+            tensors.append((f"{name}.weight", layer.depthwise_kernel, "depthwise"))
+        else:
+            tensors.append((f"{name}.weight", layer.kernel, "conv"))
+        if part.startswith("se_"):
+            tensors.append((f"{name}.bias", layer.bias, "same"))
+    return tensors
+
+
+def timm_arguments(file):
+    """timm's "tf_" networks are the paper's; those without were trained with PyTorch's padding and epsilon."""
+    own = file.architecture.startswith("efficientnet")
+    return {
+        "preprocessing": "torch",
+        "padding": "centered" if own else "same",
+        "epsilon": 1e-5 if own else 1e-3,
+    }
+
+
+TIMM = TimmWeights(timm_tensors, timm_arguments, ignored=(*CLASSIFIERS, "conv_head.", "bn2."))
+
+
+def keras_weights(size):
+    """The `KerasWeights` of a size; the mean and deviation in Keras' files are those of our preprocessing "torch"."""
+
+    def network(weights, arguments):
+        return _network(size, arguments.get("blocks"), weights=weights)
+
+    return KerasWeights(network, same_layers, {"preprocessing": "torch", "padding": "same", "epsilon": 1e-3})
+
+
+EFFICIENTNETS = {size: functools.partial(efficientnet, size=size) for size in SIZES}

@@ -1,0 +1,125 @@
+"""Published weights of the backbones: timm's safetensors files and Keras' own, by path or by name.
+
+A weight set is made for one way of building its network: an image normalized so, strides placed there, an epsilon.
+`weight_arguments` says which arguments of the backbone's constructor that takes; a model built with them needs the
+file only once, for `load_weights`.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+
+from deeplab_ksac.backbones import convnext, efficientnet, hrnet, resnet, swin, xception
+from deeplab_ksac.backbones.contract import PREPROCESSINGS
+from deeplab_ksac.backbones.keras_weights import load_keras
+from deeplab_ksac.backbones.mobilenet_v2 import KERAS as MOBILENET_V2_KERAS
+from deeplab_ksac.backbones.mobilenet_v2 import TIMM as MOBILENET_V2_TIMM
+from deeplab_ksac.backbones.weights import inspect_file, load_timm
+
+# backbone -> its `TimmWeights`
+TIMM = {
+    "resnet50": resnet.TIMM,
+    "resnet101": resnet.TIMM,
+    "xception65": xception.TIMM,
+    "mobilenet_v2": MOBILENET_V2_TIMM,
+    **dict.fromkeys(efficientnet.SIZES, efficientnet.TIMM),
+    **dict.fromkeys(hrnet.HRNETS, hrnet.TIMM),
+    **dict.fromkeys(swin.SWINS, swin.TIMM),
+    **dict.fromkeys(convnext.CONVNEXTS, convnext.TIMM),
+}
+
+# backbone -> its `KerasWeights`
+KERAS = {
+    "resnet50": resnet.keras_weights("ResNet50"),
+    "resnet101": resnet.keras_weights("ResNet101"),
+    "mobilenet_v2": MOBILENET_V2_KERAS,
+    **{size: efficientnet.keras_weights(size) for size in efficientnet.SIZES},
+    "convnext_tiny": convnext.keras_weights("ConvNeXtTiny"),
+    "convnext_small": convnext.keras_weights("ConvNeXtSmall"),
+    "convnext_base": convnext.keras_weights("ConvNeXtBase"),
+    "convnext_large": convnext.keras_weights("ConvNeXtLarge"),
+    "convnext_xlarge": convnext.keras_weights("ConvNeXtXLarge"),
+}
+
+
+def weight_arguments(name, weights):
+    """The arguments of a backbone's constructor that a weight set is made for: its preprocessing among them.
+
+    Args:
+        name: a key of `BACKBONES`.
+        weights: "imagenet" for Keras' own, the path of such a file (h5), or of one that timm publishes (safetensors).
+            A config.json beside the latter, as on timm's pages, tells the preprocessing; without it the usual one
+            of the architecture is taken.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: there are no such weights for this backbone, or the file is no safetensors file.
+    """
+    if not is_timm(weights):
+        return dict(_published(KERAS, name, weights).arguments)
+    published, config = _published(TIMM, name, weights), _config_beside(weights)
+    arguments = published.arguments
+    if callable(arguments):
+        arguments = arguments(inspect_file(weights, config.get("architecture")))
+    if "mean" in config and "std" in config:
+        arguments = {**arguments, "preprocessing": _preprocessing_of(config, weights)}
+    return dict(arguments)
+
+
+def load_weights(model, name, weights, arguments):
+    """Gives a backbone published weights, every tensor accounted for.
+
+    Args:
+        model: the backbone, or the segmentation model that it is part of.
+        name: a key of `BACKBONES`.
+        weights: as in `weight_arguments`.
+        arguments: those that the backbone was built with.
+
+    Raises:
+        OSError: there is no such file, or it could not be fetched.
+        ValueError: there are no such weights for this backbone, or the file is another network's; the message lists
+            every tensor that is missing, unused or of another shape.
+    """
+    if is_timm(weights):
+        published = _published(TIMM, name, weights)
+        load_timm(model, weights, published.tensors(model), published.ignored)
+    else:
+        load_keras(model, weights, _published(KERAS, name, weights), arguments)
+
+
+def is_timm(weights):
+    """Whether weights are a safetensors file, by its name."""
+    return str(weights).endswith(".safetensors")
+
+
+def _published(table, name, weights):
+    """The line of a backbone in one of the tables."""
+    if name not in table:
+        kind = "safetensors files" if table is TIMM else "weights by Keras ('imagenet' or its h5 files)"
+        raise ValueError(f"{weights}: there are no {kind} for backbone {name!r}; there are for {', '.join(table)}")
+    return table[name]
+
+
+def _config_beside(path):
+    """What timm's config.json in the file's folder says of the network: architecture, mean, std; {} without one."""
+    config = pathlib.Path(path).with_name("config.json")
+    if not config.is_file():
+        return {}
+    try:
+        entries = json.loads(config.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{config} is no JSON: {error}") from error
+    return {**entries.get("pretrained_cfg", {}), **{key: entries[key] for key in ("architecture",) if key in entries}}
+
+
+def _preprocessing_of(config, path):
+    """The name of the preprocessing with a mean and deviation, of images of 0…1."""
+    for name, (scale, offset) in PREPROCESSINGS.items():
+        mean, std = np.array(config["mean"]) * 255, np.array(config["std"]) * 255
+        if np.allclose(scale, 1 / std, rtol=1e-3) and np.allclose(offset, -mean / std, rtol=1e-3, atol=1e-3):
+            return name
+    raise ValueError(
+        f"the config.json beside {path} asks for images of mean {config['mean']} and deviation {config['std']}; "
+        f"there are {', '.join(PREPROCESSINGS)}"
+    )

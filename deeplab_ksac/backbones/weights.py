@@ -1,0 +1,156 @@
+"""Published weights by name: safetensors files of timm into a network's variables, every tensor accounted for.
+
+A backbone's module says which tensor goes where: `timm_tensors(model)` gives a list of (timm's name, variable, layout),
+made from the layers' names, so that `model` may as well be the whole segmentation model the backbone is part of.
+`TIMM = TimmWeights(timm_tensors, …)` in the module and a line in `backbones.pretrained` offer them to users.
+"""
+
+import dataclasses
+import os
+import typing
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import safetensors
+
+CLASSIFIERS = ("fc.", "head.", "classifier.")
+COUNTERS = (".num_batches_tracked",)  # PyTorch's batch normalization counts its updates; nothing here reads it
+
+LAYOUTS = {
+    "same": lambda tensor: tensor,
+    "conv": lambda tensor: tensor.transpose(2, 3, 1, 0),  # OIHW -> HWIO
+    "depthwise": lambda tensor: tensor.transpose(2, 3, 0, 1),  # C1HW -> HWC1
+    "dense": lambda tensor: tensor.transpose(1, 0),  # OI -> IO
+}
+RANKS = {"conv": 4, "depthwise": 4, "dense": 2}
+
+
+@dataclasses.dataclass(frozen=True)
+class TimmFile:
+    """What a file of weights tells before it is loaded: its tensors' shapes by name, and timm's name of the network
+    ("" where neither the file nor a config.json beside it says)."""
+
+    shapes: Mapping[str, list]
+    architecture: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class TimmWeights:
+    """The weights that timm publishes for a backbone.
+
+    Attributes:
+        tensors: model -> [(timm's name, variable, layout)], the module's `timm_tensors`.
+        arguments: of the backbone's constructor, without which these weights would be another network's: its
+            preprocessing, epsilon, padding, stem; or a function TimmFile -> arguments.
+        ignored: as in `load_timm`.
+    """
+
+    tensors: Callable
+    arguments: Mapping[str, typing.Any] | Callable
+    ignored: tuple[str, ...] = CLASSIFIERS
+
+
+def load_timm(model, path, tensors, ignored=CLASSIFIERS):
+    """Gives a network's variables the tensors of a safetensors file, all of them or none.
+
+    Args:
+        model: the network, for the error's words: its name and the channels of its images.
+        path: the file.
+        tensors: (name in the file, variable, layout) for each; layout is a key of LAYOUTS or a function of the
+            NumPy array that gives the variable's.
+        ignored: beginnings of names, or endings where they begin with a dot, of tensors that the network has no
+            place for, such as the classifier's. Batch normalization's counters are always left out.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no safetensors file, or a tensor is missing, unused or of another shape; the one message
+            lists them all. Weights for images of another number of channels are named as such.
+    """
+    values, wrong = {}, {"missing": [], "misshapen": []}
+    with opened(path) as stream:
+        names = list(stream.keys())
+        present = set(names)
+        for name, variable, layout in tensors:
+            if name not in present:
+                wrong["missing"].append(name)
+                continue
+            tensor = stream.get_tensor(name)
+            value = _in_layout(tensor, layout)
+            if value is None or tuple(value.shape) != tuple(variable.shape):
+                _require_channels(model, path, tensor, variable, layout)
+                wrong["misshapen"].append(f"{name} {list(tensor.shape)} for {variable.name} {list(variable.shape)}")
+            values[name] = value
+    used = {name for name, _, _ in tensors}
+    wrong["unused"] = [name for name in names if name not in used and not _is_ignored(name, (*ignored, *COUNTERS))]
+    if any(wrong.values()):
+        listed = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in wrong.items() if found)
+        raise ValueError(f"{path} holds the weights of another network than {model.name}; {listed}")
+    for name, variable, _ in tensors:
+        variable.assign(values[name].astype(variable.dtype.as_numpy_dtype))
+
+
+def opened(path):
+    """A safetensors file, open for reading NumPy arrays.
+
+    Raises:
+        OSError: the file is not there.
+        ValueError: it is no safetensors file.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no file of weights at {path}")
+    try:
+        return safetensors.safe_open(path, framework="numpy")
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file: {error}") from error
+
+
+def inspect_file(path, architecture=None):
+    """The TimmFile at a path; raises as `opened`."""
+    with opened(path) as stream:
+        shapes = {name: stream.get_slice(name).get_shape() for name in list(stream.keys())}
+        return TimmFile(shapes, architecture or (stream.metadata() or {}).get("model", ""))
+
+
+def norm_tensors(layer, name):
+    """The four tensors of a batch normalization called `name` in timm, for `timm_tensors`."""
+    return [
+        (f"{name}.weight", layer.gamma, "same"),
+        (f"{name}.bias", layer.beta, "same"),
+        (f"{name}.running_mean", layer.moving_mean, "same"),
+        (f"{name}.running_var", layer.moving_variance, "same"),
+    ]
+
+
+def affine_tensors(layer, name):
+    """The two tensors of a layer normalization called `name` in timm, for `timm_tensors`."""
+    return [(f"{name}.weight", layer.gamma, "same"), (f"{name}.bias", layer.beta, "same")]
+
+
+def kernel_tensors(layer, name, layout):
+    """The two tensors of a convolution or dense layer with bias called `name` in timm, for `timm_tensors`."""
+    kernel = layer.depthwise_kernel if layout == "depthwise" else layer.kernel
+    return [(f"{name}.weight", kernel, layout), (f"{name}.bias", layer.bias, "same")]
+
+
+def _in_layout(tensor, layout):
+    """The tensor as its variable holds it; None where it has not even the rank for it."""
+    if callable(layout):
+        return np.asarray(layout(tensor))
+    if tensor.ndim != RANKS.get(layout, tensor.ndim):
+        return None
+    return LAYOUTS[layout](tensor)
+
+
+def _is_ignored(name, ignored):
+    return any(name.endswith(part) if part.startswith(".") else name.startswith(part) for part in ignored)
+
+
+def _require_channels(model, path, tensor, variable, layout):
+    """Raises ValueError in words where a first convolution was trained on images of other channels than ours."""
+    channels = model.input_shape[-1]
+    outputs, kernel = variable.shape[-1], tuple(variable.shape[:2])
+    first = layout == "conv" and tensor.ndim == 4 and variable.shape[2] == channels
+    if first and (tensor.shape[0], *tensor.shape[2:]) == (outputs, *kernel):
+        raise ValueError(
+            f"{path} was trained on images of {tensor.shape[1]} channel(s); {model.name} takes images of {channels}"
+        )

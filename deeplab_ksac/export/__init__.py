@@ -1,0 +1,36 @@
+"""A trained model in the forms in which models are deployed; none of them needs this project's code."""
+
+from deeplab_ksac.export.folding import fold_projection, without_projection
+from deeplab_ksac.export.onnx_file import export_onnx, imported
+from deeplab_ksac.export.placing import check_free
+from deeplab_ksac.export.precision import PRECISIONS, in_precision
+from deeplab_ksac.export.saved_model import export_saved_model
+from deeplab_ksac.export.server import SegmentationServer
+from deeplab_ksac.export.tflite_file import export_tflite
+
+FORMATS = {"saved_model": export_saved_model, "tflite": export_tflite, "onnx": export_onnx}
+
+__all__ = [
+    "FORMATS",
+    "PRECISIONS",
+    "SegmentationServer",
+    "check_output",
+    "export_onnx",
+    "export_saved_model",
+    "export_tflite",
+    "fold_projection",
+    "in_precision",
+    "without_projection",
+]
+
+
+def check_output(form, path, *, overwrite=False):
+    """Refuses what would fail only after the model is loaded.
+
+    Raises:
+        FileExistsError: `path` exists, without `overwrite`; or with it, if it is nothing that was exported.
+        OSError: a package that the form (a key of `FORMATS`) needs is not installed.
+    """
+    check_free(path, overwrite)
+    if form == "onnx":
+        imported()

@@ -1,0 +1,106 @@
+"""Whether what was written gives what the model gives, in a process that has none of this project's code."""
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from deeplab_ksac import inference
+
+SHAPES = ((2, 49, 65), (1, 33, 41))  # sides that are odd, so that flips and scales meet pixel on pixel
+NOISE = {"float32": 2.0**-20, "float16": 2.0**-9, "bfloat16": 2.0**-6, "dynamic_range": 2.0**-6}
+PROGRAM = Path(__file__).with_name("fresh.py")
+TIMEOUT = 3600
+
+
+def check_written(path, model, *, kind, noise=None, size=None, **views):
+    """Runs what was exported to `path` in a new process on the CPU and compares it with the model.
+
+    Two batches of two sizes of random pixels. The probabilities may differ, as a root mean square, by `tolerance`.
+
+    Args:
+        path: what was written.
+        model: image [N, H, W, 3] float32 -> {"logits", …}.
+        kind: "saved_model", "tflite" or "onnx".
+        noise: a key of `NOISE`; by default the precision that the model computes with.
+        size: None, or (height, width) of the one image it takes at a time.
+        **views: scales, flip, average, as exported.
+
+    Returns:
+        (the largest root mean square that was found, what it may be).
+
+    Raises:
+        ValueError: they differ, or what was written cannot be run.
+    """
+    rng = np.random.default_rng(0)
+    shapes = SHAPES if size is None else ((1, *size),)
+    images = {f"image_{i}": rng.integers(0, 256, (*shape, 3), np.uint8) for i, shape in enumerate(shapes)}
+    compared = []
+    for name, outputs in _run_apart(path, kind, images).items():
+        with tf.device("CPU:0"):
+            image = tf.cast(images[name], tf.float32)
+            logits = inference.predict_logits(model, image).numpy()
+            expected = inference.predict_probabilities(model, image, **views).numpy()
+        found, allowed = rms(outputs["probabilities"] - expected), tolerance(model, logits, noise)
+        compared.append((found, allowed))
+        chosen = np.take_along_axis(outputs["probabilities"], outputs["classes"][..., np.newaxis].astype(int), -1)
+        if not found <= allowed:
+            raise ValueError(
+                f"what was exported differs from the model by {found:.2g} (root mean square of the probabilities), "
+                f"which may be {allowed:.2g}; it was removed"
+            )
+        if not np.array_equal(chosen[..., 0], outputs["probabilities"].max(axis=-1)):
+            raise ValueError("what was exported gives other classes than the likeliest; it was removed")
+    return max(compared)
+
+
+def tolerance(model, logits, noise=None):
+    """What the probabilities may differ by, as a root mean square: ½ · √L · ε · max(1, rms(logits)).
+
+    Each of the L layers with a kernel adds an independent relative error ε; softmax at most halves a difference (the
+    norm of its Jacobian). ε is 16 rounding units in float32, whose sums are taken in another order, 4 in half
+    precision, whose sums are taken in float32 and rounded once, and 4 of the 2⁻⁸ by which numbers rounded to 8 bits
+    are off where their range is some eight times their root mean square.
+    """
+    layers = sum(len(weight.shape) > 1 for weight in model.weights)
+    precision = noise or tf.as_dtype(_compute_dtype(model)).name
+    return 0.5 * math.sqrt(max(layers, 1)) * NOISE[precision] * max(1.0, rms(logits))
+
+
+def rms(values):
+    """Root of the mean of the squares."""
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+
+
+def _compute_dtype(model):
+    """The narrowest type that a kernel of the model has."""
+    return min((weight.dtype for weight in model.weights if len(weight.shape) > 1), key=lambda dtype: dtype.size)
+
+
+def _run_apart(path, kind, images):
+    """{name of an image: {"classes", "probabilities"}}, from a new process."""
+    with tempfile.TemporaryDirectory(prefix="check_") as folder:
+        np.savez(Path(folder) / "images.npz", **images)
+        ended = subprocess.run(
+            [sys.executable, "-I", str(PROGRAM), kind, str(path), folder],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        if ended.returncode:
+            reason = next((line for line in reversed(ended.stderr.splitlines()) if line.strip()), "no reason given")
+            raise ValueError(f"what was exported cannot be run in a process of its own and was removed: {reason}")
+        return {name: _arrays(Path(folder) / f"{name}.npz") for name in images}
+
+
+def _arrays(path):
+    with np.load(path) as arrays:
+        return dict(arrays)

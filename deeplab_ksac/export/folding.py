@@ -1,0 +1,36 @@
+"""CAR's projection leaves the model: it is linear, and what follows it can do its work."""
+
+import dataclasses
+
+from deeplab_ksac.model import build_model
+from deeplab_ksac.projection import fold_into_bottleneck
+
+
+def without_projection(spec):
+    """The `ModelSpec` of what `fold_projection` gives."""
+    return dataclasses.replace(spec, projection=None)
+
+
+def fold_projection(model, spec):
+    """The same outputs without CAR's projection: the model as it is served and as its FLOPs are counted.
+
+    The kernels are multiplied in float64, so that the logits differ by float32's rounding alone.
+
+    Args:
+        model: what `build_model(spec, …)` built.
+        spec: its `ModelSpec`.
+
+    Returns:
+        A new model, or `model` where there is no projection.
+    """
+    if spec.projection is None:
+        return model
+    folded = build_model(without_projection(spec), model.output["logits"].shape[-1])
+    for layer in folded.layers:
+        original = model.get_layer(layer.name) if layer.weights else None
+        if layer.name.startswith("bottleneck_"):
+            projection = model.get_layer(layer.name.replace("bottleneck", "projection"))
+            fold_into_bottleneck(projection, original, layer)
+        elif layer.weights:
+            layer.set_weights(original.get_weights())
+    return folded

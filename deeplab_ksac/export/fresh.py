@@ -1,0 +1,69 @@
+"""Runs an exported model in a process that has nothing of this project: fresh.py <kind> <model> <folder>.
+
+Reads images.npz of the folder, uint8 [N, H, W, 3] each, and writes <name>.npz with the classes and the probabilities.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+OURS = ("deeplab_ksac", "caa", "car", "datasets", "scripts", "tests")
+
+
+def run_saved_model(path, images):
+    """Yields the outputs for each image; the signatures must agree."""
+    import tensorflow as tf
+
+    served = tf.saved_model.load(path)
+    for image in images:
+        outputs = served.signatures["probabilities"](image=tf.constant(image))
+        files = tf.stack([tf.io.encode_png(one) for one in image])
+        by_default = served.signatures["serving_default"](image=tf.constant(image))
+        by_bytes = served.signatures["serving_bytes"](image_bytes=files)
+        for other in (by_default, by_bytes):
+            if not np.array_equal(outputs["classes"], other["classes"]):
+                raise SystemExit("the signatures give different classes")
+        yield {name: value.numpy() for name, value in outputs.items()}
+
+
+def run_tflite(path, images):
+    """Yields the outputs for each image, to whose size the interpreter is brought."""
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(model_path=path)
+    index = interpreter.get_input_details()[0]["index"]
+    for image in images:
+        if tuple(interpreter.get_input_details()[0]["shape"]) != image.shape:
+            interpreter.resize_tensor_input(index, image.shape)
+        yield {name: value.copy() for name, value in interpreter.get_signature_runner()(image=image).items()}
+
+
+def run_onnx(path, images):
+    """Yields the outputs for each image."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    for image in images:
+        yield dict(zip(names, session.run(names, {"image": image})))
+
+
+RUNNERS = {"saved_model": run_saved_model, "tflite": run_tflite, "onnx": run_onnx}
+
+
+def main(kind, path, folder):
+    """Runs the model at `path` on the folder's images."""
+    with np.load(Path(folder) / "images.npz") as images:
+        images = dict(images)
+    for name, outputs in zip(images, RUNNERS[kind](path, images.values())):
+        np.savez(Path(folder) / f"{name}.npz", **outputs)
+    foreign = sorted({name.split(".")[0] for name in sys.modules} & set(OURS))
+    if foreign:
+        raise SystemExit(f"the model needs {', '.join(foreign)}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

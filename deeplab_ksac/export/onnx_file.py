@@ -1,0 +1,105 @@
+"""A trained model as an ONNX file."""
+
+import contextlib
+import importlib
+import logging
+
+from deeplab_ksac.export.checking import check_written
+from deeplab_ksac.export.placing import placed, require_suffix
+from deeplab_ksac.export.server import IMAGE, SegmentationServer, whole_maps
+
+OPSET = 17
+PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
+CANNOT = "ONNX cannot express this model; export it as saved_model"
+
+
+def export_onnx(model, path, *, info, overwrite=False, check=True, **views):
+    """Writes `model` as an ONNX file: "image" uint8 [N, H, W, 3] of any size -> "classes", "probabilities".
+
+    As `SegmentationServer`. Atrous convolutions have explicit padding, since ONNX Runtime refuses "SAME" for them. With
+    several scales or flip, attention over all pixels holds its whole map.
+    Class names and colors are in `<name>.classes.json` beside it.
+
+    Args:
+        model, info, overwrite, check, **views: as `export_saved_model`.
+        path: the file, ending in .onnx.
+
+    Returns:
+        The path, as a `Path`.
+
+    Raises:
+        OSError: the extra `onnx` is not installed.
+        FileExistsError: as `export_saved_model`.
+        ValueError: as there; another suffix; or operations that have no counterpart, which are named.
+    """
+    require_suffix(path, ".onnx")
+    tf2onnx, onnx = imported()
+    with placed(path, info=info, model=model, overwrite=overwrite) as place:
+        several = views.get("flip") or len(views.get("scales", (1.0,))) > 1
+        # of a loop that several views share the converter makes no loop of ONNX
+        with whole_maps(model) if several else contextlib.nullcontext():
+            converted = _converted(tf2onnx, SegmentationServer(model, **views))
+        pad_explicitly(converted.graph)
+        try:
+            onnx.checker.check_model(converted)
+        except onnx.checker.ValidationError as error:
+            raise ValueError(f"{CANNOT}: {str(error).splitlines()[0]}") from error
+        place.partial.write_bytes(converted.SerializeToString())
+        if check:
+            check_written(place.partial, model, kind="onnx", **views)
+    return place.path
+
+
+def _converted(tf2onnx, server):
+    """The ONNX model of a server."""
+    with _quiet(logging.getLogger("tf2onnx")):
+        try:
+            return tf2onnx.convert.from_function(server.__call__, input_signature=[IMAGE], opset=OPSET)[0]
+        except ValueError as error:
+            raise ValueError(f"{CANNOT}: {error}") from error
+
+
+def imported():
+    """(tf2onnx, onnx).
+
+    Raises:
+        OSError: if one of the packages of the extra `onnx` is not installed.
+    """
+    try:
+        modules = [importlib.import_module(name) for name in PACKAGES]
+    except ImportError as error:
+        raise OSError(
+            f"ONNX files are written by {error.name}, which is not installed: pip install 'deeplab-ksac[onnx]'"
+        ) from None
+    return modules[0], modules[1]
+
+
+def pad_explicitly(graph):
+    """Gives the atrous convolutions of an ONNX graph numbers for their padding, in place of "SAME".
+
+    Raises:
+        ValueError: one that strides as well: its padding would depend on the size of the image.
+    """
+    for node in graph.node:
+        attributes = {attribute.name: attribute for attribute in node.attribute}
+        same = "auto_pad" in attributes and attributes["auto_pad"].s.startswith(b"SAME")
+        rates = list(attributes["dilations"].ints) if "dilations" in attributes else [1]
+        if node.op_type != "Conv" or not same or max(rates) == 1:
+            continue
+        if "strides" in attributes and max(attributes["strides"].ints) > 1:
+            raise ValueError(f"{CANNOT}: {node.name} is atrous, strides and is padded SAME")
+        reach = [rate * (side - 1) for rate, side in zip(rates, attributes["kernel_shape"].ints)]
+        node.attribute.remove(attributes["auto_pad"])
+        pads = node.attribute.add(name="pads", type=attributes["dilations"].type)
+        pads.ints.extend([*(extent // 2 for extent in reach), *(extent - extent // 2 for extent in reach)])
+
+
+@contextlib.contextmanager
+def _quiet(logger):
+    """Inside, a logger tells of errors alone."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,101 @@
+"""Where an exported model lies: whole or not at all, and with its class names beside it."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a model goes, `path`, and where it is written before that, `partial`."""
+
+    path: Path
+    partial: Path
+
+
+@contextlib.contextmanager
+def placed(path, *, info, model, overwrite=False):
+    """Yields a `Place`: what is written to its `partial` becomes `path` when all went well and vanishes otherwise.
+
+    Args:
+        path: a file, or the folder of a SavedModel where it has no suffix. Folders above it are made.
+        info: the `DatasetInfo` that the model was trained on.
+        model: what is exported.
+        overwrite: whether an exported model at `path` may be replaced.
+
+    Raises:
+        FileExistsError: `path` exists, without `overwrite`; or with it, if it is nothing that was exported.
+        ValueError: the model and `info` differ in the number of classes.
+    """
+    path = Path(os.path.abspath(path))
+    check_free(path, overwrite)
+    num_classes = model.output["logits"].shape[-1]
+    if num_classes != info.num_classes:
+        raise ValueError(f"the model has {num_classes} classes, but {info.name} has {info.num_classes}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    try:
+        yield Place(path, partial)
+        if partial.is_dir():
+            _write_classes(classes_file(partial), info)
+        replace(path, partial)
+        if path.is_file():
+            _write_classes(classes_file(path), info)
+    finally:
+        _remove(partial)
+
+
+def check_free(path, overwrite):
+    """Raises FileExistsError if `path` exists, unless it may be overwritten and is an exported model."""
+    path = Path(path)
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
+        raise FileExistsError(f"{path} exists; name another place or ask for it to be overwritten")
+    if not (path.is_file() if path.suffix in (".tflite", ".onnx") else (path / "saved_model.pb").is_file()):
+        raise FileExistsError(f"{path} exists and is not a SavedModel: it is not overwritten; name another place")
+
+
+def require_suffix(path, suffix):
+    """Raises ValueError unless `path` ends in `suffix`."""
+    if Path(path).suffix != suffix:
+        raise ValueError(f"{path} must end in {suffix}")
+
+
+def classes_file(path):
+    """The JSON file with names and colors of an exported model's classes."""
+    return path / "assets.extra" / "classes.json" if path.is_dir() else path.with_suffix(".classes.json")
+
+
+def _write_classes(path, info):
+    path.parent.mkdir(exist_ok=True)
+    content = {
+        "name": info.name,
+        "num_classes": int(info.num_classes),
+        "class_names": list(info.class_names),
+        "colors": [[int(value) for value in color] for color in info.colors],
+    }
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def replace(path, new):
+    """Puts the file or folder `new` at `path`; what was there is moved aside first and removed last."""
+    old = path.with_name(f".{path.name}.replaced-{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    _remove(old)
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""A trained model as a TensorFlow Lite file."""
+
+import contextlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from deeplab_ksac.export.checking import check_written
+from deeplab_ksac.export.placing import placed, require_suffix
+from deeplab_ksac.export.server import SegmentationServer, whole_maps
+
+
+def export_tflite(model, path, *, info, overwrite=False, check=True, quantize=False, size=None, **views):
+    """Writes `model` as a TensorFlow Lite file of built-in operations: image -> classes, probabilities.
+
+    One signature, "serving_default", as `SegmentationServer`. Batch and size are those that the interpreter is resized
+    to (`resize_tensor_input`, `allocate_tensors`), unless a size is given: the graph is then simpler and open to the
+    delegates that want static shapes. Attention over all pixels holds its whole map. Class names and colors are in
+    `<name>.classes.json` beside it.
+
+    Args:
+        model, info, overwrite, check, **views: as `export_saved_model`.
+        path: the file, ending in .tflite.
+        quantize: dynamic-range quantization: kernels of 1,024 numbers and more in 8 bits, and what they are multiplied
+            with rounded to 8 bits while it runs.
+        size: None, or (height, width) of the one image that is seen at a time.
+
+    Returns:
+        The path, as a `Path`.
+
+    Raises:
+        FileExistsError: as `export_saved_model`.
+        ValueError: as there; another suffix; or operations that TensorFlow Lite has not, which are named.
+    """
+    require_suffix(path, ".tflite")
+    with placed(path, info=info, model=model, overwrite=overwrite) as place:
+        with whole_maps(model):
+            content = _converted(SegmentationServer(model, **views), quantize, size)
+        place.partial.write_bytes(content)
+        if check:
+            noise = "dynamic_range" if quantize else "float32"
+            check_written(place.partial, model, kind="tflite", noise=noise, size=size, **views)
+    return place.path
+
+
+def _converted(server, quantize, size):
+    """The content of the file."""
+    function = server.__call__
+    if size is not None:
+        function = tf.function(function.python_function, [tf.TensorSpec([1, *size, 3], tf.uint8, name="image")])
+    with tempfile.TemporaryDirectory(prefix="tflite_") as folder:
+        tf.saved_model.save(server, folder, signatures={"serving_default": function})
+        drop_assertions(Path(folder) / "saved_model.pb")
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if quantize:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        try:
+            with _without_diagnostics():
+                return converter.convert()
+        except Exception as error:
+            if type(error).__name__ != "ConverterError":
+                raise
+            raise ValueError(
+                f"TensorFlow Lite has no {operations_named(str(error))}, which this model needs; "
+                "export it as saved_model or onnx"
+            ) from error
+
+
+def drop_assertions(path):
+    """Makes the assertions of shapes in a SavedModel's graph, for which TensorFlow Lite has no operation, identities."""
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    for node in [*graph.node, *(node for function in graph.library.function for node in function.node_def)]:
+        if node.op == "EnsureShape":
+            node.op = "Identity"
+            del node.attr["shape"]
+    path.write_bytes(saved.SerializeToString())
+
+
+def operations_named(message):
+    """The operations that a converter's message is about, separated by commas."""
+    listed = re.search(r"(?:TF Select|Custom) ops: ([\w, ]+)", message)
+    if listed:
+        return listed[1].strip()
+    return ", ".join(dict.fromkeys(re.findall(r"'tf\.(\w+)' op", message))) or "operation for a part of it"
+
+
+@contextlib.contextmanager
+def _without_diagnostics():
+    """Discards what native code writes to the standard error: the converter prints pages, and its error has them too."""
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)

@@ -1,0 +1,62 @@
+"""What a run was made with: code, packages, devices."""
+
+import importlib.metadata
+import pathlib
+import platform
+import socket
+import subprocess
+import sys
+import time
+
+import tensorflow as tf
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PACKAGES = ("deeplab-ksac", "tensorflow", "keras", "tensorflow-addons", "keras-cv", "tensorflow-datasets", "numpy")
+
+
+def provenance(strategy):
+    """Code version, package versions and devices, as JSON can hold them."""
+    return {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "host": socket.gethostname(),
+        "command": sys.argv,
+        "code": code_version(),
+        "python": platform.python_version(),
+        "packages": {name: package_version(name) for name in PACKAGES},
+        "strategy": type(strategy).__name__,
+        "replicas": strategy.num_replicas_in_sync,
+        "devices": [{"name": device.name, **_details(device)} for device in tf.config.list_physical_devices()],
+        "logical_devices": [device.name for device in tf.config.list_logical_devices()],
+        "precision": tf.keras.mixed_precision.global_policy().name,
+    }
+
+
+def code_version(root=ROOT):
+    """{"commit", "modified"} of the repository this code lies in; both None outside of one, or without git."""
+    commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
+    return {"commit": commit, "modified": None if commit is None or changes is None else bool(changes)}
+
+
+def package_version(name):
+    """The installed version of a package, or None."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _details(device):
+    try:
+        return {key: str(value) for key, value in tf.config.experimental.get_device_details(device).items()}
+    except ValueError:
+        return {}
+
+
+def _git(root, *arguments):
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

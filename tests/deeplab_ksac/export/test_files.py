@@ -1,0 +1,116 @@
+"""TensorFlow Lite and ONNX files against the models they were written from."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_ksac import inference
+from deeplab_ksac.export import export_onnx, export_tflite, fresh
+from deeplab_ksac.export.checking import rms, tolerance
+from deeplab_ksac.export.onnx_file import pad_explicitly
+from deeplab_ksac.export.tflite_file import operations_named
+from tests.deeplab_ksac.export.heads import build_head_model
+from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
+
+SHAPES = ((2, 17, 23), (1, 33, 29))
+VIEWS = {"scales": (0.5, 1.0), "flip": True}
+
+
+@pytest.fixture(scope="module", params=["ksac", "caa", "self_attention"])
+def model(request):
+    return build_head_model(request.param)
+
+
+def check_parity(model, runner, path, noise=None, shapes=SHAPES, **views):
+    """Differences (root mean square) from the model at every size, none above the derived tolerance."""
+    images = [random_images(*shape).astype("uint8") for shape in shapes]
+    found = []
+    for image, outputs in zip(images, runner(str(path), images)):
+        pixels = tf.cast(image, tf.float32)
+        expected = inference.predict_probabilities(model, pixels, **views).numpy()
+        assert outputs["probabilities"].dtype == np.float32 and outputs["probabilities"].shape == expected.shape
+        assert outputs["classes"].dtype == np.uint8
+        np.testing.assert_array_equal(outputs["classes"], outputs["probabilities"].argmax(axis=-1))
+        found.append(rms(outputs["probabilities"] - expected))
+        assert found[-1] <= tolerance(model, inference.predict_logits(model, pixels).numpy(), noise)
+        assert rms(expected - expected.mean(axis=(1, 2))[:, None, None]) > 1e-3  # there is something to see
+    return found
+
+
+def test_onnx_gives_what_the_model_gives(model, tmp_path):
+    path = export_onnx(model, tmp_path / "model.onnx", info=fake_info(), check=False)
+    check_parity(model, fresh.run_onnx, path)
+
+
+def test_tflite_gives_what_the_model_gives_whole_and_quantized(model, tmp_path):
+    whole = export_tflite(model, tmp_path / "whole.tflite", info=fake_info(), check=False)
+    rounded = export_tflite(model, tmp_path / "rounded.tflite", info=fake_info(), check=False, quantize=True)
+    assert max(check_parity(model, fresh.run_tflite, whole)) < 1e-5
+    assert min(check_parity(model, fresh.run_tflite, rounded, "dynamic_range")) > 1e-5  # it is rounded
+    assert rounded.stat().st_size < whole.stat().st_size - 3 * 9 * 8 * 64  # a byte, not four, for each of the largest
+
+
+def test_a_file_holds_scales_and_flip_and_its_classes(tmp_path):
+    model = build_head_model("self_attention")
+    for write, runner, name in ((export_onnx, fresh.run_onnx, "a.onnx"), (export_tflite, fresh.run_tflite, "a.tflite")):
+        path = write(model, tmp_path / "new" / name, info=fake_info(), check=False, **VIEWS)
+        check_parity(model, runner, path, **VIEWS)
+        assert "class 4" in path.with_suffix(".classes.json").read_text(encoding="utf-8")
+    assert len(list((tmp_path / "new").iterdir())) == 3
+
+
+def test_tflite_of_one_size_takes_that_size_alone(tmp_path):
+    model = build_fake_model()
+    path = export_tflite(model, tmp_path / "a.tflite", info=fake_info(), check=False, size=(9, 14))
+    check_parity(model, fresh.run_tflite, path, shapes=((1, 9, 14),))
+    details = tf.lite.Interpreter(model_path=str(path)).get_input_details()[0]
+    np.testing.assert_array_equal(details["shape_signature"], [1, 9, 14, 3])
+
+
+@pytest.mark.parametrize("rates", [(2, 3), (1, 4)])
+def test_explicit_padding_is_tensorflows_same(rates, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(3, 2, 2, 4)).astype("float32")  # an even side: the padding is not symmetric
+    weights = onnx.numpy_helper.from_array(kernel.transpose(3, 2, 0, 1).copy(), "w")
+    node = onnx.helper.make_node(
+        "Conv", ["image", "w"], ["y"], name="conv", auto_pad="SAME_UPPER", dilations=rates, kernel_shape=[3, 2]
+    )
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [node], "g", [value("image", 1, [1, 2, 7, 9])], [value("y", 1, [1, 4, 7, 9])], [weights]
+    )
+    pad_explicitly(graph)
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "conv.onnx").write_bytes(made.SerializeToString())
+    image = rng.normal(size=(1, 7, 9, 2)).astype("float32")
+    (outputs,) = fresh.run_onnx(str(tmp_path / "conv.onnx"), [image.transpose(0, 3, 1, 2)])
+    expected = tf.nn.conv2d(image, kernel, 1, "SAME", dilations=rates)
+    # sums of 12 products of numbers of size 1
+    np.testing.assert_allclose(outputs["y"].transpose(0, 2, 3, 1), expected, rtol=0, atol=12 * 12 * 2**-24)
+    node.attribute.append(onnx.helper.make_attribute("auto_pad", "SAME_UPPER"))
+    del graph.node[:]
+    graph.node.append(node)
+    graph.node[0].attribute.append(onnx.helper.make_attribute("strides", [2, 2]))
+    with pytest.raises(ValueError, match="conv is atrous, strides and is padded SAME"):
+        pad_explicitly(graph)
+
+
+def test_operations_that_tflite_has_not_are_named(tmp_path, monkeypatch):
+    model = build_fake_model()
+    monkeypatch.setattr(inference, "most_likely", lambda scores: tf.cast(tf.math.lgamma(scores[..., 0]), tf.uint8))
+    with pytest.raises(ValueError, match=r"^TensorFlow Lite has no Lgamma, which this model needs; export it as") as raised:
+        export_tflite(model, tmp_path / "a.tflite", info=fake_info())
+    assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())
+    assert operations_named("x\nTF Select ops: Angle, Lgamma\nDetails:") == "Angle, Lgamma"
+    assert operations_named("'tf.TensorListReserve' op requires") == "TensorListReserve"
+
+
+def test_a_missing_package_and_a_wrong_suffix_are_one_line(tmp_path, monkeypatch):
+    model = build_fake_model()
+    with pytest.raises(ValueError, match=r"model must end in \.tflite"):
+        export_tflite(model, tmp_path / "model", info=fake_info())
+    monkeypatch.setitem(__import__("sys").modules, "tf2onnx", None)
+    with pytest.raises(OSError, match=r"tf2onnx, which is not installed: pip install 'deeplab-ksac\[onnx\]'"):
+        export_onnx(model, tmp_path / "model.onnx", info=fake_info())
+    assert not list(tmp_path.iterdir())

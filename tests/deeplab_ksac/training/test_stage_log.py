@@ -1,0 +1,88 @@
+"""Logs of a resumed stage have neither gaps nor doubles."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_ksac.training import workdir
+from deeplab_ksac.training.stage_log import StageLog
+
+
+def logged(log, *steps, evaluation=None):
+    for step in steps:
+        log._write(step, {"train/loss": 1.0 / step, "train/l2": 0.0})
+    if evaluation:
+        log._write(evaluation, {"eval/miou": 0.5})
+
+
+def make_log(folder, first, evaluated=True):
+    return StageLog(folder, 0, first, evaluated=evaluated, writes=True)
+
+
+def events(folder):
+    """(step, tag) of every scalar in all event files, in order."""
+    found = []
+    for path in sorted((folder / "stage_0").glob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            found += [(event.step, value.tag) for value in event.summary.value]
+    return sorted(found)
+
+
+def lines(folder):
+    return [(line["step"], sorted(set(line) - {"stage", "step"})) for line in workdir.read_metrics(folder)]
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_what_came_after_the_checkpoint_is_logged_once(tmp_path, evaluated):
+    log = make_log(tmp_path, 0)
+    logged(log, 1, 2, 3, evaluation=2 if evaluated else None)
+    if not evaluated:  # of the evaluation after step 2 pictures were written, no figures
+        with log.writer.as_default(step=2):
+            tf.summary.image("pictures/0", np.zeros([1, 2, 2, 3], np.uint8))
+    log.close()
+    assert workdir.was_evaluated(tmp_path, 0, 2) == evaluated
+    log = make_log(tmp_path, 2, evaluated)
+    logged(log, 3, 4, evaluation=4)
+    log.close()
+    assert [step for step, tag in events(tmp_path) if tag == "train/loss"] == [1, 2, 3, 4]
+    assert [step for step, tag in events(tmp_path) if tag == "eval/miou"] == [2, 4][not evaluated :]
+    assert not [tag for _, tag in events(tmp_path) if tag.startswith("pictures")]
+    steps = [step for step, _ in lines(tmp_path)]
+    assert steps == ([1, 2, 2, 3, 4, 4] if evaluated else [1, 2, 3, 4, 4])
+
+
+def test_files_that_were_broken_off_are_read_up_to_there(tmp_path):
+    log = make_log(tmp_path, 0)
+    logged(log, 1, 2)
+    log.close()
+    (path,) = (tmp_path / "stage_0").glob("events*")
+    path.write_bytes(path.read_bytes()[:-3])
+    with (tmp_path / "metrics.jsonl").open("a") as stream:
+        stream.write('{"stage": 0, "st')
+    make_log(tmp_path, 2).close()
+    assert [step for step, _ in lines(tmp_path)] == [1, 2]
+    assert events(tmp_path) == [(1, "train/l2"), (1, "train/loss"), (2, "train/loss")] or events(tmp_path)[:2] == [
+        (1, "train/l2"),
+        (1, "train/loss"),
+    ]
+    assert all(json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines())
+
+
+def test_files_without_anything_to_take_out_are_left_as_they_are(tmp_path):
+    log = make_log(tmp_path, 0)
+    logged(log, 1, 2)
+    log.close()
+    (path,) = (tmp_path / "stage_0").glob("events*")
+    before = path.stat().st_mtime_ns, path.read_bytes()
+    make_log(tmp_path, 2).close()
+    assert (path.stat().st_mtime_ns, path.read_bytes()) == before
+
+
+def test_a_full_disk_is_said_with_the_file(tmp_path):
+    log = make_log(tmp_path, 0)
+    (tmp_path / "metrics.jsonl").unlink()
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"metrics.jsonl cannot be written: No space left on device"):
+        logged(log, 1)

@@ -1,0 +1,50 @@
+"""The step as a TPU wants it: compiled as a whole by XLA, all shapes known, nothing of it on the host."""
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from deeplab_ksac.experiment import part
+from deeplab_ksac.losses import build_objective
+from deeplab_ksac.model import build_model
+from deeplab_ksac.training.determinism import ON_THE_HOST, operations
+from deeplab_ksac.training.optimizers import build_optimizer
+from deeplab_ksac.training.step import make_train_step
+from tests.deeplab_ksac.training.tiny import MODEL
+
+BATCH = {"image": [2, 17, 17, 3], "labels": [2, 17, 17]}
+
+
+def make_step():
+    keras.utils.set_random_seed(0)
+    objective = build_objective((part("cross_entropy"), part("class_aware")), 3)
+    model = build_model(MODEL, 3)
+    objective.build(model.output)
+    optimizer = build_optimizer(part("sgd", learning_rate=0.1), 3)
+    return make_train_step(model, objective, optimizer, tf.distribute.get_strategy(), l2=1e-3)
+
+
+def test_the_whole_step_compiles_and_computes_the_same():
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": tf.constant(rng.uniform(0, 255, BATCH["image"]), tf.float32),
+        "labels": tf.constant(rng.choice([0, 1, 2, 255], BATCH["labels"]), tf.int32),
+    }
+    plain, compiled = make_step(), make_step()
+    through_xla = tf.function(lambda batch: compiled(batch), jit_compile=True)
+    for _ in range(2):
+        expected, found = plain(batch), through_xla(batch)
+    assert set(found) == set(expected) and len(found) > 4
+    for name, value in expected.items():  # the second loss follows from all gradients of the first
+        np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_shapes_are_static_and_nothing_runs_on_the_host():
+    specs = {
+        "image": tf.TensorSpec(BATCH["image"]),
+        "labels": tf.TensorSpec(BATCH["labels"], tf.int32),
+    }
+    step = make_step()
+    function = tf.function(lambda batch: step(batch)).get_concrete_function(specs)
+    assert operations(function, ON_THE_HOST) == []
+    assert all(output.shape.is_fully_defined() for output in function.outputs)
