@@ -24,7 +24,17 @@ from absl import app, flags
 from scripts.output import exit_status, write_atomically
 
 FLAGS = flags.FLAGS
-MODULES = ("pyramid", "attention", "pipeline", "class_aware", "training", "conversion", "inference", "backbones")
+MODULES = (
+    "pyramid",
+    "attention",
+    "pipeline",
+    "class_aware",
+    "training",
+    "conversion",
+    "inference",
+    "backbones",
+    "peers",
+)
 WARM_UP = 2
 
 
@@ -121,7 +131,7 @@ def ratio(bound, side, against):
         "median": median,
         "quartiles": [low, high],
         "at_most": bound.at_most,
-        "reached": median <= bound.at_most,
+        "reached": bound.at_most is None or median <= bound.at_most,
     }
 
 
@@ -157,9 +167,10 @@ def table_lines(result):
         title = result["title"] if number == 0 else ""
         quartiles = "–".join(f"{value:.3f}" for value in entry["quartiles"])
         verdict = "" if entry["reached"] else "  not reached"
+        asked = "" if entry["at_most"] is None else f"{entry['at_most']:.3f}"
         yield (
             f"{title:<52}{entry['sides']:<28}{entry['of']:<8}{entry['median']:>7.3f}  {quartiles:<15}"
-            f"{entry['at_most']:>6.3f}{verdict}"
+            f"{asked:>6}{verdict}"
         )
 
 

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """What a ratio of two sides must reach: `side` / `against` ≤ `at_most`, of "time" or of "memory"."""
+    """What a ratio of two sides must reach: `side` / `against` ≤ `at_most`, of "time" or of "memory".
+
+    `at_most` None asks for nothing: the ratio is only reported.
+    """
 
     side: str
     against: str
-    at_most: float
+    at_most: float | None
     of: str = "time"
 
 

@@ -54,15 +54,19 @@ def torch_python():
 def prepare_torch(network, output_stride, training):
     """A callable that has PyTorch's process make one pass."""
     threads = len(os.sched_getaffinity(0))
-    arguments = map(str, (network, output_stride, SIDE, int(training), threads))
+    return prepare_process(TORCH_SIDE, (network, output_stride, SIDE, int(training), threads), f"PyTorch's {network}")
+
+
+def prepare_process(program, arguments, name):
+    """A callable that has a process with PyTorch make one pass; the process answers when it is ready and each line."""
     process = subprocess.Popen(
-        [torch_python(), "-c", TORCH_SIDE, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [torch_python(), "-c", program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
     def answer():
         line = process.stdout.readline()
         if not line:
-            raise OSError(f"PyTorch's side of {network} ended with status {process.wait()}")
+            raise OSError(f"{name} ended with status {process.wait()}")
 
     def run():
         process.stdin.write("\n")
