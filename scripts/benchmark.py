@@ -32,6 +32,7 @@ MODULES = (
     "training",
     "conversion",
     "inference",
+    "export",
     "backbones",
     "peers",
 )

@@ -62,7 +62,7 @@ def run(given):
     path = export.FORMATS[given.format](
         model, given.output, info=loaded.info, overwrite=given.overwrite, check=given.check, **options, **view
     )
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+    size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
     print(f"{given.format}: {path} ({size / 1e6:.1f} MB, step {loaded.step}, {views.describe(**view)})")
     return 0
 

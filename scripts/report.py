@@ -12,8 +12,8 @@ import pathlib
 from absl import app, flags
 
 from scripts import curves, pages
-from scripts.output import exit_status, write_atomically
 from scripts.measured import Comparison, read_runs
+from scripts.output import exit_status, write_atomically
 
 FLAGS = flags.FLAGS
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from absl import app, flags
 
 from scripts import curves
-from scripts.output import exit_status, write_atomically
 from scripts.measured import read_run
+from scripts.output import exit_status, write_atomically
 from scripts.pages import document
 
 FLAGS = flags.FLAGS

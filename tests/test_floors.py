@@ -53,7 +53,10 @@ ALLOWED = {  # module or package -> what of this project it may import, besides 
         "datasets.pipeline",
         *(
             f"deeplab_ksac.{name}"
-            for name in ("backbones", "construct", "evaluation", "experiment", "inference", "losses", "model", "visualization")
+            for name in (
+                *("backbones", "construct", "evaluation", "experiment", "inference", "losses", "model"),
+                "visualization",
+            )
         ),
     },
     "deeplab_ksac.experiments": {"deeplab_ksac.experiment"},

@@ -71,7 +71,7 @@ def _converted(server, quantize, size):
 
 
 def drop_assertions(path):
-    """Makes the assertions of shapes in a SavedModel's graph, for which TensorFlow Lite has no operation, identities."""
+    """Makes the assertions of shapes in a SavedModel's graph identities: TensorFlow Lite has none."""
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     graph = saved.meta_graphs[0].graph_def
     for node in [*graph.node, *(node for function in graph.library.function for node in function.node_def)]:
@@ -86,12 +86,14 @@ def operations_named(message):
     listed = re.search(r"(?:TF Select|Custom) ops: ([\w, ]+)", message)
     if listed:
         return listed[1].strip()
-    return ", ".join(dict.fromkeys(re.findall(r"'tf\.(\w+)' op", message))) or "operation for a part of it"
+    found = re.findall(r"'tf\.(\w+)' op", message) or re.findall(r'fused\["(\w+):"', message)
+    found = [name for name in dict.fromkeys(found) if name != "StatefulPartitionedCall"]
+    return ", ".join(found) or "operation for a part of it"
 
 
 @contextlib.contextmanager
 def _without_diagnostics():
-    """Discards what native code writes to the standard error: the converter prints pages, and its error has them too."""
+    """Discards what native code writes to the standard error: the converter's pages, which its error has too."""
     kept = os.dup(2)
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)

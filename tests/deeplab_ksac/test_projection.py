@@ -73,7 +73,8 @@ def test_what_is_exported_has_the_operations_of_the_model_without_car(tmp_path):
     kinds = []
     for name, projection in (("with", PROJECTION), ("without", None)):
         spec = spec_of(projection=projection)
-        path = export_saved_model(fold_projection(random_model(spec), spec), tmp_path / name, info=fake_info(3))
+        folded = fold_projection(random_model(spec), spec)
+        path = export_saved_model(folded, tmp_path / name, info=fake_info(3), check=False)
         graph = tf.saved_model.load(str(path)).signatures["serving_default"].graph.as_graph_def()
         nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
         kinds.append(sorted(node.op for node in nodes))

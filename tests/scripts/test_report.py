@@ -8,9 +8,9 @@ import types
 import pytest
 
 from scripts import pages, report
+from scripts.measured import Comparison, read_runs
 from deeplab_ksac.experiment import to_dict
 from deeplab_ksac.experiments import EXPERIMENTS, TABLES
-from scripts.measured import Comparison, read_runs
 
 
 def write_run(folder, experiment, *, evaluations=(), steps=0, name=None):

@@ -39,6 +39,8 @@ FLAGS = {
     **{"scales": None, "flip": None, "window": None, "step": None, "overwrite": False},
     **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5, "pad_to": None, "average": "logits"},
     **{"boundary": None, "watch": False, "timeout": 60.0, "interval": 0.05},
+    **{"format": "saved_model", "precision": "float32", "quantize": False, "size": None},
+    **{"averaged": None, "check": False},
     **{"kinds": ["index", "color", "overlay"], "max_pixels": 10**6, "legend": True},
 }
 
@@ -201,6 +203,23 @@ def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path,
     np.testing.assert_allclose(served, expected, atol=1e-5)  # float32 through 50 layers, of numbers up to 1
     told = json.loads((output / "assets.extra" / "classes.json").read_text(encoding="utf-8"))
     assert told["class_names"] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"format": "tflite"}, r"--output=.*served must end in \.tflite"),
+        ({"size": "33"}, "--quantize and --size are of --format=tflite, not of saved_model"),
+        ({"format": "onnx", "precision": "float16"}, "--precision=float16 is of --format=saved_model, not of onnx"),
+        ({"averaged": True}, "has no moving averages"),
+    ],
+)
+def test_export_refuses_what_does_not_go_together(place, tmp_path, flags, message):
+    with pytest.raises(ValueError, match=message):
+        export.run(given(workdir=place / "workdir", output=tmp_path / "served", scales=["1"], flip=False, **flags))
+    (tmp_path / "taken.onnx").touch()
+    with pytest.raises(FileExistsError, match=r"taken\.onnx exists; name another place"):
+        export.run(given(workdir=tmp_path, output=tmp_path / "taken.onnx", format="onnx", scales=["1"], flip=False))
 
 
 def test_a_run_without_the_checkpoint_is_refused_before_anything_is_written(place, tmp_path):

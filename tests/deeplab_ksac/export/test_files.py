@@ -33,7 +33,7 @@ def check_parity(model, runner, path, noise=None, shapes=SHAPES, **views):
         np.testing.assert_array_equal(outputs["classes"], outputs["probabilities"].argmax(axis=-1))
         found.append(rms(outputs["probabilities"] - expected))
         assert found[-1] <= tolerance(model, inference.predict_logits(model, pixels).numpy(), noise)
-        assert rms(expected - expected.mean(axis=(1, 2))[:, None, None]) > 1e-3  # there is something to see
+        assert rms(expected - expected.mean(axis=(1, 2))[:, None, None]) > 1e-4  # there is something to see
     return found
 
 
@@ -99,7 +99,7 @@ def test_explicit_padding_is_tensorflows_same(rates, tmp_path):
 def test_operations_that_tflite_has_not_are_named(tmp_path, monkeypatch):
     model = build_fake_model()
     monkeypatch.setattr(inference, "most_likely", lambda scores: tf.cast(tf.math.lgamma(scores[..., 0]), tf.uint8))
-    with pytest.raises(ValueError, match=r"^TensorFlow Lite has no Lgamma, which this model needs; export it as") as raised:
+    with pytest.raises(ValueError, match=r"^TensorFlow Lite has no Lgamma, which this model needs") as raised:
         export_tflite(model, tmp_path / "a.tflite", info=fake_info())
     assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())
     assert operations_named("x\nTF Select ops: Angle, Lgamma\nDetails:") == "Angle, Lgamma"

@@ -19,8 +19,11 @@ import tensorflow as tf
 server = tf.saved_model.load(sys.argv[1])
 for name in sys.argv[2:]:
     image = np.load(name)
-    by_signature = server.signatures["serving_default"](image=tf.constant(image))
+    by_signature = server.signatures["probabilities"](image=tf.constant(image))
+    by_default = server.signatures["serving_default"](image=tf.constant(image))
     directly = server(tf.constant(image))
+    assert set(by_default) == {"classes"}
+    np.testing.assert_array_equal(by_default["classes"], directly["classes"])
     for key, value in by_signature.items():
         np.testing.assert_array_equal(value, directly[key])
     np.savez(name + ".npz", **{key: value.numpy() for key, value in by_signature.items()})
@@ -33,7 +36,7 @@ assert not foreign, foreign
 @pytest.mark.parametrize("views", [{}, {"scales": (0.5, 1.0, 1.25), "flip": True}])
 def test_a_process_without_this_code_serves_any_size_like_the_model(tmp_path, views):
     model = build_fake_model()
-    path = export_saved_model(model, tmp_path / "served", info=fake_info(), **views)
+    path = export_saved_model(model, tmp_path / "served", info=fake_info(), check=False, **views)
     images = {}
     for shape in ((1, 9, 14), (3, 20, 11)):
         images[tmp_path / f"{shape[1]}.npy"] = random_images(*shape).astype("uint8")
@@ -51,7 +54,7 @@ def test_a_process_without_this_code_serves_any_size_like_the_model(tmp_path, vi
 
 
 def test_class_names_and_colors_lie_beside_the_model(tmp_path):
-    path = export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info())
+    path = export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(), check=False)
     told = json.loads((path / "assets.extra" / "classes.json").read_text(encoding="utf-8"))
     assert told["num_classes"] == 5
     assert told["class_names"] == list(fake_info().class_names)
@@ -60,19 +63,19 @@ def test_class_names_and_colors_lie_beside_the_model(tmp_path):
 
 def test_only_variables_are_tracked(tmp_path):
     model = build_fake_model()
-    path = export_saved_model(model, tmp_path / "served", info=fake_info())
+    path = export_saved_model(model, tmp_path / "served", info=fake_info(), check=False)
     names = {name.split("/")[0] for name, _ in tf.train.list_variables(f"{path}/variables/variables")}
     assert names == {"served_variables", "_CHECKPOINTABLE_OBJECT_GRAPH"}
 
 
 def test_an_existing_path_is_kept_unless_told_otherwise(tmp_path):
-    path = export_saved_model(build_fake_model(seed=1), tmp_path / "served", info=fake_info())
+    path = export_saved_model(build_fake_model(seed=1), tmp_path / "served", info=fake_info(), check=False)
     before = (path / "saved_model.pb").read_bytes()
     with pytest.raises(FileExistsError, match="exists"):
         export_saved_model(build_fake_model(seed=2), path, info=fake_info())
     assert (path / "saved_model.pb").read_bytes() == before
     second = build_fake_model(seed=2)
-    export_saved_model(second, path, info=fake_info(), overwrite=True)
+    export_saved_model(second, path, info=fake_info(), overwrite=True, check=False)
     image = random_images(1, 8, 8)
     served = tf.saved_model.load(str(path))(tf.constant(image, tf.uint8))["probabilities"]
     np.testing.assert_allclose(served, inference.predict_probabilities(second, image), atol=1e-6)
@@ -99,3 +102,18 @@ def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
 def test_another_number_of_classes_than_the_data_sets_is_refused(tmp_path):
     with pytest.raises(ValueError, match="5 classes, but fake has 7"):
         export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(7))
+
+
+def test_encoded_files_are_taken_as_they_are_stored(tmp_path):
+    path = export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(), check=False)
+    served = tf.saved_model.load(str(path))
+    pictures = random_images(2, 9, 14).astype("uint8")
+    jpeg, png = tf.io.encode_jpeg(pictures[0]), tf.io.encode_png(pictures[1])
+    decoded = tf.stack([tf.io.decode_jpeg(jpeg), pictures[1]])
+    classes = served.signatures["serving_bytes"](image_bytes=tf.stack([jpeg, png]))["classes"]
+    np.testing.assert_array_equal(classes, served(decoded)["classes"])
+    gray = served.signatures["serving_bytes"](image_bytes=tf.stack([tf.io.encode_png(pictures[0, :, :, :1])]))
+    np.testing.assert_array_equal(gray["classes"], served(pictures[:1, :, :, :1].repeat(3, -1))["classes"])
+    other = tf.io.encode_png(pictures[0, :8])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        served.signatures["serving_bytes"](image_bytes=tf.stack([png, other]))

@@ -1,0 +1,106 @@
+"""What figures cost: each of one 513×513 image against the model's forward pass, a dependency map against evaluation.
+
+Networks of untrained weights with ResNet-50 at output stride 16 and 21 classes.
+"""
+
+import functools
+import types
+
+import numpy as np
+
+from scripts import figure_makers
+from scripts.cases import Bound, Case
+from scripts.visualize import Request
+from datasets.info import DatasetInfo
+from datasets.palettes import voc_palette
+
+SIDE, NUM_CLASSES, IMAGES = 513, 21, 4
+HEADS = {  # figure -> a head that has what it shows
+    "predictions": "ksac",
+    "branch_features": "ksac",
+    "pixel_relation": "ksac",
+    "attention": "caa",
+    "attention_conflict": "danet",
+}
+INFO = DatasetInfo("benchmark", tuple(f"class {k}" for k in range(NUM_CLASSES)), voc_palette(NUM_CLASSES))
+
+
+class GivenRequest(Request):
+    """A request for a figure of a network and of images that are at hand."""
+
+    def __init__(self, network, images):
+        super().__init__(types.SimpleNamespace(box=None, point=None, channels=25, workdir=["benchmark"]))
+        self._models = {"run": types.SimpleNamespace(model=network, info=INFO)}
+        self.images = images
+
+    def examples(self):
+        for index, (image, labels) in enumerate(self.images):
+            yield str(index), image, labels
+
+    def batches(self):
+        import tensorflow as tf
+
+        images, labels = (np.stack(arrays) for arrays in zip(*self.images))
+        return tf.data.Dataset.from_tensor_slices({"image": images, "labels": labels}).batch(1), len(images)
+
+
+@functools.cache
+def network(head):
+    """The network with one of the heads, made once a process."""
+    from deeplab_ksac.experiment import ModelSpec, part
+    from deeplab_ksac.model import build_model
+
+    return build_model(ModelSpec(backbone=part("resnet50"), head=part(head)), NUM_CLASSES)
+
+
+def pictures(count):
+    """Random images with labels in blocks."""
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        labels = rng.integers(0, NUM_CLASSES, (9, 9)).repeat(57, 0).repeat(57, 1).astype(np.int32)
+        yield rng.uniform(0, 255, (SIDE, SIDE, 3)).astype(np.float32), labels
+
+
+def prepare_forward(head):
+    """The logits of one image."""
+    from deeplab_ksac.inference import logits_function
+
+    ((image, _),) = pictures(1)
+    logits = logits_function(network(head))
+    return lambda: np.asarray(logits(image[np.newaxis]))
+
+
+def prepare_figure(figure):
+    """One figure of one image, drawn; each time from the model on, as the script does it after loading."""
+    request = GivenRequest(network(HEADS[figure]), list(pictures(1)))
+    return lambda: list(getattr(figure_makers, figure)(request))
+
+
+def prepare_evaluation():
+    """The confusion matrix of a few images."""
+    from deeplab_ksac.evaluation import Evaluator
+
+    request = GivenRequest(network("ksac"), list(pictures(IMAGES)))
+    evaluator = Evaluator(network("ksac"), num_classes=NUM_CLASSES)
+    return lambda: evaluator(request.batches()[0])
+
+
+def prepare_dependency():
+    """The class dependency map of the same images."""
+    request = GivenRequest(network("ksac"), list(pictures(IMAGES)))
+    return lambda: list(figure_makers.class_dependency(request))
+
+
+CASES = {
+    f"figure_{figure}": Case(
+        title=f"figure {figure}, {SIDE}×{SIDE}",
+        sides={"forward": functools.partial(prepare_forward, head), figure: functools.partial(prepare_figure, figure)},
+        bounds=(Bound(figure, "forward", 3.0),),
+    )
+    for figure, head in HEADS.items()
+}
+CASES["figure_class_dependency"] = Case(
+    title=f"class dependency of {IMAGES} images, {SIDE}×{SIDE}",
+    sides={"evaluation": prepare_evaluation, "dependency": prepare_dependency},
+    bounds=(Bound("dependency", "evaluation", 1.3),),
+)

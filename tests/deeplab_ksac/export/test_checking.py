@@ -1,0 +1,55 @@
+"""The check of what was written, in a process of its own."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeplab_ksac.export import export_onnx, export_saved_model, onnx_file, saved_model
+from deeplab_ksac.export.checking import check_written, tolerance
+from tests.deeplab_ksac.fake_model import build_fake_model, fake_info
+
+
+def test_what_equals_the_model_passes_and_what_does_not_is_told_from_it(tmp_path):
+    model = build_fake_model()
+    path = export_onnx(model, tmp_path / "model.onnx", info=fake_info())  # checks
+    kernel = model.weights[0]
+    kernel.assign(kernel * 1.01)
+    with pytest.raises(ValueError, match=r"differs from the model by .*, which may be .*; it was removed"):
+        check_written(path, model, kind="onnx")
+
+
+def test_a_saved_model_passes_by_all_its_signatures(tmp_path):
+    assert export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(), flip=True).is_dir()
+
+
+@pytest.mark.parametrize("content", [b"", b"no model"])
+def test_what_cannot_be_run_is_removed_and_one_line(tmp_path, monkeypatch, content):
+    def broken(path, model, **options):
+        path.write_bytes(content)
+        check_written(path, model, **options)
+
+    monkeypatch.setattr(onnx_file, "check_written", broken)
+    with pytest.raises(ValueError, match="cannot be run in a process of its own and was removed: ") as raised:
+        export_onnx(build_fake_model(), tmp_path / "model.onnx", info=fake_info())
+    assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())
+
+
+def test_a_mismatch_leaves_what_was_there(tmp_path, monkeypatch):
+    path = export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(), check=False)
+    before = (path / "saved_model.pb").read_bytes()
+
+    def differ(*args, **options):
+        raise ValueError("it differs")
+
+    monkeypatch.setattr(saved_model, "check_written", differ)
+    with pytest.raises(ValueError, match="it differs"):
+        export_saved_model(build_fake_model(seed=2), path, info=fake_info(), overwrite=True)
+    assert (path / "saved_model.pb").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_tolerance_is_the_literal_formula():
+    model = build_fake_model()  # two kernels
+    logits = tf.fill([1, 4, 4, 5], 3.0).numpy()
+    np.testing.assert_allclose(tolerance(model, logits), 0.5 * 2**0.5 * 16 * 2**-24 * 3)
+    np.testing.assert_allclose(tolerance(model, logits / 300, "dynamic_range"), 0.5 * 2**0.5 * 4 * 2**-8)
