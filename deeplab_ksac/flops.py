@@ -63,7 +63,8 @@ def saved_model_graph(path, height, width, *, signature="serving_default"):
         ValueError: no such signature, one of more than an image, or sizes that it does not take.
         OSError: no SavedModel at `path`.
     """
-    signatures = tf.saved_model.load(str(path)).signatures
+    loaded = tf.saved_model.load(str(path))  # its variables live as long as it does
+    signatures = loaded.signatures
     if signature not in signatures:
         raise ValueError(f"{path} has no signature {signature!r}; it has {', '.join(signatures) or 'none'}")
     serve = signatures[signature]

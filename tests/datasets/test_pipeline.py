@@ -15,6 +15,7 @@ from datasets import access, augment, pipeline, records
 from datasets.info import DatasetError, dataset_dir, load_info, save_info
 from datasets.order import RunOrder
 from tests import fakes
+from tests.replicas import two_replicas
 
 CROP = (21, 37)
 
@@ -82,8 +83,7 @@ def test_the_global_batch_does_not_depend_on_replicas_or_pipelines(data_dir, rep
 
 
 def test_a_mirrored_strategy_gets_the_same_global_batches(data_dir):
-    cpus = tf.config.list_logical_devices("CPU")
-    strategy = tf.distribute.MirroredStrategy([cpu.name for cpu in cpus])
+    strategy = two_replicas()
     settings = {"data_dir": data_dir, "crop_size": CROP, "batch_size": 4, "seed": 3, "brightness": 32.0}
     distributed = strategy.distribute_datasets_from_function(
         lambda context: pipeline.train_batches(("one/train", "two/train"), input_context=context, **settings)

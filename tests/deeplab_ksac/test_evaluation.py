@@ -10,6 +10,7 @@ from deeplab_ksac import boundaries, inference
 from deeplab_ksac.evaluation import Evaluator, evaluate, summarize
 from tests.deeplab_ksac.fake_model import build_fake_model, random_images
 from tests.literal import confusion
+from tests.replicas import two_replicas
 
 K = 5
 SIZES = ((9, 12), (14, 7), (11, 11))
@@ -60,7 +61,7 @@ def test_streaming_equals_the_whole_set_at_once(model, views):
 
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_two_replicas_count_what_one_does_with_the_last_batches_included(count):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_replicas()
     with strategy.scope():
         model = build_fake_model(K)
     batches = varied_batches(count, batch_size=2)
@@ -119,7 +120,7 @@ def test_the_summary_names_every_figure_and_absent_classes_are_nan(model):
 
 
 def test_boundaries_of_the_whole_set_are_summed_before_the_score():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_replicas()
     with strategy.scope():
         model = build_fake_model(K)
     batches = varied_batches(3, batch_size=2)

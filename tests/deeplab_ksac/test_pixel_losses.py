@@ -8,7 +8,7 @@ from deeplab_ksac.dice import Dice
 from deeplab_ksac.experiment import part
 from deeplab_ksac.losses import LOSSES, build_objective
 from deeplab_ksac.pixel_losses import CrossEntropy, Focal, HardPixels
-from deeplab_ksac.training.strategy import create_strategy
+from tests.replicas import two_replicas
 
 K = 4
 PARTS = (
@@ -139,7 +139,7 @@ def test_two_replicas_have_the_losses_and_gradients_of_one():
         return terms, tape.gradient(total, logits)
 
     expected, gradient = gradients(tf.constant(logits), tf.constant(labels), 1)
-    strategy = create_strategy("mirrored")
+    strategy = two_replicas()
 
     def share(context):
         half = slice(2 * context.replica_id_in_sync_group, 2 * context.replica_id_in_sync_group + 2)

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.layers import Dropout
+from tests.replicas import two_replicas
 
 INPUTS = tf.ones([4, 50, 50, 3])
 
@@ -47,8 +48,7 @@ def test_a_restored_layer_drops_what_the_saved_one_drops_next(tmp_path):
 
 
 def test_replicas_drop_different_values():
-    cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
-    strategy = tf.distribute.MirroredStrategy(cpus)
+    strategy = two_replicas()
     with strategy.scope():
         layer = built()
     values = strategy.experimental_local_results(strategy.run(lambda: layer(INPUTS, training=True)))

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_ksac.training.interruption import RestartError, StopRequest, agreement
+from tests.replicas import two_replicas
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -23,8 +24,7 @@ def test_a_signal_is_noted_while_a_request_is_entered(number):
 
 
 def test_several_workers_stop_where_one_was_asked():
-    cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
-    agree = agreement(tf.distribute.MirroredStrategy(cpus), workers=2)
+    agree = agreement(two_replicas(), workers=2)
     assert agree(True) and not agree(False)
     with StopRequest(agree) as stop:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -8,6 +8,7 @@ from deeplab_ksac.experiment import part
 from deeplab_ksac.training.loss_scale import LossScale
 from deeplab_ksac.training.optimizers import OPTIMIZERS, build_optimizer
 from deeplab_ksac.training.strategy import create_strategy
+from tests.replicas import two_replicas
 
 STEPS, RATE, WARMUP = 4, 0.2, 2
 RATIO, DECAY, MOMENTUM, BETAS = 0.1, 0.02, 0.8, (0.7, 0.9)
@@ -88,7 +89,7 @@ def take_steps(strategy, variables, optimizer, first=0, last=STEPS):
 
 @pytest.fixture(scope="module", params=("one_device", "mirrored"))
 def strategy(request):
-    return create_strategy(request.param)
+    return two_replicas() if request.param == "mirrored" else create_strategy(request.param)
 
 
 @pytest.mark.parametrize("name, arguments", CASES, ids=lambda x: x if isinstance(x, str) else x.get("decay", ""))

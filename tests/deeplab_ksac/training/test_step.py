@@ -12,6 +12,7 @@ from deeplab_ksac.training.loss_scale import LOWEST
 from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.step import make_train_step
 from deeplab_ksac.training.strategy import create_strategy
+from tests.replicas import two_replicas
 
 K = 3
 MEANS = (
@@ -63,7 +64,7 @@ def one():
 
 @pytest.fixture(scope="module")
 def two():
-    return create_strategy("mirrored")
+    return two_replicas()
 
 
 @pytest.fixture(scope="module")
