@@ -49,7 +49,7 @@ def start(data_dir, workdir, *flags):
 def finish(processes):
     """(exit status, output, errors) of each."""
     try:
-        outputs = [process.communicate(timeout=300) for process in processes]
+        outputs = [process.communicate(timeout=600) for process in processes]
     finally:
         for process in processes:
             process.kill()

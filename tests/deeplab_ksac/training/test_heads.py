@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from deeplab_ksac.experiment import part
-from deeplab_ksac.heads import HEADS
 from deeplab_ksac.training import loop
 from deeplab_ksac.training.checkpoints import load_model
 from deeplab_ksac.training.strategy import create_strategy
@@ -35,7 +34,7 @@ def one_step(data_dir, workdir, losses=(), **changes):
     assert all(np.all(np.isfinite(weight)) for weight in load_model(workdir).model.get_weights())
 
 
-@pytest.mark.parametrize("variant", sorted(HEADS))
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
 def test_a_head_takes_a_step(variant, data_dir, tmp_path):
     name, arguments, *_ = VARIANTS[variant]
     arguments = {key: value for key, value in arguments.items() if key not in ("num_classes", "output_stride")}
