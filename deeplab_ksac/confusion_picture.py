@@ -1,10 +1,9 @@
 """A confusion matrix as a picture: which class is taken for which."""
 
-import io
-
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from deeplab_ksac.visualization import rendered
 
 MOST_NUMBERED = 25  # classes; numbers in the cells of more could not be read
 CELL_INCHES = {"numbered": 0.42, "plain": 0.12}
@@ -13,7 +12,7 @@ DPI = 100
 
 
 def confusion_picture(matrix, class_names, *, title=""):
-    """The matrix with every row divided by its sum, as the bytes of a PNG.
+    """The matrix with every row divided by its sum, as a picture: uint8 RGB [H, W, 3].
 
     Row: the truth; column: the prediction; the cell: the share of the row's pixels in percent, from white (0) to dark
     (100). Classes that are absent from the truth have an empty row, and "(absent)" behind their name.
@@ -46,9 +45,7 @@ def confusion_picture(matrix, class_names, *, title=""):
     figure.colorbar(shown, ax=axes, shrink=0.6, label="% of the true pixels")
     if numbered:
         _write_numbers(axes, shares)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
+    return rendered(figure)
 
 
 def row_shares(matrix):

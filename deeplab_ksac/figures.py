@@ -95,7 +95,12 @@ def predictions(images, truths, by_model, info, *, boxes=None):
         by_model: {name: predictions, each integers [H, W]}.
         info: has `class_names` and `colors`.
         boxes: for each image the (top, left, height, width) of frames.
+
+    Raises:
+        ValueError: there is no image.
     """
+    if not len(images):
+        raise ValueError("a sheet of predictions needs at least one image")
     rows, shown = [], []
     for index, image in enumerate(images):
         frames = tuple(boxes[index]) if boxes is not None else ()

@@ -4,6 +4,7 @@ A scalar is scaled so that its mean over the replicas is the loss of the global 
 divides by, over all replicas: of parts of a batch, each has the share mass(part) / Σ mass in the mean of the whole.
 """
 
+import abc
 import math
 
 import tensorflow as tf
@@ -38,7 +39,7 @@ def mean_over_global_batch(values, weights):
     return tf.math.divide_no_nan(total * tf.cast(replicas, total.dtype), sum_over_replicas(count))
 
 
-class PixelLoss:
+class PixelLoss(abc.ABC):
     """What the losses of pixels share: which output they read, their factor, and the weights of the classes.
 
     Args:
@@ -71,9 +72,9 @@ class PixelLoss:
         mean = mean_over_global_batch(losses, self.weigh(losses, labels, logits.shape[-1]))
         return {f"{self.name}/{self.output}": self.weight * mean}
 
+    @abc.abstractmethod
     def losses(self, logits, labels):
         """logits [N, H, W, K] float32, labels [N, H, W] in 0…K-1 -> [N, H, W]."""
-        raise NotImplementedError
 
     def weigh(self, losses, labels, num_classes):
         """The factor of every pixel in the mean, [N, H, W] float32; 0 for an ignored one."""

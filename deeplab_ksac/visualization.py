@@ -1,18 +1,13 @@
-"""Arrays in, pictures out: class colors, overlays, legends, sheets; no model and no global plotting state."""
+"""Arrays in, pictures out: class colors, overlays, names of classes; no model and no global plotting state."""
 
 import io
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
 IGNORE_COLOR = (224, 224, 192)  # PASCAL VOC's color of 255
-SHEET_DPI = 100
-CELL_INCHES = 3.2
-LEGEND_COLUMNS = 6
-LEGEND_ROW_INCHES = 0.24
 
 
 def palette(colors):
@@ -67,77 +62,6 @@ def encode_png(image):
     return buffer.getvalue()
 
 
-def decode_png(data):
-    """The bytes of a picture file as uint8 RGB [H, W, 3]."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def legend(names, colors, *, columns=LEGEND_COLUMNS):
-    """Names beside their colors, as a picture of its own: K names, [K, 3] -> uint8 RGB [H, W, 3]."""
-    rows = _legend_rows(len(names), columns)
-    figure = Figure(figsize=(3 * CELL_INCHES, LEGEND_ROW_INCHES * (rows + 0.5)), dpi=SHEET_DPI)
-    figure.legend(handles=class_patches(names, colors), loc="center", ncols=columns, frameon=False, fontsize=8)
-    return rendered(figure)
-
-
-def prediction_sheet(images, labels, predictions, info):
-    """What a model sees: one row per image, image | truth | prediction, and the names of the classes below.
-
-    Above each prediction stands the share of the labeled pixels that are right. Named are the classes that
-    occur on the sheet.
-
-    Args:
-        images: RGB 0 … 255, each [H, W, 3], of any sizes.
-        labels: integers [H, W] for each image; values ≥ K are ignored.
-        predictions: integers [H, W] for each image.
-        info: has `class_names` and `colors`.
-
-    Returns:
-        uint8 RGB [h, w, 3].
-
-    Raises:
-        ValueError: if there is no image.
-    """
-    if not len(images):
-        raise ValueError("a prediction sheet needs at least one image")
-    names, colors = named_classes([*labels, *predictions], info)
-    columns = min(LEGEND_COLUMNS, max(len(names), 1))
-    heights = [CELL_INCHES * min(np.shape(image)[0] / np.shape(image)[1], 1.5) for image in images]
-    bottom = LEGEND_ROW_INCHES * (_legend_rows(len(names), columns) + 0.8)
-    figure = Figure(figsize=(3 * CELL_INCHES, sum(heights) + 0.3 * len(images) + bottom), dpi=SHEET_DPI)
-    grid = figure.add_gridspec(
-        len(images),
-        3,
-        height_ratios=heights,
-        left=0.01,
-        right=0.99,
-        wspace=0.03,
-        hspace=0.3 / np.mean(heights),
-        top=1 - 0.25 / figure.get_figheight(),
-        bottom=bottom / figure.get_figheight(),
-    )
-    for row, (image, truth, prediction) in enumerate(zip(images, labels, predictions)):
-        _show_row([figure.add_subplot(grid[row, column]) for column in range(3)], image, truth, prediction, info)
-    figure.legend(handles=class_patches(names, colors), loc="lower center", ncols=columns, frameon=False, fontsize=8)
-    return rendered(figure)
-
-
-def _show_row(axes, image, truth, prediction, info):
-    truth, prediction = np.asarray(truth), np.asarray(prediction)
-    labeled = truth < len(info.class_names)
-    right = f"{np.mean(prediction[labeled] == truth[labeled]):.1%} right" if labeled.any() else "nothing labeled"
-    cells = (
-        ("image", to_bytes(image)),
-        ("truth", colorize(truth, info.colors)),
-        (f"prediction ({right})", colorize(prediction, info.colors)),
-    )
-    for axis, (title, picture) in zip(axes, cells):
-        axis.imshow(picture, interpolation="nearest" if title != "image" else "antialiased")
-        axis.set_title(title, fontsize=8, pad=3)
-        axis.set_axis_off()
-
-
 def named_classes(maps, info):
     """(names, colors) of the classes that occur in the maps (integers, any shapes), and of what is ignored."""
     shown = np.unique(np.concatenate([np.unique(array) for array in maps]))
@@ -146,10 +70,6 @@ def named_classes(maps, info):
     if shown.size and shown[-1] >= len(info.class_names):
         names, colors = [*names, "(ignored)"], [*colors, IGNORE_COLOR]
     return names, colors
-
-
-def _legend_rows(count, columns):
-    return -(-count // columns)
 
 
 def class_patches(names, colors):

@@ -1,16 +1,14 @@
 """How `scripts/visualize.py` makes each figure: (request) -> (name, picture, arrays), one or one for each image."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import tensorflow as tf
 
+from scripts.measured import read_run
 from scripts.progress import Progress
 from deeplab_ksac import figures, probes, relations
+from deeplab_ksac.confusion_picture import confusion_picture
 from deeplab_ksac.evaluation import Evaluator
 from deeplab_ksac.predictor import Predictor
-from deeplab_ksac.visualization import decode_png
 
 SCALARS = ("train/loss", "train/learning_rate", "eval/miou", "eval/pixel_accuracy")
 
@@ -103,47 +101,22 @@ def curves(request):
     """Losses, learning rate and evaluations over the steps."""
     logged = {}
     for run, place in request.places().items():
-        for quantity, points in read_curves(place).items():
-            logged.setdefault(quantity, {})[run] = points
+        for quantity, points in read_run(place, SCALARS).curves.items():
+            logged.setdefault(quantity, {})[run] = tuple(zip(*points))
     arrays = {f"{quantity}_{run}": np.array(x) for quantity, runs in logged.items() for run, x in runs.items()}
     yield "curves", figures.curves(logged), {name.replace("/", "_"): x for name, x in arrays.items()}
 
 
-def read_curves(workdir):
-    """{quantity: (steps, values)} of `metrics.jsonl`; the steps of later stages follow those of earlier ones.
-
-    Raises:
-        FileNotFoundError: the folder has no such file.
-    """
-    path = Path(workdir, "metrics.jsonl")
-    if not path.is_file():
-        raise FileNotFoundError(f"{workdir} has no metrics.jsonl: nothing was trained there")
-    found, before, stage, last = {}, 0, 0, 0
-    for line in path.read_text().splitlines():
-        entry = json.loads(line)
-        if entry["stage"] != stage:
-            stage, before = entry["stage"], before + last
-        last = entry["step"]
-        for quantity in SCALARS:
-            if quantity in entry:
-                steps, values = found.setdefault(quantity, ([], []))
-                steps.append(before + last)
-                values.append(entry[quantity])
-    return found
-
-
 def confusion(request):
     """The confusion matrix of each run over a whole split."""
-    from deeplab_ksac.confusion_picture import confusion_picture
-
     for run, loaded in request.models.items():
         batches, number = request.batches()
         evaluator = Evaluator(loaded.model, num_classes=request.info.num_classes)
         with Progress(number, f"confusion {run}") as progress:
             evaluator(batches, progress=progress)
         matrix = evaluator.confusion_matrix()
-        png = confusion_picture(matrix, request.info.class_names, title=run)
-        yield f"confusion_{run}", decode_png(png), {"matrix": np.asarray(matrix)}
+        picture = confusion_picture(matrix, request.info.class_names, title=run)
+        yield f"confusion_{run}", picture, {"matrix": np.asarray(matrix)}
 
 
 def known(truth):

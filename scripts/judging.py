@@ -84,10 +84,11 @@ class Evaluation:
 
     def _write_pictures(self, count):
         from deeplab_ksac.confusion_picture import confusion_picture
+        from deeplab_ksac.visualization import encode_png
 
         title = f"{self.name}/{self.split}, step {self.loaded.step}, {views.describe(**self.view)}"
         picture = confusion_picture(self.evaluator.confusion_matrix(), self.loaded.info.class_names, title=title)
-        write_atomically(f"{self.stem}_confusion.png", picture)
+        write_atomically(f"{self.stem}_confusion.png", encode_png(picture))
         print(f"confusion matrix: {self.stem}_confusion.png")
         if self.given.sheet:
             apart = max(count // self.given.sheet, 1)  # neighbors are often frames of one film
@@ -129,12 +130,13 @@ def check_classes(trained, converted):
 
 def sheet(loaded, batches, view):
     """Images with truth and prediction, as the bytes of a PNG; the batches are of one image each."""
-    from deeplab_ksac import visualization
+    from deeplab_ksac import figures
     from deeplab_ksac.predictor import Predictor
+    from deeplab_ksac.visualization import encode_png
 
     predictor = Predictor(loaded.model, **view)
     examples = list(batches.unbatch())
     pictures = [example["image"].numpy() for example in examples]
     truths = [example["labels"].numpy() for example in examples]
     predictions = [predictor(picture) for picture in pictures]
-    return visualization.encode_png(visualization.prediction_sheet(pictures, truths, predictions, loaded.info))
+    return encode_png(figures.predictions(pictures, truths, {"prediction": predictions}, loaded.info))

@@ -21,7 +21,7 @@ class Run:
         workdir: its path.
         experiment: its whole configuration.
         evaluations: what its eval_*.json hold, each with "dataset", "split", "scales", "flip", "step" and "miou".
-        curves: {one of `CURVES`: ((step counted over all stages, value), …)}, those that were logged.
+        curves: {quantity: ((step counted over all stages, value), …)} of `CURVES`, or of what else was asked for.
         steps: optimizer steps that were logged, over all stages.
     """
 
@@ -58,15 +58,22 @@ def read_runs(patterns):
     return [runs[workdir] for workdir in sorted(runs)]
 
 
-def read_run(workdir):
-    """The `Run` of a folder; ValueError for a file that cannot be read as a run's."""
+def read_run(workdir, quantities=CURVES):
+    """The `Run` of a folder, with the curves of `quantities`.
+
+    Raises:
+        FileNotFoundError: the folder is no run's.
+        ValueError: a file that cannot be read as a run's.
+    """
     workdir = pathlib.Path(workdir)
+    if not (workdir / "experiment.json").is_file():
+        raise FileNotFoundError(f"{workdir} has no experiment.json: it is no folder of a training run")
     try:
         experiment = from_dict(Experiment, _json(workdir / "experiment.json"))
     except TypeError as error:
         raise ValueError(f"{workdir / 'experiment.json'}: {error}") from error
     evaluations = tuple(_evaluation(path) for path in sorted(workdir.glob("eval_*.json")))
-    curves, steps = _curves(workdir / "metrics.jsonl", [stage.steps for stage in experiment.stages])
+    curves, steps = _curves(workdir / "metrics.jsonl", [stage.steps for stage in experiment.stages], quantities)
     return Run(str(workdir), experiment, evaluations, curves, steps)
 
 
@@ -85,7 +92,7 @@ def _evaluation(path):
     return content
 
 
-def _curves(path, lengths):
+def _curves(path, lengths, quantities):
     """({name: points}, last step) of a metrics file; lines that are cut off are left out."""
     curves, last = {}, 0
     for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
@@ -95,7 +102,7 @@ def _curves(path, lengths):
         except (ValueError, KeyError, TypeError):
             continue
         last = max(last, step)
-        for name in CURVES:
+        for name in quantities:
             if isinstance(line.get(name), int | float):
                 curves.setdefault(name, []).append((step, line[name]))
     return {name: tuple(points) for name, points in curves.items()}, last

@@ -49,8 +49,6 @@ def run():
         FileNotFoundError: the folder is no run's.
     """
     workdir = Path(FLAGS.workdir)
-    if not (workdir / "experiment.json").is_file():
-        raise FileNotFoundError(f"{workdir} has no experiment.json: it is no folder of a training run")
     target = workdir / "index.html"
     write_atomically(target, page(workdir).encode())
     print(target)

@@ -3,8 +3,16 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.backbones import windows
 from deeplab_ksac.backbones.patches import PadToMultiple
+from deeplab_ksac.backbones.windows import (
+    join_heads,
+    margin_mask,
+    partition,
+    relative_positions,
+    split_heads,
+    unite,
+    window_margins,
+)
 from deeplab_ksac.layers import spatial_size
 from deeplab_ksac.layers.drop_path import DropPath
 
@@ -56,17 +64,17 @@ class WindowAttention(keras.layers.Layer):
 
     def call(self, features):
         size, side = spatial_size(features), self.window_size
-        margins = tuple(windows.window_margins(length, side, self.shift) for length in size)
-        query, key, value = windows.split_heads(windows.partition(self.qkv(features), margins, side), 3, self.heads)
+        margins = tuple(window_margins(length, side, self.shift) for length in size)
+        query, key, value = split_heads(partition(self.qkv(features), margins, side), 3, self.heads)
         energy = tf.matmul(query * query.shape[-1] ** -0.5, key, transpose_b=True)
         energy = tf.cast(energy, tf.float32) if energy.dtype.size < 4 else energy
         table = tf.reshape(self.position_bias, self.position_bias.shape)  # makes the gradient of the rows a dense one
-        bias = tf.gather(table, windows.relative_positions(side))
+        bias = tf.gather(table, relative_positions(side))
         energy += tf.cast(tf.transpose(bias, [2, 0, 1]), energy.dtype)
         if not all(isinstance(pixels, int) and pixels == 0 for margin in margins for pixels in margin):
-            energy += tf.cast(windows.margin_mask(margins, size, side), energy.dtype)
+            energy += tf.cast(margin_mask(margins, size, side), energy.dtype)
         attended = tf.matmul(tf.cast(tf.nn.softmax(energy), value.dtype), value)
-        return self.projection(windows.unite(windows.join_heads(attended), margins, size, side))
+        return self.projection(unite(join_heads(attended), margins, size, side))
 
     def get_config(self):
         return {

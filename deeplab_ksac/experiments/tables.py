@@ -1,55 +1,14 @@
-"""All of the thesis's tables of results, in its order."""
+"""All of the thesis's tables of results, in its order; each is a module beside this one."""
 
-from deeplab_ksac.experiments import (
-    table_2_1,
-    table_2_2,
-    table_2_3,
-    table_2_4,
-    table_3_1,
-    table_3_2,
-    table_3_3,
-    table_3_4,
-    table_3_5,
-    table_3_6,
-    table_3_7,
-    table_3_8,
-    table_3_9,
-    table_3_10,
-    table_3_11,
-    table_4_1,
-    table_4_2,
-    table_4_3,
-    table_4_4,
-    table_4_5,
-    table_4_6,
-    table_4_7,
-    table_4_8,
-)
+import importlib
 
-MODULES = (
-    table_2_1,
-    table_2_2,
-    table_2_3,
-    table_2_4,
-    table_3_1,
-    table_3_2,
-    table_3_3,
-    table_3_4,
-    table_3_5,
-    table_3_6,
-    table_3_7,
-    table_3_8,
-    table_3_9,
-    table_3_10,
-    table_3_11,
-    table_4_1,
-    table_4_2,
-    table_4_3,
-    table_4_4,
-    table_4_5,
-    table_4_6,
-    table_4_7,
-    table_4_8,
+NUMBERS = (
+    *("2.1", "2.2", "2.3", "2.4"),
+    *("3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11"),
+    *("4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7", "4.8"),
 )
-TABLES = {module.TABLE.number: module.TABLE for module in MODULES}
+TABLES = {
+    number: importlib.import_module(f"deeplab_ksac.experiments.table_{number.replace('.', '_')}").TABLE
+    for number in NUMBERS
+}
 TABLE_ROWS = {f"{table.name}:{label}": row for table in TABLES.values() for label, row in table.rows.items()}

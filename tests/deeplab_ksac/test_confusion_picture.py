@@ -1,10 +1,7 @@
 """The picture of a confusion matrix."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from deeplab_ksac.confusion_picture import confusion_picture, row_shares
 
@@ -14,12 +11,11 @@ def test_rows_are_percent_of_the_true_pixels_and_nan_for_absent_classes():
 
 
 @pytest.mark.parametrize("num_classes", [2, 40])
-def test_the_picture_is_a_png_with_the_dark_diagonal_of_a_perfect_model(num_classes):
+def test_the_picture_has_the_dark_diagonal_of_a_perfect_model(num_classes):
     matrix, names = np.diag(np.arange(num_classes)), [f"class {k}" for k in range(num_classes)]
-    with Image.open(io.BytesIO(confusion_picture(matrix, names, title="a title"))) as image:
-        pixels = np.asarray(image.convert("RGB")).astype(int)
-    assert image.format == "PNG" and min(image.size) > 200
-    darkest = np.abs(pixels - (8, 48, 107)).max(axis=-1) <= 1  # the dark end of matplotlib's Blues
+    picture = confusion_picture(matrix, names, title="a title")
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3 and min(picture.shape[:2]) > 200
+    darkest = np.abs(picture.astype(int) - (8, 48, 107)).max(axis=-1) <= 1  # the dark end of matplotlib's Blues
     assert darkest.sum() > 100
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from deeplab_ksac import figures
+from deeplab_ksac.visualization import IGNORE_COLOR
 from tests.deeplab_ksac.fake_model import fake_info
 
 INFO = fake_info()
@@ -31,6 +32,25 @@ def test_predictions_without_a_truth_have_a_panel_less():
     with_truth = figures.predictions([IMAGE], [np.full((40, 60), 255)], answers, INFO)
     without = figures.predictions([IMAGE], None, answers, INFO)
     assert without.shape[1] < with_truth.shape[1]
+
+
+def test_a_sheet_shows_the_classes_of_images_of_any_size_without_global_state():
+    info, rng = fake_info(), np.random.default_rng(0)
+    shapes = [(40, 60), (90, 30)]
+    images = [rng.uniform(0, 255, (*shape, 3)) for shape in shapes]
+    labels = [np.repeat([[1, 255]], shape[0], axis=0).repeat(shape[1] // 2, axis=1) for shape in shapes]
+    predictions = [np.full(shape, 2) for shape in shapes]
+    sheet = figures.predictions(images, labels, {"prediction": predictions}, info)
+    assert sheet.dtype == np.uint8 and sheet.ndim == 3 and sheet.shape[2] == 3
+    seen = {tuple(color) for color in sheet.reshape(-1, 3).tolist()}
+    assert {info.colors[1], info.colors[2], IGNORE_COLOR} <= seen
+    assert info.colors[3] not in seen
+    assert not matplotlib._pylab_helpers.Gcf.figs
+
+
+def test_a_sheet_without_images_is_refused():
+    with pytest.raises(ValueError, match="at least one image"):
+        figures.predictions([], [], {"prediction": []}, fake_info())
 
 
 def test_a_tile_holds_every_map_where_it_belongs():

@@ -2,13 +2,11 @@
 
 import io
 
-import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
 from deeplab_ksac import visualization
-from tests.deeplab_ksac.fake_model import fake_info
 
 COLORS = [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
 CLASSES = np.array([[0, 1], [2, 255]], np.uint8)
@@ -40,28 +38,3 @@ def test_an_index_png_holds_the_classes_as_values_and_the_colors_as_palette():
         assert image.mode == "P"
         np.testing.assert_array_equal(np.asarray(image), CLASSES)
         np.testing.assert_array_equal(np.asarray(image.convert("RGB")), visualization.colorize(CLASSES, COLORS))
-
-
-def test_a_legend_shows_every_color():
-    picture = visualization.legend(["sky", "road", "a rather long name"], COLORS)
-    seen = {tuple(color) for color in picture.reshape(-1, 3).tolist()}
-    assert set(COLORS) <= seen
-
-
-def test_a_sheet_shows_the_classes_of_images_of_any_size_without_global_state():
-    info, rng = fake_info(), np.random.default_rng(0)
-    shapes = [(40, 60), (90, 30)]
-    images = [rng.uniform(0, 255, (*shape, 3)) for shape in shapes]
-    labels = [np.repeat([[1, 255]], shape[0], axis=0).repeat(shape[1] // 2, axis=1) for shape in shapes]
-    predictions = [np.full(shape, 2) for shape in shapes]
-    sheet = visualization.prediction_sheet(images, labels, predictions, info)
-    assert sheet.dtype == np.uint8 and sheet.ndim == 3 and sheet.shape[2] == 3
-    seen = {tuple(color) for color in sheet.reshape(-1, 3).tolist()}
-    assert {info.colors[1], info.colors[2], visualization.IGNORE_COLOR} <= seen
-    assert info.colors[3] not in seen
-    assert not matplotlib._pylab_helpers.Gcf.figs
-
-
-def test_a_sheet_without_images_is_refused():
-    with pytest.raises(ValueError, match="at least one image"):
-        visualization.prediction_sheet([], [], [], fake_info())

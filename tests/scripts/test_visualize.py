@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow import keras
 
-from scripts import figure_makers, visualize
+from scripts import visualize
 from datasets.info import load_info
 from deeplab_ksac.experiment import part
 from deeplab_ksac.model import build_model
@@ -125,9 +125,11 @@ def test_the_confusion_matrix_counts_every_labeled_pixel(place):
 
 
 def test_curves_put_the_stages_one_behind_the_other(place):
-    found = figure_makers.read_curves(place / "ksac")
-    assert found == {"train/loss": ([1, 2, 3, 5], [2.0, 1.0, 0.0, 0.5]), "eval/miou": ([3], [0.25])}
-    assert list(draw(place, "curves", "ksac", "caa")) == ["curves"]
+    ((_, arrays),) = draw(place, "curves", "ksac", "caa").values()
+    first = EXPERIMENT.stages[0].steps
+    for run in ("ksac", "caa"):
+        assert arrays[f"train_loss_{run}"].tolist() == [[1, 2, 3, first + 2], [2.0, 1.0, 0.0, 0.5]]
+        assert arrays[f"eval_miou_{run}"].tolist() == [[3], [0.25]]
 
 
 @pytest.mark.parametrize(
