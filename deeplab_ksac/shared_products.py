@@ -8,7 +8,8 @@ added:
 So the nine products are computed once, whatever the number of rates, and each only at the positions from which the
 smallest rate reaches the map (the other rates' positions lie inside these). Rows lead in memory while they are cut
 out, so that a span of rows is a view and not a copy. The gradient is written out because the backward pass has the
-same form: one product with all nine taps side by side for the features, nine for the kernel.
+same form, and a simpler one: what arrives at the nine taps side by side, one product for the features, one for the
+kernel.
 """
 
 import tensorflow as tf
@@ -150,27 +151,19 @@ def add_rows(products, b, rate, reach):
 
 
 def backward(features, kernel, upstream, reach):
-    """Gradients of features and kernel: the rates' gradients are gathered at the taps first, then multiplied once."""
+    """Gradients of features and kernel, one product each: the rates' gradients are gathered at the taps first."""
     gathered = {tap: [] for tap in TAPS}
     arriving = [rows_first(gradient) for gradient in upstream]
     for branch, rate, tap in reach.branches():
         arrived = cut(arriving[branch], reach.target(tap, rate))
         gathered[tap].append(place(arrived, reach.source(tap, rate), reach.source(tap)))
-    columns = {b: column_window(features, b, reach) for b in (-1, 0, 1)}
+    placed = [
+        place(tf.add_n(parts), reach.source(tap), reach.frame) if parts else tf.zeros_like(arriving[0])
+        for tap, parts in gathered.items()
+    ]
+    side_by_side = matrix(rows_first(tf.concat(placed, axis=-1)))
     channels, filters = features.shape[-1], kernel.shape[-1]
-    kernel_gradient, placed = [], []
-    for tap in TAPS:
-        if not gathered[tap]:
-            kernel_gradient.append(tf.zeros([channels, filters], kernel.dtype))
-            placed.append(tf.zeros_like(arriving[0]))
-            continue
-        total = tf.add_n(gathered[tap])
-        window = row_window(columns[tap[1]], tap[0], reach)
-        kernel_gradient.append(tf.matmul(matrix(window), matrix(total), transpose_a=True))
-        placed.append(place(total, reach.source(tap), reach.frame))
     taps = tf.reshape(tf.transpose(kernel, [0, 1, 3, 2]), [9 * filters, channels])
-    side_by_side = tf.concat(placed, axis=-1)
-    feature_gradient = tf.reshape(
-        tf.matmul(matrix(side_by_side), taps), tf.concat([tf.shape(side_by_side)[:3], [channels]], 0)
-    )
-    return rows_first(feature_gradient), tf.reshape(tf.stack(kernel_gradient), [3, 3, channels, filters])
+    feature_gradient = tf.reshape(tf.matmul(side_by_side, taps), tf.shape(features))
+    kernel_gradient = tf.matmul(matrix(features), side_by_side, transpose_a=True)
+    return feature_gradient, tf.transpose(tf.reshape(kernel_gradient, [channels, 3, 3, filters]), [1, 2, 0, 3])

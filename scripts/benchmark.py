@@ -42,7 +42,7 @@ WARM_UP = 2
 def define_flags():
     """Which cases, how often, and where the results go."""
     flags.DEFINE_list("cases", [], "names of cases; all of them by default")
-    flags.DEFINE_integer("rounds", 11, "how often the sides of a case take turns", lower_bound=3)
+    flags.DEFINE_integer("rounds", 11, "how often the sides of a case take turns", lower_bound=1)
     flags.DEFINE_integer("processes", 5, "fresh processes per side for memory; 0 for none", lower_bound=0)
     flags.DEFINE_string("output", None, "JSON file for the results")
     flags.DEFINE_string("memory_of", None, "case/side: only print the bytes by which its memory grows")
@@ -124,7 +124,7 @@ def alternate(case, rounds):
 def ratio(bound, side, against):
     """The ratio of two sides' samples, pair by pair for times, of the medians for memory, with its quartiles."""
     pairs = [a / b for a, b in zip(side, against)]
-    low, _, high = statistics.quantiles(pairs, n=4)
+    low, _, high = statistics.quantiles(pairs, n=4) if len(pairs) > 1 else 3 * pairs
     median = statistics.median(pairs) if bound.of == "time" else statistics.median(side) / statistics.median(against)
     return {
         "of": bound.of,
