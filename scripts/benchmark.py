@@ -33,6 +33,7 @@ MODULES = (
     "conversion",
     "inference",
     "export",
+    "figures",
     "backbones",
     "peers",
 )

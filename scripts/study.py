@@ -14,6 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from absl import app, flags
@@ -29,6 +30,7 @@ SIZE = (129, 161)
 COUNTS = {"train": 800}
 OTHER_COUNT = 200
 THINGS = tuple(source("scenes").THINGS)
+COST = "cost.json"  # in the folder of a finished training
 
 
 def define_flags():
@@ -104,27 +106,34 @@ def try_once(workdir, name, seed):
     """Trains one variant with one seed and evaluates it on every split of its study."""
     study = name.split("_")[1]
     folder, data = run_dir(workdir, name, seed), workdir / "data"
-    steps = [f"--config.stages[0].steps={FLAGS.steps}"] if FLAGS.steps else []
-    call("train", f"--config={name}", f"--config.seed={seed}", f"--workdir={folder}", f"--data_dir={data}",
-         "--deterministic", *steps)  # fmt: skip
+    if not (folder / COST).exists():
+        fresh, steps = not folder.exists(), [f"--config.stages[0].steps={FLAGS.steps}"] if FLAGS.steps else []
+        seconds = call("train", f"--config={name}", f"--config.seed={seed}", f"--workdir={folder}",
+                       f"--data_dir={data}", "--deterministic", *steps)  # fmt: skip
+        # what an interrupted training took before is not known
+        write_atomically(folder / COST, json.dumps({"processor_seconds": seconds if fresh else None}).encode())
     for split in unseen_splits(study):
         if not (folder / f"eval_scenes_{study}_{split}.json").exists():
             call("evaluate", f"--workdir={folder}", f"--data_dir={data}", f"--dataset=scenes_{study}/{split}")
 
 
 def call(script, *arguments):
-    """Runs a script of this package with one thread.
+    """Runs a script of this package with one thread; the seconds of processor time that it took.
 
     Raises:
         OSError: it failed; the message is the last line that it wrote.
     """
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", f"scripts.{script}", *arguments],
-        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise OSError(f"{script} {' '.join(arguments)} ended with {done.returncode}: {last_line(done.stderr)}")
+    command = [sys.executable, "-m", f"scripts.{script}", *arguments]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            message = last_line(said.read())
+            raise OSError(f"{script} {' '.join(arguments)} ended with {process.returncode}: {message}")
+    return usage.ru_utime + usage.ru_stime
 
 
 def last_line(text):
@@ -133,16 +142,31 @@ def last_line(text):
 
 
 def collect(study, workdir):
-    """{variant: {split: [mean IoU of the things, of each seed]}}, in percent."""
+    """{variant: {"iou": {split: [mean IoU of the things in percent]}, "processor_seconds", "parameters"}}.
+
+    One number for each seed; the seconds only of trainings that were not interrupted.
+    """
     rows = {}
     for name in variants(study):
+        folders = [run_dir(workdir, name, seed) for seed in FLAGS.seeds]
+        seconds = [json.loads((folder / COST).read_text())["processor_seconds"] for folder in folders]
         rows[name.removeprefix(f"claim_{study}_")] = {
-            split: [
-                things_iou(run_dir(workdir, name, seed) / f"eval_scenes_{study}_{split}.json") for seed in FLAGS.seeds
-            ]
-            for split in unseen_splits(study)
+            "iou": {
+                split: [things_iou(folder / f"eval_scenes_{study}_{split}.json") for folder in folders]
+                for split in unseen_splits(study)
+            },
+            "processor_seconds": [value for value in seconds if value is not None],
+            "parameters": parameters(name),
         }
     return rows
+
+
+def parameters(name):
+    """How many numbers a variant's model has, at inference and in training alike."""
+    from deeplab_ksac.experiments.claims import CLAIMS
+    from deeplab_ksac.model import build_model
+
+    return build_model(CLAIMS[name].model, source("scenes").INFO.num_classes).count_params()
 
 
 def things_iou(path):
@@ -153,15 +177,20 @@ def things_iou(path):
 
 
 def table(study, rows):
-    """Mean ± standard deviation over the seeds, as Markdown."""
-    splits = unseen_splits(study)
-    lines = [f"| {study} | {' | '.join(splits)} |", "|---" * (len(splits) + 1) + "|"]
-    for name, by_split in rows.items():
-        cells = [
-            f"{statistics.mean(v):.1f} ± {statistics.stdev(v) if len(v) > 1 else 0:.1f}" for v in by_split.values()
-        ]
-        lines.append(f"| {name.replace('_', ', ')} | {' | '.join(cells)} |")
+    """Mean ± standard deviation over the seeds, parameters and processor time of a training, as Markdown."""
+    heads = [study, *unseen_splits(study), "parameters", "processor minutes"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, row in rows.items():
+        minutes = [seconds / 60 for seconds in row["processor_seconds"]]
+        cells = [name.replace("_", ", "), *map(mean_and_deviation, row["iou"].values())]
+        cells += [f"{row['parameters']:,}", mean_and_deviation(minutes) if minutes else "—"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def mean_and_deviation(values):
+    """'12.0 ± 2.0', the deviation that of a sample."""
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0:.1f}"
 
 
 if __name__ == "__main__":

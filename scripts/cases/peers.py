@@ -1,8 +1,8 @@
-"""Whole networks against other toolkits' with the same ResNet-50, output stride and sizes; no bound is asked for.
+"""Whole networks against other toolkits' DeepLabV3+ on a ResNet-50 of the same size; no bound is asked for.
 
-keras-cv's DeepLabV3+ is there wherever this project is. segmentation_models_pytorch's needs an interpreter that has it:
-this one, or the one that KSAC_TORCH_PYTHON names; without one it has no side. 321×321, 21 classes, output stride 16,
-one image forward, two in training.
+320×320 pixels (the peers take multiples of 16 or 32 only), 21 classes, one image forward, two in training. keras-cv's
+exists at output stride 32 alone and is there wherever this project is. segmentation_models_pytorch's, at output stride
+16, needs an interpreter that has it: this one, or the one that KSAC_TORCH_PYTHON names; there is no case without.
 """
 
 import functools
@@ -11,9 +11,10 @@ import os
 import subprocess
 
 from scripts.cases import Bound, Case
-from scripts.cases.backbones import SIDE, prepare_process, torch_python
+from scripts.cases.backbones import prepare_process, torch_python
 
-NUM_CLASSES = 21
+SIDE, NUM_CLASSES = 320, 21
+HEADS = {"KSAC": "ksac", "ASPP": "deeplabv3"}
 
 SMP_SIDE = """
 import sys
@@ -47,21 +48,27 @@ def has_smp():
     return subprocess.run([python, "-c", command], check=False, capture_output=True).returncode == 0
 
 
-def prepare_ours(head, training):
+def prepare_ours(head, output_stride, training):
     """Our DeepLabV3+ with one of the heads: image -> logits."""
     from deeplab_ksac.experiment import ModelSpec, part
     from deeplab_ksac.model import build_model
 
-    spec = ModelSpec(backbone=part("resnet50"), head=part(head), decoder=part("low_level"), output_stride=16)
+    spec = ModelSpec(part("resnet50"), head=part(head), decoder=part("low_level"), output_stride=output_stride)
     model = build_model(spec, NUM_CLASSES)
     return one_pass(lambda image: model(image, training=training)["logits"], model, training)
 
 
 def prepare_keras_cv(training):
-    """keras-cv's DeepLabV3+ on its ResNet-50."""
+    """keras-cv's DeepLabV3+ on its ResNet-50, which is put together here: the ready-made one asks the network."""
     import keras_cv
 
-    backbone = keras_cv.models.ResNet50Backbone(input_shape=(SIDE, SIDE, 3))
+    backbone = keras_cv.models.ResNetBackbone(
+        stackwise_filters=[64, 128, 256, 512],
+        stackwise_blocks=[3, 4, 6, 3],
+        stackwise_strides=[1, 2, 2, 2],
+        include_rescaling=False,
+        input_shape=(SIDE, SIDE, 3),
+    )
     model = keras_cv.models.DeepLabV3Plus(backbone=backbone, num_classes=NUM_CLASSES)
     return one_pass(lambda image: model(image, training=training), model, training)
 
@@ -89,18 +96,20 @@ def prepare_smp(training):
     return prepare_process(SMP_SIDE, (int(training), SIDE, threads), "segmentation_models_pytorch")
 
 
-def case(training):
-    """Ours with KSAC and with ASPP, and the peers that are there."""
-    ours = {name: functools.partial(prepare_ours, head, training) for name, head in HEADS.items()}
-    peers = {"keras-cv": functools.partial(prepare_keras_cv, training)}
-    if has_smp():
-        peers["smp"] = functools.partial(prepare_smp, training)
+def case(peer, prepare, output_stride, training):
+    """Ours with KSAC and with ASPP against one peer."""
+    ours = {name: functools.partial(prepare_ours, head, output_stride, training) for name, head in HEADS.items()}
+    mode = "training" if training else "forward"
     return Case(
-        title=f"DeepLabV3+, ResNet-50, {SIDE}×{SIDE}, {'training' if training else 'forward'}",
-        sides={**ours, **peers},
-        bounds=tuple(Bound(name, peer, None) for peer in peers for name in ours),
+        title=f"DeepLabV3+, ResNet-50, output stride {output_stride}, {mode}",
+        sides={**ours, peer: functools.partial(prepare, training)},
+        bounds=tuple(Bound(name, peer, None) for name in ours),
     )
 
 
-HEADS = {"KSAC": "ksac", "ASPP": "deeplabv3"}
-CASES = {f"peers{'_training' if training else ''}": case(training) for training in (False, True)}
+PEERS = {"keras-cv": (prepare_keras_cv, 32), **({"smp": (prepare_smp, 16)} if has_smp() else {})}
+CASES = {
+    f"peers_{peer}{'_training' if training else ''}": case(peer, prepare, output_stride, training)
+    for peer, (prepare, output_stride) in PEERS.items()
+    for training in (False, True)
+}

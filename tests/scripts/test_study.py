@@ -42,10 +42,24 @@ def test_the_figure_is_the_mean_over_the_things_that_occur(tmp_path):
 
 
 def test_the_table_has_mean_and_sample_deviation():
-    rows = {"a_b": {"seen": [10.0, 12.0, 14.0], "unseen": [1.0, 1.0, 1.0]}}
+    iou = {"seen": [10.0, 12.0, 14.0], "unseen": [1.0, 1.0, 1.0]}
+    rows = {"a_b": {"iou": iou, "parameters": 12345, "processor_seconds": [60.0, 120.0]}}
     header, _, row = study.table("combinations", rows).splitlines()
-    assert header == "| combinations | seen | unseen |"
-    assert row == "| a, b | 12.0 ± 2.0 | 1.0 ± 0.0 |"
+    assert header == "| combinations | seen | unseen | parameters | processor minutes |"
+    assert row == "| a, b | 12.0 ± 2.0 | 1.0 ± 0.0 | 12,345 | 1.5 ± 0.7 |"
+
+
+def test_interrupted_trainings_have_no_time():
+    rows = {"a": {"iou": {"seen": [1.0], "unseen": [1.0]}, "parameters": 1, "processor_seconds": []}}
+    assert study.table("combinations", rows).endswith("| 1 | — |")
+
+
+def test_a_kernel_shared_by_more_rates_has_no_more_parameters_but_for_its_normalization():
+    shared = [study.parameters(f"claim_scales_ksac{wider}") for wider in ("", "_wider")]
+    separate = [study.parameters(f"claim_scales_aspp{wider}") for wider in ("", "_wider")]
+    filters, channels = 64, 112  # of the pyramid, and of the last block of MobileNetV2 at width 0.35
+    assert shared[1] - shared[0] == 4 * filters
+    assert separate[1] - separate[0] == 9 * channels * filters + 4 * filters + filters * filters
 
 
 def test_a_failed_training_is_said_with_its_last_line():
