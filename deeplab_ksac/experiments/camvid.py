@@ -17,7 +17,7 @@ KSAC = Experiment(
     stages=(
         Stage(
             data=Data(sources=("camvid/train",), crop_size=(257, 257), scales=(0.5, 0.75, 1.0, 1.25, 1.5)),
-            steps=3000,
+            steps=5000,
             batch_size=8,
             optimizer=part("adam", learning_rate=2e-3),
             l2=1e-5,
