@@ -11,7 +11,8 @@ from datasets.info import DatasetError, load_info
 from datasets.records import shard_files
 
 HEADER = struct.Struct("<Q")  # length of a TFRecord's data; 4 bytes of checksum follow, the data, and 4 more
-READ_AT_ONCE = 16
+READ_AT_ONCE = 4  # runs of records
+RUN = 8  # records read one after the other: to hand over each by itself costs as much as to read it
 
 
 class RecordTable:
@@ -60,8 +61,16 @@ class RecordTable:
             record = record_at(files[file_numbers[number]], offsets[number])
             return tf.data.Dataset.zip((tf.data.Dataset.from_tensors(position), record))
 
-        return numbers.interleave(
-            read_one, cycle_length=READ_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        @tf.autograph.experimental.do_not_convert
+        def read_run(positions, run):
+            return tf.data.Dataset.from_tensor_slices((positions, run)).flat_map(read_one)
+
+        return numbers.batch(RUN).interleave(
+            read_run,
+            cycle_length=READ_AT_ONCE,
+            block_length=RUN,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
         )
 
 

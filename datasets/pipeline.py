@@ -69,7 +69,7 @@ def train_batches(
     batches = table.read(numbers).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = batches.batch(per_replica, drop_remainder=True)
     batches = batches.map(lambda batch: {**batch, "labels": tf.cast(batch["labels"], tf.int32)})
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_one_thread_an_example())
 
 
 def batch_filenames(sources, *, data_dir, batch_size, seed, step, weights=()):
@@ -94,6 +94,13 @@ def eval_batches(name, split, *, data_dir, batch_size=1, input_context=None):
     examples = table.read(numbers).map(_whole, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     padding = {"image": augment.PADDING_COLOR, "labels": IGNORE_LABEL}
     return examples.padded_batch(batch_size, padding_values=padding).prefetch(tf.data.AUTOTUNE)
+
+
+def _one_thread_an_example():
+    """Options for pipelines whose examples are prepared side by side: to split single operations as well only costs."""
+    options = tf.data.Options()
+    options.threading.max_intra_op_parallelism = 1
+    return options
 
 
 def _shares(batch_size, input_context):

@@ -1,9 +1,11 @@
 """Scale, pad, crop and flip in one sampling, from no more of the file than the crop shows.
 
 The result is that of the plain steps in `datasets.augment` (the same draws; labels equal, images up to the rounding of
-float32 coordinates), at a fraction of the cost. Bilinear sampling works along one axis, then along the other, and each
-time all values of a line move together: as the depth of a `CropAndResize` over lines, which TensorFlow computes in
-vectors, where the same operation over pixels of three channels is several times slower.
+float32 coordinates), at a fraction of the cost. An image that fits into the crop is resized whole, with
+`ResizeBilinear`, and padded. Of a larger one `ResizeBilinear` cannot give a part, since it begins at a pixel; it is
+sampled along one axis, then along the other, and each time all values of a line move together: as the depth of a
+`CropAndResize` over lines, which TensorFlow computes in vectors, where the same operation over pixels of three channels
+is several times slower.
 """
 
 import tensorflow as tf
@@ -29,41 +31,46 @@ def augment_encoded(parsed, seed, *, size, scales=augment.SCALES, flip=True, bri
     scale_seed, brightness_seed, crop_seed, flip_seed = augment.split_seed(seed)
     stored = tf.stack([parsed["height"], parsed["width"]])
     scaled = augment.scaled_size(stored, augment.draw_scale(scale_seed, scales))
-
-    def sampled():
-        return _sampled_crop(
-            parsed,
-            size=size,
-            stored=stored,
-            scaled=scaled,
-            offset=augment.draw_offset(crop_seed, tf.maximum(scaled, size), size),
-            flip=augment.draw_flip(flip_seed) if flip else tf.constant(False),
-            brightness=augment.draw_brightness(brightness_seed, brightness) if brightness else None,
-        )
-
-    def stepwise():
-        example = encoding.decode_example(parsed)
-        example = augment.augment(example, seed, size=size, scales=scales, flip=flip, brightness=brightness)
-        return {**example, "labels": tf.cast(example["labels"], tf.uint8)}
-
-    # A single line has no second one to be sampled with.
-    return tf.cond(tf.reduce_min(tf.minimum(stored, scaled)) > 1, sampled, stepwise)
-
-
-def _sampled_crop(parsed, *, size, stored, scaled, offset, flip, brightness):
-    """The window at `offset` of the image scaled from `stored` to `scaled` (heights and widths)."""
-    step = tf.cast(stored - 1, tf.float32) / tf.cast(scaled - 1, tf.float32)
+    offset = augment.draw_offset(crop_seed, tf.maximum(scaled, size), size)
+    flipped = augment.draw_flip(flip_seed) if flip else tf.constant(False)
+    step = tf.cast(stored - 1, tf.float32) / tf.cast(tf.maximum(scaled - 1, 1), tf.float32)
     shown = [_positions(offset[axis], size[axis], scaled[axis], step[axis]) for axis in (0, 1)]
+    # What fits into the crop is wanted whole; a single line has no second one to be sampled with.
+    whole = tf.reduce_all(scaled <= size) | (tf.reduce_min(tf.minimum(stored, scaled)) == 1)
     begin, extent = _source_window(stored, shown)
-    source = _decode_window(parsed, begin, extent)
-    boxes = [_box(shown[axis], begin[axis], extent[axis]) for axis in (0, 1)]
-    image = _sample(source, boxes[0], tf.where(flip, boxes[1][::-1], boxes[1]), size)
-    rows, columns = (_nearest(shown[axis], stored[axis]) for axis in (0, 1))
-    columns = tf.where(flip, columns[::-1], columns)
-    if brightness is not None:
-        inside = (rows < stored[0])[:, tf.newaxis, tf.newaxis] & (columns < stored[1])[tf.newaxis, :, tf.newaxis]
-        image = tf.where(inside, tf.clip_by_value(image + brightness, 0.0, 255.0), augment.PADDING_COLOR)
-    return {"image": image, "labels": _pick(encoding.decode_labels(parsed), rows, columns, size)}
+    image = tf.cond(
+        whole,
+        lambda: _resized(encoding.decode_image(parsed), scaled, offset, flipped, size),
+        lambda: _sampled(_decode_window(parsed, begin, extent), begin, shown, flipped, size),
+    )
+    rows, columns = (_nearest(shown[axis], begin[axis], extent[axis]) for axis in (0, 1))
+    columns = tf.where(flipped, columns[::-1], columns)
+    if brightness:
+        image = tf.clip_by_value(image + augment.draw_brightness(brightness_seed, brightness), 0.0, 255.0)
+        inside = (rows < extent[0])[:, tf.newaxis, tf.newaxis] & (columns < extent[1])[tf.newaxis, :, tf.newaxis]
+        image = tf.where(inside, image, augment.PADDING_COLOR)
+    labels = _pick(tf.slice(encoding.decode_labels(parsed), begin, extent), rows, columns)
+    return {"image": tf.ensure_shape(image, [*size, 3]), "labels": tf.ensure_shape(labels, size)}
+
+
+def _resized(image, scaled, offset, flipped, size):
+    """The crop of the whole uint8 [H, W, 3], resized to `scaled` and padded: float32 [h, w, 3]."""
+    image = tf.cond(flipped, lambda: tf.reverse(image, axis=[1]), lambda: image)
+    image = tf.raw_ops.ResizeBilinear(images=image[tf.newaxis], size=scaled, align_corners=True)
+    missing, room = tf.maximum(size - scaled, 0), tf.maximum(scaled - size, 0)
+    left = tf.where(flipped, room[1] - offset[1], offset[1])
+    columns = tf.where(flipped, tf.stack([missing[1], 0]), tf.stack([0, missing[1]]))
+    # Lines of values are padded faster than pixels of three.
+    image = tf.reshape(image, tf.stack([scaled[0], 3 * scaled[1]]))
+    image = tf.pad(image, [[0, missing[0]], 3 * columns], constant_values=augment.PADDING_COLOR)
+    image = tf.slice(image, tf.stack([offset[0], 3 * left]), [size[0], 3 * size[1]])
+    return tf.reshape(image, [*size, 3])
+
+
+def _sampled(source, begin, shown, flipped, size):
+    """The crop sampled from the uint8 window `source` at `begin`: float32 [h, w, 3], the padding color outside."""
+    rows, columns = (_box(shown[axis], begin[axis], tf.shape(source)[axis]) for axis in (0, 1))
+    return _sample(source, rows, tf.where(flipped, columns[::-1], columns), size)
 
 
 def _positions(offset, length, scaled, step):
@@ -122,15 +129,15 @@ def _sample_lines(lines, box, number):
     )
 
 
-def _nearest(shown, stored):
-    """Index of the stored line nearest to each line of the window (halves up); `stored` itself in the padding."""
+def _nearest(shown, begin, extent):
+    """Index within the window of the line nearest to each of the crop (halves up); `extent` in the padding."""
     positions, inside = shown
     whole = tf.floor(positions)
-    index = tf.cast(whole, tf.int32) + tf.cast(positions - whole >= 0.5, tf.int32)
-    return tf.where(tf.range(tf.shape(positions)[0]) < inside, tf.minimum(index, stored - 1), stored)
+    index = tf.cast(whole, tf.int32) + tf.cast(positions - whole >= 0.5, tf.int32) - begin
+    return tf.where(tf.range(tf.shape(positions)[0]) < inside, tf.minimum(index, extent - 1), extent)
 
 
-def _pick(labels, rows, columns, size):
+def _pick(labels, rows, columns):
     """labels [H, W] at the rows and columns: [h, w]; an index one too large is padding.
 
     Whole lines are copied, first of the transpose, then of the labels, which is cheaper than picking pixels.
@@ -139,5 +146,4 @@ def _pick(labels, rows, columns, size):
     def lines(x, index):
         return tf.gather(tf.concat([x, tf.fill([1, tf.shape(x)[1]], tf.constant(IGNORE_LABEL, x.dtype))], 0), index)
 
-    picked = lines(tf.transpose(lines(tf.transpose(labels), columns)), rows)
-    return tf.ensure_shape(picked, size)
+    return lines(tf.transpose(lines(tf.transpose(labels), columns)), rows)

@@ -123,7 +123,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("stored", [(61, 83), (90, 40), (2, 5), (1, 9)])
+@pytest.mark.parametrize("stored", [(61, 83), (90, 40), (2, 5), (1, 90)])
 @pytest.mark.parametrize(("size", "brightness"), [((33, 49), 0.0), ((70, 70), 32.0)])
 def test_the_crop_read_straight_from_the_file_is_that_of_the_plain_steps(kind, stored, size, brightness):
     serialized = packed(stored, kind)
