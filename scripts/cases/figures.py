@@ -1,6 +1,7 @@
 """What figures cost: each of one 513×513 image against the model's forward pass, a dependency map against evaluation.
 
-Networks of untrained weights with ResNet-50 at output stride 16 and 21 classes; both sides are compiled before.
+Networks of untrained weights with ResNet-50 at output stride 16 and 21 classes. The figures of an image are drawn by
+what was compiled before, like the forward pass; a map of a split and its evaluation are both compiled each time.
 """
 
 import functools
@@ -80,11 +81,10 @@ def prepare_figure(figure):
 
 def prepare_evaluation():
     """The confusion matrix of a few images."""
-    from deeplab_ksac.evaluation import Evaluator
+    from deeplab_ksac.evaluation import evaluate
 
     request = GivenRequest(network("ksac"), list(pictures(IMAGES)))
-    evaluator = Evaluator(network("ksac"), num_classes=NUM_CLASSES)
-    return lambda: evaluator(request.batches()[0])
+    return lambda: evaluate(network("ksac"), request.batches()[0], num_classes=NUM_CLASSES)
 
 
 def prepare_dependency():

@@ -83,15 +83,15 @@ def test_gradients_are_the_slopes_of_the_literal_twin(layer_class):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("groups", [1, 2, 3, 4, 7, 16])
 @pytest.mark.parametrize("size", [(5, 7), (8, 4)])
 @pytest.mark.parametrize("layer_class", LAYERS)
-def test_algorithm_2_equals_the_factored_form_in_outputs_and_gradients(layer_class, size, groups, training):
+def test_algorithm_2_equals_the_factored_form_in_outputs_and_gradients(layer_class, size, training):
     image = random_image(size)
     factored = gradients(built(layer_class, image), image, training)
-    grouped = gradients(built(layer_class, image, groups=groups), image, training)
-    for one, other in zip(factored, grouped):
-        np.testing.assert_allclose(one, other, atol=1e-12)
+    for groups in (1, 3, 4, 7, 16):  # of equal parts and not, as many as a side has pixels, and more
+        grouped = gradients(built(layer_class, image, groups=groups), image, training)
+        for one, other in zip(factored, grouped):
+            np.testing.assert_allclose(one, other, atol=1e-12, err_msg=f"{groups} groups")
 
 
 @pytest.mark.parametrize("groups", [None, 3])

@@ -9,13 +9,23 @@ from tensorflow import keras
 
 from deeplab_ksac.experiment import part
 from deeplab_ksac.model import build_model
+from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import MODEL
 
 HEADS_OF_CHAPTER_2 = ("fcn", "deeplabv3", "ksac")
 
 
+WITH_DECODER = dataclasses.replace(MODEL, decoder=part("low_level", filters=4, low_level_filters=2))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def backbone():
+    with tiny_backbone_known():
+        yield
+
+
 def spec(**changes):
-    return dataclasses.replace(MODEL, **changes)
+    return dataclasses.replace(MODEL, **{"backbone": TINY_BACKBONE, **changes})
 
 
 @pytest.mark.parametrize("head", HEADS_OF_CHAPTER_2)
@@ -60,7 +70,7 @@ def test_both_methods_of_ksac_are_one_model():
 def test_mixed_precision_gives_float32_logits_and_finite_gradients(policy):
     keras.mixed_precision.set_global_policy(policy)
     try:
-        model = build_model(spec(decoder=part("low_level", filters=4, low_level_filters=2)), 3)
+        model = build_model(WITH_DECODER, 3)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     with tf.GradientTape() as tape:
@@ -79,7 +89,7 @@ def test_the_whole_model_compiles_with_xla():
 
 
 def test_the_whole_model_is_saved_and_loaded(tmp_path):
-    model = build_model(spec(decoder=part("low_level", filters=4, low_level_filters=2)), 3)
+    model = build_model(WITH_DECODER, 3)
     model.save(tmp_path / "model.keras")
     image = tf.random.uniform([1, 33, 40, 3], 0, 255)
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -9,7 +9,15 @@ from deeplab_ksac.export import export_saved_model, fold_projection
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.model import build_model
 from tests.deeplab_ksac.fake_model import fake_info
+from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
 from tests.random_layers import randomize
+
+
+@pytest.fixture(scope="module", autouse=True)
+def backbone():
+    with tiny_backbone_known():
+        yield
+
 
 PROJECTION = part("linear", filters=5)
 HEADS = {
@@ -21,7 +29,7 @@ HEADS = {
 
 def spec_of(head="fcn", *, kernel_size=1, projection=PROJECTION):
     return ModelSpec(
-        backbone=part("mobilenet_v2", alpha=0.35),
+        backbone=TINY_BACKBONE,
         head=HEADS[head],
         projection=projection,
         bottleneck={"filters": 4, "kernel_size": kernel_size},
@@ -102,6 +110,6 @@ def test_the_loss_regularizes_the_projected_features():
 
 
 def test_a_projection_without_a_bottleneck_is_refused():
-    spec = ModelSpec(backbone=part("mobilenet_v2", alpha=0.35), head=part("fcn"), projection=part("linear"))
+    spec = ModelSpec(backbone=TINY_BACKBONE, head=part("fcn"), projection=part("linear"))
     with pytest.raises(ValueError, match="a projection needs a bottleneck behind it, and 'fcn' has none"):
         build_model(spec, 3)

@@ -4,13 +4,19 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 
+from scripts import convert as script
 from datasets.info import load_info
 from tests import fakes
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "convert.py"
+DEFAULTS = {
+    **{"splits": None, "overwrite": False, "allow_other_counts": False, "rotation": "refuse", "processes": 1},
+    **{"name": None, "seed": 0, "scenes_counts": ["train=3"], "scenes_size": ["33", "41"]},
+}
 
 
 def convert(*flags, cwd):
@@ -61,17 +67,19 @@ def test_several_are_converted_one_after_another_and_what_is_there_stays(tmp_pat
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--dataset=voc2012"], "split train of {raw} has 2 images, officially 1464"),
-        (["--dataset=camvid"], "{raw} holds no split of camvid (official: train, val, test)"),
-        (["--dataset=voc2012", "--splits=test"], "Segmentation/test.txt is missing"),
-        (["--dataset=voc"], "--dataset: 'voc' is none of scenes, camvid, voc2012"),
-        (["--dataset=scenes", "--scenes_counts=train"], "--scenes_counts: expected split=number, not 'train'"),
+        ({"dataset": ["voc2012"]}, "split train of {raw} has 2 images, officially 1464"),
+        ({"dataset": ["camvid"]}, "{raw} holds no split of camvid (official: train, val, test)"),
+        ({"dataset": ["voc2012"], "splits": ["test"]}, "Segmentation/test.txt is missing"),
+        ({"dataset": ["voc"]}, "--dataset: 'voc' is none of scenes, camvid, voc2012"),
+        ({"dataset": ["scenes"], "scenes_counts": ["train"]}, "--scenes_counts: expected split=number, not 'train'"),
     ],
 )
-def test_bad_input_ends_in_one_line_and_status_1(tmp_path, flags, words):
+def test_bad_input_ends_in_one_line_and_status_1(tmp_path, capsys, monkeypatch, flags, words):
     raw = fakes.write_voc2012(tmp_path / "raw", {"train": ["a", "b"]})
-    done = convert(*flags, f"--raw_dir={raw}", f"--data_dir={tmp_path / 'data'}", cwd=tmp_path)
-    assert done.returncode == 1 and done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("convert: ")
-    assert words.format(raw=raw) in done.stderr
+    given = types.SimpleNamespace(**{**DEFAULTS, **flags}, raw_dir=[str(raw)], data_dir=str(tmp_path / "data"))
+    monkeypatch.setattr(script, "FLAGS", given)
+    assert script.main(["convert"]) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("\n") == 1 and told.err.startswith("convert: ")
+    assert words.format(raw=raw) in told.err
     assert not (tmp_path / "data").exists() or not list((tmp_path / "data").glob("*/1.0.0"))

@@ -48,8 +48,7 @@ def test_an_overridden_experiment_trains_on_two_replicas_and_resumes(data_dir, t
 @pytest.mark.parametrize(
     "arguments, words",
     (
-        (["--config=scenes_ksca"], "no experiment is named 'scenes_ksca'"),
-        (["--config=scenes_ksca"], "did you mean 'scenes_ksac'?"),
+        (["--config=scenes_ksca"], "no experiment is named 'scenes_ksca'; did you mean 'scenes_ksac'?"),
         (["--config=scenes_ksac", "--config.model.output_strde=8"], 'Did you mean "output_stride"'),
         (["--config=scenes_ksac", "--config.seed=many"], "seed"),
         (["--workdir=x"], "--config must have a value"),

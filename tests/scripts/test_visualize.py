@@ -16,6 +16,7 @@ from deeplab_ksac.experiment import part
 from deeplab_ksac.model import build_model
 from deeplab_ksac.training.checkpoints import StageCheckpoints
 from deeplab_ksac.training.workdir import claim_workdir
+from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert
 
 ATTENTION = {"filters": 4, "key_filters": 2}
@@ -45,9 +46,10 @@ def place(tmp_path_factory):
     """A folder with converted pictures in `data` and a run for each of `HEADS`."""
     place = tmp_path_factory.mktemp("figures")
     convert(place)
-    for name, head in HEADS.items():
-        untrained_run(place / name, head, load_info("tiny", place / "data"))
-    return place
+    with tiny_backbone_known():
+        for name, head in HEADS.items():
+            untrained_run(place / name, head, load_info("tiny", place / "data"))
+        yield place
 
 
 def draw(place, figure, *runs, **flags):

@@ -3,15 +3,14 @@
 import dataclasses
 import inspect
 
-from tensorflow import keras
-
 from deeplab_ksac.construct import VARIADIC
 from deeplab_ksac.decoders import DECODERS, Bottleneck
-from deeplab_ksac.experiment import Part, part
+from deeplab_ksac.experiment import Part
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.model import AuxiliaryClassifier
 from deeplab_ksac.necks import NECKS
 from deeplab_ksac.projection import PROJECTIONS
+from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE
 
 TINY = {
     "filters": 4,
@@ -22,18 +21,6 @@ TINY = {
     "prior_size": (3, 3),
     "ratio": 2,
 }
-TINY_BACKBONE = part("tiny")
-
-
-def tiny_backbone(output_stride=16, *, norm=None):
-    """A convolution for each stage, with the strides and the contract of a backbone of `BACKBONES`."""
-    image = keras.Input([None, None, 3], name="image")
-    x = keras.layers.Conv2D(2, 1, strides=2)(image)
-    pyramid = {}
-    for level, stride in (("c2", 4), ("c3", 8), ("c4", 16), ("c5", 32)):
-        x = keras.layers.Conv2D(4, 1, strides=2 if stride <= output_stride else 1)(x)
-        pyramid[level] = x
-    return keras.Model(image, pyramid)
 
 
 def taken(constructor):

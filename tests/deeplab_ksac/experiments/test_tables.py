@@ -17,7 +17,8 @@ from deeplab_ksac.model import build_model
 from deeplab_ksac.necks import NECKS
 from deeplab_ksac.projection import PROJECTIONS
 from deeplab_ksac.training.optimizers import build_optimizer
-from tests.deeplab_ksac.experiments.shrinking import TINY_BACKBONE, shrunk, taken, tiny_backbone
+from tests.deeplab_ksac.experiments.shrinking import shrunk, taken
+from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 
 OURS = {name: row for name, row in TABLE_ROWS.items() if row.experiment is not None}
 PARTS = {"neck": NECKS, "head": HEADS, "projection": PROJECTIONS, "decoder": DECODERS}
@@ -114,8 +115,7 @@ def test_every_other_part_binds_to_the_constructor_it_names():
 @pytest.fixture(scope="module")
 def built():
     """The shrunken model of each row, equal ones built once: {repr of the spec: outputs}."""
-    with zero_weights(), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, TINY_BACKBONE.name, tiny_backbone)
+    with zero_weights(), tiny_backbone_known():
         return {repr(spec): build_model(spec, 3).output for spec in MODELS}
 
 

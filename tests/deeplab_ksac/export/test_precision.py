@@ -14,7 +14,7 @@ from tests.deeplab_ksac.fake_model import fake_info, random_images
 from tests.random_layers import randomize
 
 SPEC = ModelSpec(
-    backbone=part("mobilenet_v2", alpha=0.1),
+    backbone=part("resnet50", blocks=(1, 1, 1, 1), width=4),
     head=part("caa", filters=8, key_filters=4, gate_width=4, gate_depth=2),
     output_stride=16,
 )

@@ -1,5 +1,6 @@
 """What every head has to stand, whatever it computes."""
 
+import functools
 import inspect
 
 import numpy as np
@@ -30,42 +31,35 @@ ROUNDING = {"mixed_bfloat16": 2**-8, "mixed_float16": 2**-11}
 DEPTH = 16  # convolutions and products, one after the other, in the deepest head
 
 
-def any_size():
-    """A pyramid of Keras inputs whose sizes are unknown."""
-    return {level: keras.Input([None, None, channels], name=level) for level, channels in CHANNELS.items()}
-
-
-@pytest.mark.parametrize(("height", "width", "output_stride"), SIZES)
-@pytest.mark.parametrize("name", NAMES)
-def test_features_have_the_size_and_channels_they_promise(name, height, width, output_stride):
-    _, _, channels, level = HEADS_UNDER_TEST[name]
-    pyramid = random_pyramid(height, width, output_stride)
-    outputs = flat(built_head(name, pyramid)(pyramid))
-    expected = [2, *pyramid_sizes(height, width, output_stride)[level], channels]
-    features = [value for output, value in outputs.items() if output.startswith("features")]
-    assert features
-    assert all(branch.shape.as_list() == expected for branch in features)
-    assert all(np.isfinite(value).all() for value in outputs.values())
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_one_head_takes_all_sizes_and_agrees_with_itself_on_known_ones(name):
+@functools.cache
+def head_and_outputs(name):
+    """A head, not to be changed, and its outputs for the random pyramid."""
     head = built_head(name)
-    inputs = any_size()
-    model = keras.Model(inputs, head(inputs))
+    return head, flat(head(random_pyramid()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_features_of_every_size_known_or_not_are_what_they_promise(name):
+    _, _, channels, level = HEADS_UNDER_TEST[name]
+    head, _ = head_and_outputs(name)
+    unknown = {stage: tf.TensorSpec([None, None, None, width]) for stage, width in CHANNELS.items()}
+    traced = tf.function(lambda pyramid: head(pyramid), input_signature=[unknown])
     for size in SIZES:
         pyramid = random_pyramid(*size)
-        known = flat(tf.function(head)(pyramid))
-        for output, value in flat(model(pyramid)).items():
-            np.testing.assert_allclose(value, known[output], atol=1e-5 * np.abs(known[output]).max())
+        outputs = flat(head(pyramid))
+        features = [value for output, value in outputs.items() if output.startswith("features")]
+        assert features
+        assert all(branch.shape.as_list() == [2, *pyramid_sizes(*size)[level], channels] for branch in features)
+        for output, value in flat(traced(pyramid)).items():
+            assert np.isfinite(outputs[output]).all()
+            np.testing.assert_allclose(value, outputs[output], atol=1e-5 * np.abs(outputs[output]).max())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision_changes_no_more_than_its_rounding(name, mixed_policy):
     half = built_head(name)
     keras.mixed_precision.set_global_policy("float32")
-    full = built_head(name)
-    expected = flat(full(random_pyramid()))
+    _, expected = head_and_outputs(name)
     for output, value in flat(half(random_pyramid())).items():
         assert value.dtype == mixed_policy.removeprefix("mixed_")
         limit = DEPTH * ROUNDING[mixed_policy] * np.abs(expected[output]).max()
@@ -74,12 +68,12 @@ def test_half_precision_changes_no_more_than_its_rounding(name, mixed_policy):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_head_comes_back_the_same(name, tmp_path):
-    inputs = any_size()
+    pyramid = random_pyramid()
+    inputs = {level: keras.Input(x.shape[1:], name=level) for level, x in pyramid.items()}
     head_class, arguments, *_ = HEADS_UNDER_TEST[name]
     model = randomize(keras.Model(inputs, head_class(**arguments, name="head")(inputs)))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    pyramid = random_pyramid()
     expected = flat(model(pyramid))
     for output, value in flat(loaded(pyramid)).items():
         np.testing.assert_array_equal(value, expected[output])
@@ -105,19 +99,15 @@ def test_the_gradient_reaches_every_weight(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_compiling_changes_nothing(name):
-    head = built_head(name)
-    pyramid = random_pyramid()
-    expected = flat(head(pyramid))
-    for output, value in flat(tf.function(head, jit_compile=True)(pyramid)).items():
+    head, expected = head_and_outputs(name)
+    for output, value in flat(tf.function(head, jit_compile=True)(random_pyramid())).items():
         np.testing.assert_allclose(value, expected[output], atol=1e-5 * np.abs(expected[output]).max())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_is_not_influenced_by_the_others_of_its_batch(name):
-    head = built_head(name)
-    pyramid = random_pyramid()
-    both = flat(head(pyramid))
-    for output, value in flat(head({level: x[1:] for level, x in pyramid.items()})).items():
+    head, both = head_and_outputs(name)
+    for output, value in flat(head({level: x[1:] for level, x in random_pyramid().items()})).items():
         np.testing.assert_allclose(value, both[output][1:], atol=1e-5 * np.abs(both[output]).max())
 
 

@@ -14,10 +14,11 @@ from deeplab_ksac.training import loop
 from deeplab_ksac.training.checkpoints import checkpoint_path, load_model, restore_weights
 from deeplab_ksac.training.grouped import backbone_variables
 from deeplab_ksac.training.strategy import create_strategy
+from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert
 
 MODEL = ModelSpec(
-    backbone=part("resnet50", blocks=(1, 1, 1, 1), width=2),
+    backbone=TINY_BACKBONE,
     head=part("fcn", filters=2),
     bottleneck=None,
     output_stride=32,  # no dilation
@@ -46,6 +47,12 @@ class InterruptingProgress(loop.SilentProgress):
         self.steps += n
         if self.steps == 3:
             raise InterruptionError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def backbone():
+    with tiny_backbone_known():
+        yield
 
 
 @pytest.fixture(scope="module")

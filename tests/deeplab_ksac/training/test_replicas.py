@@ -1,4 +1,4 @@
-"""Several replicas train as one: in a process of its own, since the CPU can be split only once."""
+"""Several replicas train as one: in processes of their own, since the CPU can be split only once in each."""
 
 import subprocess
 import sys
@@ -18,47 +18,46 @@ from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.step import make_train_step
 from tests.deeplab_ksac.training.tiny import MODEL
 
-replicas = int(sys.argv[1])
-strategies.split_cpu(replicas)
-keras.utils.set_random_seed(3)
+strategies.split_cpu(int(sys.argv[1]))
 keras.backend.set_floatx("float64")
 rng = np.random.default_rng(0)
 images = rng.uniform(0, 255, (3, 4, 33, 33, 3))
 labels = rng.integers(0, 3, (3, 4, 33, 33)).astype("int32")
 labels[:, 0] = 255  # one replica of four sees no label at all
 labels[:, 1, :20] = 255
-strategy = strategies.create_strategy("mirrored" if replicas > 1 else "one_device")
-with strategy.scope():
-    objective = build_objective((part("cross_entropy"), part("class_aware")), 3)
-    model = build_model(MODEL, 3)
-    optimizer = build_optimizer(part("sgd", learning_rate=0.1), 3)
-    optimizer.build(model.trainable_variables)
-step = make_train_step(model, objective, optimizer, strategy, l2=1e-3)
-for image, label in zip(images, labels):
-    def share(context):
-        number, count = context.replica_id_in_sync_group, 4 // replicas
-        part = slice(number * count, (number + 1) * count)
-        return {"image": tf.constant(image[part]), "labels": tf.constant(label[part])}
-    terms = step(strategy.experimental_distribute_values_from_function(share))
-np.savez(sys.argv[2], float(terms["loss"]), *[weight.numpy() for weight in model.weights])
+for name in sys.argv[3:]:
+    keras.utils.set_random_seed(3)
+    strategy = strategies.create_strategy(name)
+    replicas = strategy.num_replicas_in_sync
+    with strategy.scope():
+        objective = build_objective((part("cross_entropy"), part("class_aware")), 3)
+        model = build_model(MODEL, 3)
+        optimizer = build_optimizer(part("sgd", learning_rate=0.1), 3)
+        optimizer.build(model.trainable_variables)
+    step = make_train_step(model, objective, optimizer, strategy, l2=1e-3)
+    for image, label in zip(images, labels):
+        def share(context):
+            number, count = context.replica_id_in_sync_group, 4 // replicas
+            part = slice(number * count, (number + 1) * count)
+            return {"image": tf.constant(image[part]), "labels": tf.constant(label[part])}
+        terms = step(strategy.experimental_distribute_values_from_function(share))
+    path = f"{sys.argv[2]}/{replicas}.npz"
+    np.savez(path, float(terms["loss"]), *[weight.numpy() for weight in model.weights])
 """
 
 
-def trained(replicas, folder):
-    """Loss and weights after three steps on `replicas` logical devices."""
-    path = folder / f"{replicas}.npz"
-    subprocess.run([sys.executable, "-c", PROGRAM, str(replicas), str(path)], check=True, timeout=300)
-    return list(np.load(path).values())
-
-
 @pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    return trained(1, tmp_path_factory.mktemp("single"))
+def trained(tmp_path_factory):
+    """Loss and weights after three steps, {replicas: arrays}."""
+    folder = tmp_path_factory.mktemp("replicas")
+    for devices, strategies in (("2", ("one_device", "mirrored")), ("4", ("mirrored",))):
+        subprocess.run([sys.executable, "-c", PROGRAM, devices, str(folder), *strategies], check=True, timeout=300)
+    return {replicas: list(np.load(folder / f"{replicas}.npz").values()) for replicas in (1, 2, 4)}
 
 
 @pytest.mark.parametrize("replicas", (2, 4))
-def test_several_replicas_give_the_weights_of_one(single, replicas, tmp_path):
-    several = trained(replicas, tmp_path)
+def test_several_replicas_give_the_weights_of_one(trained, replicas):
+    several, single = trained[replicas], trained[1]
     assert len(several) == len(single)
     for ours, expected in zip(several, single):  # losses, the mean of normalization and logits are float32
         np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-7)

@@ -1,4 +1,4 @@
-"""A run that takes seconds: pictures of a few pixels, a backbone of four blocks."""
+"""A model of four blocks, and a run that takes seconds: pictures of a few pixels, a backbone of five convolutions."""
 
 import dataclasses
 
@@ -7,6 +7,7 @@ from PIL import Image
 
 from datasets.records import write_records
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
+from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE
 
 MODEL = ModelSpec(
     backbone=part("resnet50", blocks=(1, 1, 1, 1), width=4),
@@ -22,7 +23,7 @@ STAGE = Stage(
 )
 EXPERIMENT = Experiment(
     name="tiny",
-    model=MODEL,
+    model=dataclasses.replace(MODEL, backbone=TINY_BACKBONE, head=part("fcn", filters=4)),
     stages=(STAGE,),
     evaluation=EvalSpec("tiny/val"),
     log_every=1,
