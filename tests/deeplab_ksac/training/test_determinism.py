@@ -24,10 +24,13 @@ from deeplab_ksac.layers import BatchNorm, ConvNormAct, resize_labels
 from deeplab_ksac.training import strategy as strategies
 from tests.deeplab_ksac.heads.heads_under_test import VARIANTS
 
-strategies.split_cpu(2)
+replicas = int(sys.argv[2])
+if replicas > 1:
+    strategies.split_cpu(replicas)
 strategies.make_deterministic(3)
 strategies.set_precision("mixed_bfloat16")
-strategy, norm = strategies.create_strategy("mirrored"), BatchNorm(momentum=0.9)
+strategy = strategies.create_strategy("mirrored" if replicas > 1 else "one_device")
+norm = BatchNorm(momentum=0.9)
 with strategy.scope():
     image = x = keras.Input([33, 33, 3])
     pyramid = {}
@@ -35,7 +38,7 @@ with strategy.scope():
         x = ConvNormAct(4, 3, strides=2, norm=norm, name=level)(x)
         pyramid[level] = x
     heads, outputs = {}, {}
-    for variant in sys.argv[2:]:
+    for variant in sys.argv[3:]:
         name, arguments, *_ = VARIANTS[variant]
         head = heads[variant] = HEADS[name](**arguments, norm=norm, name=variant)
         features = head(pyramid)["features"]
@@ -67,11 +70,13 @@ np.savez(sys.argv[1], **{name.replace("/", "|"): value for name, value in weight
 """
 
 
-@pytest.fixture(scope="module")
-def two_runs(tmp_path_factory):
-    """The weights of all heads after two steps on two devices, in two processes."""
+@pytest.fixture(scope="module", params=(1, 2))
+def two_runs(request, tmp_path_factory):
+    """The weights of all heads after two steps on one device or two, in two processes."""
     paths = [tmp_path_factory.mktemp("run") / "weights.npz" for _ in range(2)]
-    started = [subprocess.Popen([sys.executable, "-c", PROGRAM, str(path), *HEADS]) for path in paths]
+    started = [
+        subprocess.Popen([sys.executable, "-c", PROGRAM, str(path), str(request.param), *HEADS]) for path in paths
+    ]
     try:
         assert [process.wait(timeout=1500) for process in started] == [0, 0]
     finally:
@@ -82,7 +87,7 @@ def two_runs(tmp_path_factory):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_head_trains_to_the_same_weights_in_another_process(head, two_runs):
-    """With synchronized normalization, dropout and mixed precision on two devices."""
+    """With synchronized normalization, dropout and mixed precision, on one device and on two."""
     first, second = two_runs
     names = [name for name in first if name.startswith((f"{head}|", f"{head}_bottleneck|", f"{head}_classifier|"))]
     assert len(names) > 4
