@@ -65,11 +65,11 @@ def pyramid_case(size, atrous_rates, backward, at_most):
         },
         bounds=(
             Bound("ksac", "aspp_native", at_most),
-            Bound("ksac", "aspp", None),
-            Bound("ksac", "ksac_direct", None),
+            Bound("ksac", "aspp", at_most),
+            Bound("ksac", "ksac_direct", 1.0),
             Bound("ksac", "aspp_keras", at_most),
             Bound("ksac", "aspp_native", 1.0, of="memory"),
-            Bound("ksac", "aspp", None, of="memory"),
+            Bound("ksac", "aspp", 1.0, of="memory"),
         ),
     )
 

@@ -212,7 +212,7 @@ CASES = {
             "plain": functools.partial(in_a_process, experiment="small"),
             "deterministic": functools.partial(in_a_process, experiment="small", deterministic=True),
         },
-        bounds=(Bound("deterministic", "plain", None),),
+        bounds=(Bound("deterministic", "plain", 1.1),),
     ),
     "host": Case(
         title="all between the steps, R50 321×321, against the steps",
