@@ -2,15 +2,47 @@
 
 import dataclasses
 
+import tensorflow as tf
 from tensorflow import keras
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
 class SynchronizableBatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` that is still synchronized after it was saved and loaded.
+    """`keras.layers.BatchNormalization` that is synchronized at no cost where there is one replica, and still after it
+    was saved and loaded: [N, h, w, C] -> the same.
 
-    Keras 2.15 leaves `synchronized` out of the layer's configuration.
+    Keras normalizes a synchronized layer's batch by a dozen operations that take up to four times as long as the
+    fused one (on a CPU, with the gradient), and leaves `synchronized` out of the layer's configuration. One replica's
+    batch is all there is, so that the fused operation gives the same here. It is for training alone: with the moving
+    averages Keras' multiplication and addition are as fast.
     """
+
+    def call(self, inputs, training=None, mask=None):
+        if mask is None and self._get_training_value(training) is True and self._is_alone(inputs):
+            return self._normalized_by_batch(inputs)
+        return super().call(inputs, training=training, mask=mask)
+
+    def _is_alone(self, inputs):
+        """Whether these are the only maps [N, h, w, C] of their step, of a type that can be fused."""
+        fusible = inputs.shape.rank == 4 and inputs.dtype != tf.float64 and list(self.axis) == [3]
+        return fusible and self.synchronized and tf.distribute.get_strategy().num_replicas_in_sync == 1
+
+    def _normalized_by_batch(self, inputs):
+        """The maps normalized by their own mean and variance, which move the averages."""
+        channels = inputs.shape[-1:]
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.ones(channels) if self.gamma is None else self.gamma,
+            offset=tf.zeros(channels) if self.beta is None else self.beta,
+            mean=[],
+            variance=[],
+            epsilon=self.epsilon,
+        )
+        pixels = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
+        biased = variance * (pixels - 1) / pixels  # of n pixels the operation's is that of the population, n / (n − 1)
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, biased)):
+            average.assign_sub((average - value) * (1 - self.momentum))
+        return outputs
 
     def get_config(self):
         return {**super().get_config(), "synchronized": self.synchronized}

@@ -34,6 +34,45 @@ def test_statistics_are_those_of_the_batch():
     np.testing.assert_allclose(layer.moving_variance, np.var(features, (0, 1, 2)), rtol=1e-4)
 
 
+def trained_once(layer, features, upstream):
+    """A layer's outputs, gradients and moving averages in one step of training, as float32 arrays."""
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        outputs = layer(features, training=True)
+    gradients = tape.gradient(outputs, [features, *layer.trainable_weights], upstream)
+    averages = layer.moving_mean, layer.moving_variance
+    return [tf.cast(value, tf.float32).numpy() for value in (outputs, *gradients, *averages)]
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 1, 2, 20), (4, 9, 8, 16)])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("policy, accuracy", [("float32", 2e-5), ("mixed_bfloat16", 2e-2), ("mixed_float16", 2e-3)])
+def test_one_replica_trains_as_kerass_own_layer(shape, affine, policy, accuracy):
+    settings = {"momentum": 0.7, "epsilon": 0.01, "center": affine, "scale": affine, "dtype": policy}
+    ours, kerass = BatchNorm(synchronized=True)(**settings), keras.layers.BatchNormalization(fused=False, **settings)
+    rng, dtype = np.random.default_rng(0), keras.mixed_precision.Policy(policy).compute_dtype
+    features, upstream = (tf.cast(rng.normal(size=shape) + 0.5, dtype) for _ in range(2))
+    for layer in (ours, kerass):
+        layer.build(shape)
+        for weight in layer.trainable_weights:
+            weight.assign(np.linspace(0.5, 1.5, shape[-1]))
+    for found, expected in zip(trained_once(ours, features, upstream), trained_once(kerass, features, upstream)):
+        # Keras sums squares where the fused operation sums squared differences; halves round at 2⁻⁹ and 2⁻¹²
+        np.testing.assert_allclose(found, expected, rtol=0, atol=accuracy * max(1, np.abs(expected).max()))
+
+
+def test_a_single_pixel_is_normalized_to_the_offset():
+    layer = BatchNorm(momentum=0.5)()
+    np.testing.assert_array_equal(layer(tf.fill([1, 1, 1, 2], 7.0), training=True), np.zeros([1, 1, 1, 2]))
+    np.testing.assert_allclose(layer.moving_variance, [0.5, 0.5])
+
+
+def test_frozen_it_normalizes_by_its_averages():
+    layer, features = BatchNorm(epsilon=1e-6)(), tf.random.normal([1, 3, 3, 2], seed=1)
+    layer.trainable = False
+    np.testing.assert_allclose(layer(features, training=True), features, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "settings, words",
     (
