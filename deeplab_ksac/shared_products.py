@@ -12,6 +12,8 @@ same form, and a simpler one: what arrives at the nine taps side by side, one pr
 kernel.
 """
 
+import itertools
+
 import tensorflow as tf
 
 from deeplab_ksac.layers import spatial_size
@@ -26,6 +28,13 @@ def span(distance, size):
         return max(distance, 0), size + min(distance, 0)
     distance = tf.clip_by_value(distance, -size, size)
     return tf.maximum(distance, 0), size + tf.minimum(distance, 0)
+
+
+def overlap(window, band):
+    """The part of a span of rows that lies in a band; all of it where either is unknown."""
+    if not all(isinstance(edge, int) for edge in (*window, *band)):
+        return window
+    return max(window[0], band[0]), min(window[1], band[1])
 
 
 def is_empty(top, bottom, left, right):
@@ -51,6 +60,13 @@ class Reach:
     def target(self, tap, rate):
         """(top, bottom, left, right) of the outputs to which they are added."""
         return (*span(-tap[0] * rate, self.height), *span(-tap[1] * rate, self.width))
+
+    def bands(self, rate):
+        """Spans of rows, from the top, each of which every tap fills or leaves out; the whole of an unknown height."""
+        edges = [0, self.height]
+        if isinstance(self.height, int):
+            edges = sorted({*edges, min(rate, self.height), max(self.height - rate, 0)})
+        return list(itertools.pairwise(edges))
 
     def branches(self):
         """(branch, rate, tap) of all that adds anything; a far tap of a large rate may lie outside the map."""
@@ -84,6 +100,7 @@ def rows_first(maps):
     return tf.transpose(maps, [1, 0, 2, 3])
 
 
+@tf.autograph.experimental.do_not_convert
 def shared_atrous_products(features, kernel, atrous_rates):
     """The shared kernel's convolutions at all rates, at the multiply-adds of one rate.
 
@@ -105,9 +122,9 @@ def shared_atrous_products(features, kernel, atrous_rates):
     return [tf.ensure_shape(output, shape) for output in products(features, tf.convert_to_tensor(kernel))]
 
 
-def column_window(features, b, reach):
-    """The columns of [N, h, w, I] that the taps of the kernel's column b read: [h, N, columns, I]."""
-    return rows_first(features)[:, :, slice(*span(b * reach.nearest, reach.width))]
+def column_window(rows, b, reach):
+    """The columns of [h, N, w, I] that the taps of the kernel's column b read: [h, N, columns, I]."""
+    return rows[:, :, slice(*span(b * reach.nearest, reach.width))]
 
 
 def row_window(columns, a, reach):
@@ -116,17 +133,30 @@ def row_window(columns, a, reach):
 
 
 def forward(features, kernel, reach):
-    """One product for each tap, added at each rate's places, in an order that holds little at a time."""
-    outputs = [None for _ in reach.rates]
-    for b in (0, -1, 1):
-        with tf.control_dependencies([output for output in outputs if output is not None]):
-            columns = column_window(features, b, reach)
-            products = {a: tap_product(row_window(columns, a, reach), kernel[a + 1, b + 1]) for a in (-1, 0, 1)}
-        for branch, rate in enumerate(reach.rates):
-            added = add_rows(products, b, rate, reach)
-            if added is not None:
-                outputs[branch] = added if outputs[branch] is None else outputs[branch] + added
-    return [rows_first(output) for output in outputs]
+    """One product for each tap, added at each rate's places, in an order that holds little at a time.
+
+    The kernel's middle column comes last: it reads the features as they lie, the others a copy of a part of them.
+    """
+    rows, channels, weights = rows_first(features), kernel.shape[2], matrix(kernel)
+    sums = [[[] for _ in reach.bands(rate)] for rate in reach.rates]
+    before = []
+    for b in (-1, 1, 0):
+        with tf.control_dependencies(before):
+            columns = column_window(rows, b, reach)
+        products = {}
+        for a in (-1, 0, 1):
+            first = TAPS.index((a, b)) * channels
+            products[a] = tap_product(row_window(columns, a, reach), weights[first : first + channels])
+        before = list(products.values())
+        for rate, summed in zip(reach.rates, sums):
+            for band, terms in zip(reach.bands(rate), summed):
+                terms[:] = total(terms + band_terms(products, b, rate, band, reach))
+    return [rows_first(tf.concat([band for bands in summed for band in bands], 0)) for summed in sums]
+
+
+def total(terms):
+    """[their sum]; [] of none."""
+    return [tf.add_n(terms)] if terms else []
 
 
 def tap_product(window, weights):
@@ -135,19 +165,22 @@ def tap_product(window, weights):
     return tf.reshape(product, tf.concat([tf.shape(window)[:3], [weights.shape[-1]]], 0))
 
 
-def add_rows(products, b, rate, reach):
-    """The products {a: [rows, N, columns, C]} of the kernel's column b at the places of one rate: [h, N, w, C].
+def band_terms(products, b, rate, band, reach):
+    """What the products {a: [rows, N, columns, C]} of the kernel's column b add to a band of one rate's rows.
 
-    None where they lie outside the map.
+    A list of [band, N, w, C]; empty where they lie outside the map.
     """
     left, right = reach.target((0, b), rate)[2:]
     parts = []
     for a, product in products.items():
-        source, target = reach.source((a, b), rate), reach.target((a, b), rate)
+        top, bottom = overlap(reach.target((a, b), rate)[:2], band)
+        source = (top + a * rate, bottom + a * rate, *reach.source((a, b), rate)[2:])
         if not is_empty(*source):
             moved = cut(product, source, reach.source((a, b))[::2])
-            parts.append(place(moved, target, (0, reach.height, left, right)))
-    return place(tf.add_n(parts), (0, reach.height, left, right), reach.frame) if parts else None
+            parts.append(place(moved, (top, bottom, left, right), (*band, left, right)))
+    if b == 0:
+        return parts
+    return [place(placed, (*band, left, right), (*band, 0, reach.width)) for placed in total(parts)]
 
 
 def backward(features, kernel, upstream, reach):

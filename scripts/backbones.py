@@ -8,6 +8,7 @@ the second "image" [N, H, W, 3], already normalized, with "c2" … "c5" [N, h, w
 """
 
 import functools
+import gc
 import pathlib
 import re
 import sys
@@ -101,6 +102,7 @@ def print_sizes():
     for name in FLAGS.backbones or BACKBONES:
         for output_stride in (32,) if name.startswith(STRIDED) else (8, 16):
             parameters, giga = size_of(name, output_stride)
+            gc.collect()  # a model is a cycle: its weights would stay until the collector happens to run
             total, model = THESIS.get((name, output_stride), ("", ""))
             print(f"{name:<18}{output_stride:>14}{parameters:>13,}{giga:>14.3f}  {total} {model}".rstrip(), flush=True)
     return 0
