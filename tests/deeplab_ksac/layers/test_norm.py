@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+from tests.replicas import two_replicas
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,47 @@ def test_one_replica_trains_as_kerass_own_layer(shape, affine, policy, accuracy)
     for found, expected in zip(trained_once(ours, features, upstream), trained_once(kerass, features, upstream)):
         # Keras sums squares where the fused operation sums squared differences; halves round at 2⁻⁹ and 2⁻¹²
         np.testing.assert_allclose(found, expected, rtol=0, atol=accuracy * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 7, 3), (2, 1, 1, 20), (6, 9, 8, 16)])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("policy, accuracy", [("float32", 2e-5), ("mixed_bfloat16", 2e-2), ("mixed_float16", 2e-3)])
+def test_two_replicas_train_as_kerass_own_layer_on_both_halves(shape, affine, policy, accuracy):
+    settings = {"momentum": 0.7, "epsilon": 0.01, "center": affine, "scale": affine, "dtype": policy}
+    strategy, rng, dtype = two_replicas(), np.random.default_rng(0), keras.mixed_precision.Policy(policy).compute_dtype
+    # the halves differ in mean and deviation, so that no replica's own statistics are those of both
+    unlike = np.linspace(0.5, 2.0, shape[0]).reshape(-1, 1, 1, 1)
+    features, upstream = (tf.cast(unlike * (rng.normal(size=shape) + 0.5), dtype) for _ in range(2))
+    with strategy.scope():
+        ours = BatchNorm(synchronized=True)(**settings)
+        ours.build(shape)
+    kerass = keras.layers.BatchNormalization(fused=False, **settings)
+    kerass.build(shape)
+    for layer in (ours, kerass):
+        for weight in layer.trainable_weights:
+            weight.assign(np.linspace(0.5, 1.5, shape[-1]))
+
+    @tf.function
+    def step(features, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            outputs = ours(features, training=True)
+        return outputs, *tape.gradient(outputs, [features, *ours.trainable_weights], upstream)
+
+    def dealt(whole):
+        halves = tf.split(whole, 2)
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: halves[context.replica_id_in_sync_group]
+        )
+
+    by_replica = map(strategy.experimental_local_results, strategy.run(step, [dealt(features), dealt(upstream)]))
+    outputs, feature_gradient, *weight_gradients = by_replica
+    found = [tf.concat(outputs, 0), tf.concat(feature_gradient, 0), *map(tf.add_n, weight_gradients)]
+    found += [ours.moving_mean, ours.moving_variance]
+    for ours_is, expected in zip(found, trained_once(kerass, features, upstream), strict=True):
+        np.testing.assert_allclose(
+            tf.cast(ours_is, tf.float32), expected, rtol=0, atol=accuracy * max(1, np.abs(expected).max())
+        )
 
 
 def test_a_single_pixel_is_normalized_to_the_offset():
