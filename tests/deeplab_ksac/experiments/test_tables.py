@@ -86,8 +86,6 @@ def test_the_same_run_has_the_same_number_in_every_table():
 
 @pytest.mark.parametrize("named", BACKBONE_PARTS, ids=lambda named: named.name)
 def test_a_backbone_binds(named):
-    if named.name not in BACKBONES:
-        pytest.skip(f"{named.name} is no backbone of BACKBONES yet")
     assert set(named.args) <= set(taken(BACKBONES[named.name]))
     spec = next(row.experiment.model for row in OURS.values() if row.experiment.model.backbone == named)
     assert spec.output_stride in (8, 16, 32)
@@ -96,8 +94,7 @@ def test_a_backbone_binds(named):
 @pytest.mark.parametrize("name", SPLITS)
 def test_a_data_set_and_its_split_are_in_the_catalog(name):
     dataset, _, split = name.partition("/")
-    if dataset not in CATALOG:
-        pytest.skip(f"{dataset} is no data set of the catalog yet")
+    assert dataset in CATALOG
     assert split in (source(dataset).INFO.splits or {split: "any split of any size is right"})
 
 
