@@ -1,0 +1,71 @@
+"""Normalization of a batch by TensorFlow's fused operations, on one replica and over several: [N, h, w, C] maps."""
+
+import tensorflow as tf
+
+
+def pixels_of(features):
+    """How many pixels [N, h, w, C] features have: a float32 scalar."""
+    return tf.cast(tf.reduce_prod(tf.shape(features)[:3]), tf.float32)
+
+
+def normalize(features, gamma, beta, epsilon):
+    """(features normalized by their own mean and variance, mean, variance, what the gradient operation asks for)."""
+    outputs, mean, variance, *reserved = tf.raw_ops.FusedBatchNormV3(
+        x=features, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon
+    )
+    pixels = pixels_of(features)
+    # of n pixels the operation's is that of the population, n / (n − 1)
+    return outputs, mean, variance * (pixels - 1) / pixels, reserved
+
+
+def affine(features, gamma, beta, mean, variance, epsilon):
+    """γ · (x − mean) / √(variance + ε) + β with given statistics, in one pass."""
+    return tf.raw_ops.FusedBatchNormV3(
+        x=features, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=epsilon, is_training=False
+    ).y
+
+
+def normalize_over_replicas(features, gamma, beta, epsilon, replica):
+    """(features normalized by the mean and variance over all replicas, these two).
+
+    Own statistics and sums come from the fused operations. They are exchanged, and what the others change is added:
+    with n pixels of N, own mean m and deviation s, all replicas' mean μ and deviation σ, the gradient is
+
+        γ/σ · (dy − Σdy/N − x̂ · Σ(dy·x̂)/N)          x̂ = (x − μ) / σ, sums over all replicas
+
+    of which the fused operation gives γ/σ · (dy − Σdy/n − x̂' · Σ(dy·x̂')/n), x̂' = (x − m) / s, sums over this one.
+    """
+
+    @tf.custom_gradient
+    def normalized(features, gamma, beta):
+        own, ones = pixels_of(features), tf.ones_like(gamma)
+        _, own_mean, own_variance, reserved = normalize(features, ones, tf.zeros_like(beta), epsilon)
+        sums = own * tf.stack([ones, own_mean, own_variance + tf.square(own_mean)])
+        pixels, total, squares = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, sums))
+        mean = total / pixels
+        variance = tf.maximum(squares / pixels - tf.square(mean), 0.0)
+        deviation, own_deviation = tf.sqrt(variance + epsilon), tf.sqrt(own_variance + epsilon)
+        apart = (own_mean - mean) / deviation
+
+        def gradient(upstream, *_):
+            own_part, own_along, own_sum, *_ = tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=upstream,
+                x=features,
+                scale=gamma * own_deviation / deviation,
+                reserve_space_1=reserved[0],
+                reserve_space_2=reserved[1],
+                reserve_space_3=reserved[2],
+                epsilon=epsilon,
+            )
+            own_gain = own_along * own_deviation / deviation + own_sum * apart
+            sums = tf.stack([own_gain, own_sum])
+            gain, summed = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, sums))
+            slope = own_along / own - gain / pixels * own_deviation / deviation
+            offset = own_sum / own - summed / pixels - gain / pixels * apart
+            factor = gamma / deviation
+            others_part = affine(features, factor * slope, factor * offset, own_mean, own_variance, epsilon)
+            return own_part + others_part, own_gain, own_sum
+
+        return (affine(features, gamma, beta, mean, variance, epsilon), mean, variance), gradient
+
+    return normalized(features, gamma, beta)
