@@ -73,7 +73,38 @@ def table(number, height, width):
         if not row.gflops:
             continue
         lines += _row(label, row, height, width, int(number[0]), counted)
+    if number == "2.1":
+        lines += shared_kernel(height, width)
     return "\n".join(lines)
+
+
+def shared_kernel(height, width):
+    """Lines with the G that KSAC's kernel multiplies: one branch on the whole map, all branches, and as they share.
+
+    Whole maps would cost one branch whatever the rates are; what the smallest rate reads outside is spared besides.
+    """
+    from deeplab_ksac.heads.rates import rates_at
+
+    lines = [f"{'kernel of KSAC, 2048 to 256 channels':<39}{'one branch':>10}{'all':>10}{'shared':>9}{'saved':>9}"]
+    for output_stride in (16, 8):
+        size = [-(-side // output_stride) for side in (height, width)]
+        for rates in ((6, 12, 18), (1, 6, 12, 18, 24), (6, 12, 18, 24, 30)):
+            every, shared = (_kernel_giga(size, rates_at(output_stride, rates), way) for way in ("direct", "shared"))
+            name = f"output stride {output_stride}, rates {' '.join(map(str, rates))}"
+            lines.append(f"{name:<39}{every / len(rates):>10.3f}{every:>10.3f}{shared:>9.3f}{every - shared:>9.3f}")
+    return lines
+
+
+def _kernel_giga(size, rates, method):
+    """The multiply-adds of a shared kernel on one map of `size`, in G."""
+    import tensorflow as tf
+
+    from deeplab_ksac import KernelSharingAtrousConv, flops
+
+    layer, shape = KernelSharingAtrousConv(256, rates, method=method), [1, *size, 2048]
+    with flops.zero_weights():
+        layer.build(shape)
+    return sum(flops.count_multiply_adds(flops.trace(layer, tf.TensorSpec(shape))).values()) / GIGA
 
 
 def _row(label, row, height, width, chapter, counted):

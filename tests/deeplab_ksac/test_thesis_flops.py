@@ -6,12 +6,22 @@ from tensorflow import keras
 
 from deeplab_ksac.experiments import TABLES
 from deeplab_ksac.flops import GIGA, count_multiply_adds, model_graph, trace, zero_weights
-from deeplab_ksac.layers import AtrousConv2D
+from deeplab_ksac.layers import AtrousConv2D, BatchNorm
 from deeplab_ksac.model import build_model
 from deeplab_ksac.thesis_flops import CONVENTIONS, profiler_float_ops, thesis_gflops
 from scripts.table_flops import as_profiled, class_aware_gflops, convention_gflops, folded
 
 TOLERANCE = 0.002  # what was asked for; the figures agree to 0.0001
+
+
+def test_a_normalization_in_training_costs_four_operations_a_value_in_chapter_4_alone():
+    layer = BatchNorm()()
+    layer.build([2, 9, 11, 500])
+    graph = trace(lambda x: layer(x, training=True), tf.TensorSpec([2, 9, 11, 500]))
+    values = 2 * 9 * 11 * 500
+    # besides, a few for every channel
+    assert 4 * values <= thesis_gflops(graph, CONVENTIONS[4]) * 2 * GIGA <= 4 * values + 20 * 500
+    assert thesis_gflops(graph, CONVENTIONS[2]) * 2 * GIGA <= 20 * 500
 
 
 @pytest.mark.parametrize("size, rate", ((33, 6), (33, 18), (17, 5), (65, 4)))

@@ -79,3 +79,14 @@ def test_a_wrong_override_is_said_in_words(override, words):
     command = [sys.executable, str(ROOT / "scripts/flops.py"), "--config=table_4_1:R8", override]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0 and words in done.stderr + done.stdout and "Traceback" not in done.stderr
+
+
+def test_what_ksac_saves_is_printed_beside_table_2_1():
+    header, *lines = table_flops.shared_kernel(513, 513)
+    assert header.split()[-5:] == ["one", "branch", "all", "shared", "saved"]
+    values = {line[:39].strip(): [float(value) for value in line[39:].split()] for line in lines}
+    for stride, branch, at_least in ((16, 4.785, 9.57), (8, 18.57, 37.1)):
+        for rates in ("6 12 18", "1 6 12 18 24", "6 12 18 24 30"):
+            one, every, shared, saved = values[f"output stride {stride}, rates {rates}"]
+            assert one == pytest.approx(branch, rel=1e-3) and shared <= one
+            assert saved >= at_least and every - shared == pytest.approx(saved, abs=2e-3)
