@@ -6,18 +6,18 @@ A new data set is one module in `datasets.sources` (its contract is written ther
 import importlib
 
 CATALOG = {
-    "scenes": "datasets.sources.scenes",
-    "camvid": "datasets.sources.camvid",
-    "voc2012": "datasets.sources.voc2012",
-    "sbd": "datasets.sources.sbd",
-    "coco_voc": "datasets.sources.coco_voc",
-    "ade20k": "datasets.sources.ade20k",
-    "cityscapes": "datasets.sources.cityscapes",
-    "pascal_context": "datasets.sources.pascal_context",
-    "pascal_context_60": "datasets.sources.pascal_context_60",
-    "coco_stuff10k": "datasets.sources.coco_stuff10k",
-    "coco_stuff164k": "datasets.sources.coco_stuff164k",
-    "folder": "datasets.sources.folder",
+    "scenes": "deeplab_ksac.datasets.sources.scenes",
+    "camvid": "deeplab_ksac.datasets.sources.camvid",
+    "voc2012": "deeplab_ksac.datasets.sources.voc2012",
+    "sbd": "deeplab_ksac.datasets.sources.sbd",
+    "coco_voc": "deeplab_ksac.datasets.sources.coco_voc",
+    "ade20k": "deeplab_ksac.datasets.sources.ade20k",
+    "cityscapes": "deeplab_ksac.datasets.sources.cityscapes",
+    "pascal_context": "deeplab_ksac.datasets.sources.pascal_context",
+    "pascal_context_60": "deeplab_ksac.datasets.sources.pascal_context_60",
+    "coco_stuff10k": "deeplab_ksac.datasets.sources.coco_stuff10k",
+    "coco_stuff164k": "deeplab_ksac.datasets.sources.coco_stuff164k",
+    "folder": "deeplab_ksac.datasets.sources.folder",
 }
 
 

@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import tensorflow as tf
 
-from datasets.info import DatasetError, load_info
-from datasets.records import shard_files
+from deeplab_ksac.datasets.info import DatasetError, load_info
+from deeplab_ksac.datasets.records import shard_files
 
 HEADER = struct.Struct("<Q")  # length of a TFRecord's data; 4 bytes of checksum follow, the data, and 4 more
 READ_AT_ONCE = 4  # runs of records

@@ -6,7 +6,7 @@ the same result everywhere, under XLA too: every number comes from the Philox ge
 
 import tensorflow as tf
 
-from datasets.info import IGNORE_LABEL
+from deeplab_ksac.datasets.info import IGNORE_LABEL
 
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 PADDING_COLOR = 127.5  # becomes 0 where a network maps 0…255 to −1…1

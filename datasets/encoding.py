@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from datasets.info import IGNORE_LABEL, DatasetError
-from datasets.pictures import read_picture
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
+from deeplab_ksac.datasets.pictures import read_picture
 
 IMAGE = "image/encoded"
 IMAGE_FORMAT = "image/format"

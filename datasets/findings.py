@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from datasets.info import IGNORE_LABEL
-from datasets.survey import find_overlaps, find_repeated
+from deeplab_ksac.datasets.info import IGNORE_LABEL
+from deeplab_ksac.datasets.survey import find_overlaps, find_repeated
 
 SHOWN = 5
 MOSTLY_IGNORED = 0.5  # share of the pixels

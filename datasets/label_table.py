@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from datasets.info import DatasetError
-from datasets.raw import read_mask
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.raw import read_mask
 
 UNKNOWN = 254  # no data set has that many classes
 VALUES = 1 << 16

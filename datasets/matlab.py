@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import io
 
-from datasets.info import DatasetError
-from datasets.raw import one_line
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.raw import one_line
 
 
 def read_matlab(path, variable, *fields):

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from datasets import encoding
-from datasets.info import IGNORE_LABEL, ConvertedInfo, save_info
+from deeplab_ksac.datasets import encoding
+from deeplab_ksac.datasets.info import IGNORE_LABEL, ConvertedInfo, save_info
 
 
 def write_metadata(info, written, folder):

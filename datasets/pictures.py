@@ -5,7 +5,7 @@ import pathlib
 
 from PIL import Image, ImageOps
 
-from datasets.info import DatasetError
+from deeplab_ksac.datasets.info import DatasetError
 
 SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}
 SCAN, END_OF_JPEG, END_OF_PNG = b"\xff\xda", b"\xff\xd9", b"IEND\xaeB`\x82"

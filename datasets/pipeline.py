@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from datasets import augment, encoding, window
-from datasets.access import RecordTable
-from datasets.info import IGNORE_LABEL
-from datasets.order import RunOrder
+from deeplab_ksac.datasets import augment, encoding, window
+from deeplab_ksac.datasets.access import RecordTable
+from deeplab_ksac.datasets.info import IGNORE_LABEL
+from deeplab_ksac.datasets.order import RunOrder
 
 
 def train_batches(

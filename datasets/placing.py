@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import time
 
-from datasets.info import DatasetError
+from deeplab_ksac.datasets.info import DatasetError
 
 PATIENCE = 2.0  # seconds: what was killed a moment ago may still be ending
 

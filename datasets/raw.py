@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from datasets.info import IGNORE_LABEL, DatasetError
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B")

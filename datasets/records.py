@@ -8,13 +8,21 @@ import re
 
 import tensorflow as tf
 
-import datasets
-from datasets.info import VERSION, DatasetError, dataset_dir, load_info
-from datasets.metadata import write_metadata
-from datasets.pictures import ROTATIONS
-from datasets.placing import move_into_place, only_one, restore_previous
-from datasets.processes import number_of_cores, run_tasks
-from datasets.shards import clear, find_written, forget_records, plan_shards, remove_others, shard_name, write_shard
+from deeplab_ksac import datasets
+from deeplab_ksac.datasets.info import VERSION, DatasetError, dataset_dir, load_info
+from deeplab_ksac.datasets.metadata import write_metadata
+from deeplab_ksac.datasets.pictures import ROTATIONS
+from deeplab_ksac.datasets.placing import move_into_place, only_one, restore_previous
+from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
+from deeplab_ksac.datasets.shards import (
+    clear,
+    find_written,
+    forget_records,
+    plan_shards,
+    remove_others,
+    shard_name,
+    write_shard,
+)
 
 __all__ = ["DatasetError", "read_records", "shard_files", "write_records"]
 

@@ -12,8 +12,8 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from datasets import encoding
-from datasets.placing import write_whole
+from deeplab_ksac.datasets import encoding
+from deeplab_ksac.datasets.placing import write_whole
 
 EXAMPLES_PER_SHARD = 64
 MAX_SHARDS = 256

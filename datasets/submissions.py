@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image
 
-from datasets.info import DatasetError, DatasetInfo
-from datasets.palettes import voc_palette
-from datasets.sources import cityscapes, voc2012
-from datasets.tables import read_table
+from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
+from deeplab_ksac.datasets.palettes import voc_palette
+from deeplab_ksac.datasets.sources import cityscapes, voc2012
+from deeplab_ksac.datasets.tables import read_table
 
 NAMED_AT_MOST = 3
 

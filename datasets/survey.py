@@ -7,9 +7,9 @@ import statistics
 import numpy as np
 import tensorflow as tf
 
-from datasets import encoding
-from datasets.info import IGNORE_LABEL, DatasetError
-from datasets.records import read_records
+from deeplab_ksac.datasets import encoding
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
+from deeplab_ksac.datasets.records import read_records
 
 BATCH = 32
 NEARLY_ALL = 0.999  # share of its labeled pixels from which one value makes a mask of one value

@@ -10,8 +10,8 @@ is several times slower.
 
 import tensorflow as tf
 
-from datasets import augment, encoding
-from datasets.info import IGNORE_LABEL
+from deeplab_ksac.datasets import augment, encoding
+from deeplab_ksac.datasets.info import IGNORE_LABEL
 
 # A JPEG decoder interpolates color over one pixel beyond the window, which at its edge it does not have.
 MARGIN = 2

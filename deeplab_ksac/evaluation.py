@@ -6,7 +6,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from deeplab_ksac import boundaries, inference, metrics
+from deeplab_ksac.metrics import boundaries
+from deeplab_ksac.metrics import confusion as metrics
+from deeplab_ksac.prediction import views as inference
 
 LABELS_SPEC = tf.TensorSpec([None, None, None], tf.int32, name="labels")
 COUNT_SPEC = tf.TensorSpec([], tf.int64, name="images")

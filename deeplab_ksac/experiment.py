@@ -164,7 +164,7 @@ class Row:
         source: where the numbers stand, "Table 4.1, R8"; rows without labels are counted from R1.
         miou, miou_ms_flip: percent, single-scale and with multi-scale and flip.
         deviation: standard deviation over repeated runs, whose mean the numbers are.
-        gflops, gflops_training: of the thesis's convention (`deeplab_ksac.thesis_flops`).
+        gflops, gflops_training: of the thesis's convention (`deeplab_ksac.flops.convention`).
         note: what the thesis leaves open or the number cannot say.
     """
 

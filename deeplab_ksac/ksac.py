@@ -3,14 +3,7 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.layers import (
-    BatchNorm,
-    ConvNormAct,
-    ImagePooling,
-    atrous_conv2d,
-    deserialize_norm,
-    serialize_norm,
-)
+from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, atrous_conv2d, deserialize_norm, serialize_norm
 from deeplab_ksac.shared_products import shared_atrous_products
 
 METHODS = ("shared", "direct")

@@ -4,11 +4,11 @@ from tensorflow import keras
 
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.construct import construct
-from deeplab_ksac.decoders import DECODERS, Bottleneck
 from deeplab_ksac.heads import HEADS
+from deeplab_ksac.heads.decoders import DECODERS, Bottleneck
+from deeplab_ksac.heads.necks import NECKS
+from deeplab_ksac.heads.projection import PROJECTIONS
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ResizeLike
-from deeplab_ksac.necks import NECKS
-from deeplab_ksac.projection import PROJECTIONS
 
 
 def segmentation_model(

@@ -16,7 +16,7 @@ import sys
 import numpy as np
 from absl import app, flags
 
-from scripts.output import exit_status
+from deeplab_ksac.scripts.commandline.ending import exit_status
 
 FLAGS = flags.FLAGS
 SIDE = 513
@@ -111,7 +111,7 @@ def print_sizes():
 def size_of(name, output_stride):
     """(trainable parameters, multiply-adds in 2^30 for one image of 513×513) of a backbone."""
     from deeplab_ksac.backbones import BACKBONES
-    from deeplab_ksac.flops import GIGA, count_multiply_adds, model_graph, zero_weights
+    from deeplab_ksac.flops.count import GIGA, count_multiply_adds, model_graph, zero_weights
 
     with zero_weights():
         model = BACKBONES[name](output_stride)

@@ -21,7 +21,8 @@ import time
 
 from absl import app, flags
 
-from scripts.output import exit_status, write_atomically
+from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.whole_files import write_whole
 
 FLAGS = flags.FLAGS
 MODULES = (
@@ -73,15 +74,15 @@ def run():
         print("\n".join(table_lines(results[name])), flush=True)
     if FLAGS.output:
         text = json.dumps({"machine": machine(), "cases": results}, indent=1, ensure_ascii=False)
-        write_atomically(FLAGS.output, (text + "\n").encode())
+        write_whole(FLAGS.output, (text + "\n").encode())
     return 0
 
 
 def all_cases():
-    """name -> Case, of all modules of `scripts.cases`."""
+    """name -> Case, of all modules of `deeplab_ksac.scripts.cases`."""
     cases = {}
     for module in MODULES:
-        cases.update(importlib.import_module(f"scripts.cases.{module}").CASES)
+        cases.update(importlib.import_module(f"deeplab_ksac.scripts.cases.{module}").CASES)
     return cases
 
 

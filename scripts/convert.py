@@ -11,10 +11,10 @@ none. At the end stands a table of the splits.
 
 from absl import app, flags, logging
 
-from scripts.output import exit_status
-from scripts.progress import SplitProgress
-from datasets import CATALOG, source
-from datasets.info import INFO_FILE, dataset_dir
+from deeplab_ksac.datasets import CATALOG, source
+from deeplab_ksac.datasets.info import INFO_FILE, dataset_dir
+from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.progress import SplitProgress
 
 FLAGS = flags.FLAGS
 
@@ -80,7 +80,7 @@ def table(info):
 def convert(dataset, raw_dir):
     """Converts a data set and prints the table of its splits."""
     # Imported here because the processes that paint pictures import this file again, and need no TensorFlow.
-    from datasets import records
+    from deeplab_ksac.datasets import records
 
     progress = SplitProgress("writing")
     try:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from absl import app, flags
 
-from scripts import results, views, watch
-from scripts.judging import Evaluation, checkpoint_number
-from scripts.output import exit_status
+from deeplab_ksac.runs import following as watch
+from deeplab_ksac.runs import results
+from deeplab_ksac.runs.evaluation import Evaluation, checkpoint_number
+from deeplab_ksac.scripts.commandline import views
+from deeplab_ksac.scripts.commandline.ending import exit_status
 
 FLAGS = flags.FLAGS
 
@@ -46,7 +48,7 @@ def main(argv):
 
 def run(given):
     """Evaluates the workdir's model as `given` by flags: one checkpoint, or with --watch all that come."""
-    from deeplab_ksac.training import checkpoints
+    from deeplab_ksac.runs import checkpoints
 
     if not given.watch:
         Evaluation(checkpoints.load_model(given.workdir, step=given.step), given)()
@@ -62,7 +64,7 @@ def follow_run(given):
     Raises:
         FileNotFoundError: none came.
     """
-    from deeplab_ksac.training import checkpoints
+    from deeplab_ksac.runs import checkpoints
 
     evaluation = None
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from absl import app, flags
 
-from scripts import views
-from scripts.output import exit_status
+from deeplab_ksac.scripts.commandline import views
+from deeplab_ksac.scripts.commandline.ending import exit_status
 
 FLAGS = flags.FLAGS
 FORMATS = ("saved_model", "tflite", "onnx")
@@ -52,7 +52,7 @@ def run(given):
     options = options_of(given)
 
     from deeplab_ksac import export
-    from deeplab_ksac.training import checkpoints
+    from deeplab_ksac.runs import checkpoints
 
     export.check_output(given.format, given.output, overwrite=given.overwrite)
     loaded = checkpoints.load_model(given.workdir, step=given.step, averaged=given.averaged)

@@ -15,9 +15,9 @@ import sys
 from absl import app, flags
 from ml_collections import config_flags
 
-from scripts import table_flops
-from scripts.output import exit_status
-from scripts.experiment_config import flags_parser, with_config_file
+from deeplab_ksac.flops import tables as table_flops
+from deeplab_ksac.scripts.commandline.config import flags_parser, with_config_file
+from deeplab_ksac.scripts.commandline.ending import exit_status
 
 FLAGS = flags.FLAGS
 
@@ -78,8 +78,9 @@ def image_size(words):
 
 def of_experiment(given, height, width):
     """The counts of an experiment's model, as text."""
-    from deeplab_ksac import flops, thesis_flops
     from deeplab_ksac.experiment import from_config_dict
+    from deeplab_ksac.flops import convention as thesis_flops
+    from deeplab_ksac.flops import count as flops
 
     experiment = from_config_dict(given.config)
     classes = given.num_classes or table_flops.num_classes(experiment)
@@ -103,7 +104,7 @@ def of_saved_model(path, height, width):
     """The counts of a SavedModel, as text."""
     import math
 
-    from deeplab_ksac import flops
+    from deeplab_ksac.flops import count as flops
 
     graph, variables = flops.saved_model_graph(path, height, width)
     parameters = flops.by_part({variable.name: math.prod(variable.shape) for variable in variables})

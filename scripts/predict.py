@@ -15,8 +15,8 @@ from pathlib import Path
 
 from absl import app, flags
 
-from scripts import views
-from scripts.output import exit_status
+from deeplab_ksac.scripts.commandline import views
+from deeplab_ksac.scripts.commandline.ending import exit_status
 
 FLAGS = flags.FLAGS
 
@@ -47,18 +47,18 @@ def run(given):
     """Loads the workdir's model and predicts the images `given` by flags: 0, or 1 if one could not be read."""
     from PIL import Image
 
-    from scripts import images as image_files
+    from deeplab_ksac.prediction import images as image_files
 
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice as much is refused all the same
     paths = image_files.find_images(given.images)
 
-    from scripts import kinds as written
+    from deeplab_ksac.prediction import files as written
 
     kinds = written.check_kinds(given.kinds)
     check_output(Path(given.output_dir), kinds, given.overwrite)
 
-    from deeplab_ksac.predictor import Predictor
-    from deeplab_ksac.training import checkpoints
+    from deeplab_ksac.prediction.predictor import Predictor
+    from deeplab_ksac.runs import checkpoints
 
     loaded = checkpoints.load_model(given.workdir, step=given.step)
     view = views.chosen(loaded.experiment.evaluation, given)
@@ -97,10 +97,10 @@ def predict_files(predictor, style, paths, output_dir, *, kinds=("index", "color
     Returns:
         A `scripts.predicted.Summary`.
     """
-    from scripts import images as image_files
-    from scripts.flow import WriteBehind, batches_by_size
-    from scripts.predicted import Summary, predict_batch, read_frames
-    from scripts.progress import Progress
+    from deeplab_ksac.prediction import images as image_files
+    from deeplab_ksac.prediction.folder import Summary, predict_batch, read_frames
+    from deeplab_ksac.prediction.prefetch import WriteBehind, batches_by_size
+    from deeplab_ksac.scripts.commandline.progress import Progress
 
     output_dir = Path(output_dir)
     for kind in kinds:

@@ -11,9 +11,11 @@ import pathlib
 
 from absl import app, flags
 
-from scripts import curves, pages
-from scripts.measured import Comparison, read_runs
-from scripts.output import exit_status, write_atomically
+from deeplab_ksac.figures import learning_curves as curves
+from deeplab_ksac.runs import pages
+from deeplab_ksac.runs.comparison import Comparison, read_runs
+from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.whole_files import write_whole
 
 FLAGS = flags.FLAGS
 
@@ -51,9 +53,9 @@ def run(given):
     files = {}
     for index, (workdir, picture) in enumerate(drawn.items()):
         files[workdir] = f"curve_{index:03}_{pathlib.Path(workdir).name}.svg"
-        write_atomically(folder / files[workdir], picture.encode())
-    write_atomically(folder / "report.md", pages.markdown(compared, files).encode())
-    write_atomically(folder / "report.html", pages.html(compared, drawn).encode())
+        write_whole(folder / files[workdir], picture.encode())
+    write_whole(folder / "report.md", pages.markdown(compared, files).encode())
+    write_whole(folder / "report.html", pages.html(compared, drawn).encode())
     print(f"{compared.summary}: {folder / 'report.md'}, {folder / 'report.html'}")
     return 0
 

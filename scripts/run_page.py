@@ -12,10 +12,11 @@ from pathlib import Path
 
 from absl import app, flags
 
-from scripts import curves
-from scripts.measured import read_run
-from scripts.output import exit_status, write_atomically
-from scripts.pages import document
+from deeplab_ksac.figures import learning_curves as curves
+from deeplab_ksac.runs.comparison import read_run
+from deeplab_ksac.runs.pages import document
+from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.whole_files import write_whole
 
 FLAGS = flags.FLAGS
 TITLES = {
@@ -50,7 +51,7 @@ def run():
     """
     workdir = Path(FLAGS.workdir)
     target = workdir / "index.html"
-    write_atomically(target, page(workdir).encode())
+    write_whole(target, page(workdir).encode())
     print(target)
     return 0
 

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from absl import app, flags
 
-from scripts import ROOT
-from scripts.output import exit_status, write_atomically
-from scripts.progress import Progress
-from datasets import source
-from datasets.sources.scenes_studies import STUDIES
+from deeplab_ksac.datasets import source
+from deeplab_ksac.datasets.sources.scenes_studies import STUDIES
+from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.progress import Progress
+from deeplab_ksac.whole_files import write_whole
 
 FLAGS = flags.FLAGS
 SIZE = (129, 161)
@@ -63,9 +63,9 @@ def run():
             future.result()
             progress.update()
     results = {study: collect(study, workdir) for study in FLAGS.studies}
-    write_atomically(workdir / "study.json", (json.dumps(results, indent=1) + "\n").encode())
+    write_whole(workdir / "study.json", (json.dumps(results, indent=1) + "\n").encode())
     text = "\n\n".join(table(study, rows) for study, rows in results.items())
-    write_atomically(workdir / "study.md", (text + "\n").encode())
+    write_whole(workdir / "study.md", (text + "\n").encode())
     print(text)
     return 0
 
@@ -84,8 +84,8 @@ def unseen_splits(study):
 
 def prepare_data(study, workdir):
     """Paints and converts the study's splits, where they are not there yet."""
-    from datasets.info import dataset_dir
-    from datasets.records import write_records
+    from deeplab_ksac.datasets.info import dataset_dir
+    from deeplab_ksac.datasets.records import write_records
 
     name, raw = f"scenes_{study}", workdir / "raw" / study
     if dataset_dir(name, workdir / "data").is_dir():
@@ -111,7 +111,7 @@ def try_once(workdir, name, seed):
         seconds = call("train", f"--config={name}", f"--config.seed={seed}", f"--workdir={folder}",
                        f"--data_dir={data}", "--deterministic", *steps)  # fmt: skip
         # what an interrupted training took before is not known
-        write_atomically(folder / COST, json.dumps({"processor_seconds": seconds if fresh else None}).encode())
+        write_whole(folder / COST, json.dumps({"processor_seconds": seconds if fresh else None}).encode())
     for split in unseen_splits(study):
         if not (folder / f"eval_scenes_{study}_{split}.json").exists():
             call("evaluate", f"--workdir={folder}", f"--data_dir={data}", f"--dataset=scenes_{study}/{split}")
@@ -124,9 +124,9 @@ def call(script, *arguments):
         OSError: it failed; the message is the last line that it wrote.
     """
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", f"scripts.{script}", *arguments]
+    command = [sys.executable, "-m", f"deeplab_ksac.scripts.{script}", *arguments]
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from absl import app, flags
 
-from scripts import views
-from scripts.output import exit_status
-from scripts.progress import Progress
+from deeplab_ksac.scripts.commandline import views
+from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.progress import Progress
 
 FLAGS = flags.FLAGS
 TAR_SUFFIXES = (".tar.gz", ".tgz")
@@ -47,14 +47,14 @@ def run(given):
     """Checks the test set, loads the workdir's model, predicts and packs."""
     check_output(Path(given.output), given.overwrite)
 
-    from datasets.submissions import SUBMISSIONS, find_test_images
+    from deeplab_ksac.datasets.submissions import SUBMISSIONS, find_test_images
 
     submission = SUBMISSIONS[given.benchmark]
     images = find_test_images(submission, given.raw_dir, competition=given.competition)
 
-    from scripts.judging import check_classes
-    from deeplab_ksac.predictor import Predictor
-    from deeplab_ksac.training import checkpoints
+    from deeplab_ksac.prediction.predictor import Predictor
+    from deeplab_ksac.runs import checkpoints
+    from deeplab_ksac.runs.evaluation import check_classes
 
     loaded = checkpoints.load_model(given.workdir, step=given.step)
     check_classes(loaded.info, submission.info)
@@ -85,9 +85,9 @@ def pack(predictor, submission, images, output):
     Raises:
         OSError: an image cannot be read.
     """
-    from scripts import images as image_files
-    from scripts.flow import read_ahead
-    from datasets.submissions import encode_prediction
+    from deeplab_ksac.datasets.submissions import encode_prediction
+    from deeplab_ksac.prediction import images as image_files
+    from deeplab_ksac.prediction.prefetch import read_ahead
 
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".{output.name}.partial-{os.getpid()}")

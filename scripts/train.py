@@ -14,9 +14,10 @@ import sys
 from absl import app, flags
 from ml_collections import config_flags
 
-from scripts.output import exit_status, in_one_line
-from scripts.progress import Progress
-from scripts.experiment_config import flags_parser, with_config_file
+from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.scripts.commandline.config import flags_parser, with_config_file
+from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.progress import Progress
 
 FLAGS = flags.FLAGS
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from scripts import images as image_files
-from scripts.output import exit_status, write_atomically
+from deeplab_ksac.prediction import images as image_files
+from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.whole_files import write_whole
 
 FLAGS = flags.FLAGS
 FIGURES = (
@@ -55,7 +56,7 @@ def main(argv):
 
 def run(figure, given):
     """Draws one figure (or one per image) and writes it."""
-    from scripts import figure_makers
+    from deeplab_ksac.runs import figures as figure_makers
 
     if figure not in FIGURES:
         raise ValueError(f"there is no figure {figure!r}; there are {', '.join(FIGURES)}")
@@ -67,13 +68,13 @@ def run(figure, given):
 
 def write(folder, name, picture, arrays):
     """Writes `<folder>/<name>.png` and `.npz`, and says so."""
-    from deeplab_ksac.visualization import encode_png
+    from deeplab_ksac.figures.colors import encode_png
 
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    write_atomically(folder / f"{name}.npz", buffer.getvalue())
-    write_atomically(folder / f"{name}.png", encode_png(picture))
+    write_whole(folder / f"{name}.npz", buffer.getvalue())
+    write_whole(folder / f"{name}.png", encode_png(picture))
     print(folder / f"{name}.png")
 
 
@@ -92,7 +93,7 @@ class Request:
             ValueError: runs of different classes.
         """
         if self._models is None:
-            from deeplab_ksac.training.checkpoints import load_model
+            from deeplab_ksac.runs.checkpoints import load_model
 
             self._models = {name: load_model(place) for name, place in self.places().items()}
             check_classes(self._models)
@@ -115,7 +116,7 @@ class Request:
         Raises:
             ValueError: neither it nor its folder is named.
         """
-        from datasets.info import load_info
+        from deeplab_ksac.datasets.info import load_info
 
         first = next(iter(self.models.values()))
         name, _, split = (self.given.dataset or first.experiment.evaluation.dataset).partition("/")
@@ -130,8 +131,8 @@ class Request:
 
     def batches(self):
         """The data set, image by image: {"image": [1, H, W, 3], "labels": [1, H, W]}, and how many there are."""
-        from datasets import pipeline
-        from datasets.info import load_info
+        from deeplab_ksac.datasets import pipeline
+        from deeplab_ksac.datasets.info import load_info
 
         name, split = self.dataset()
         number = load_info(name, self.given.data_dir).num_examples[split]
@@ -156,7 +157,7 @@ class Request:
 
     def boxes(self, predictions, truth):
         """The frames of one image: the given one, or where the predictions differ most."""
-        from deeplab_ksac.relations import largest_disagreement
+        from deeplab_ksac.figures.relations import largest_disagreement
 
         if self.given.box is not None:
             return (whole_numbers("box", self.given.box, 4),)

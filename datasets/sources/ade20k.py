@@ -3,10 +3,10 @@
 The masks hold 1…150 and 0 for what is unlabeled; here the labels are one less and 255.
 """
 
-from datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from datasets.label_table import LabelTable
-from datasets.raw import complete_examples, find_folder, find_stems, require_folders
-from datasets.tables import read_colors, read_table
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.label_table import LabelTable
+from deeplab_ksac.datasets.raw import complete_examples, find_folder, find_stems, require_folders
+from deeplab_ksac.datasets.tables import read_colors, read_table
 
 _CLASSES = read_table("ade20k")
 

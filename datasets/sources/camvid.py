@@ -2,10 +2,10 @@
 
 import pathlib
 
-from datasets import palettes
-from datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from datasets.label_table import LabelTable
-from datasets.raw import Examples, read_lines, require_files, require_folders
+from deeplab_ksac.datasets import palettes
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.label_table import LabelTable
+from deeplab_ksac.datasets.raw import Examples, read_lines, require_files, require_folders
 
 VOID = 11
 LAYOUT = "SegNet's CamVid: train/ trainannot/ train.txt and so on"

@@ -6,11 +6,18 @@ Labels come from gtFine's labelIds files; where one is missing, from the polygon
 
 import collections
 
-from datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from datasets.label_table import LabelTable
-from datasets.raw import complete_examples, find_folder, find_folders, find_stems, no_labels, require_folders
-from datasets.sources.cityscapes_polygons import draw_polygons
-from datasets.tables import read_colors, read_table
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.label_table import LabelTable
+from deeplab_ksac.datasets.raw import (
+    complete_examples,
+    find_folder,
+    find_folders,
+    find_stems,
+    no_labels,
+    require_folders,
+)
+from deeplab_ksac.datasets.sources.cityscapes_polygons import draw_polygons
+from deeplab_ksac.datasets.tables import read_colors, read_table
 
 _VALUES = read_table("cityscapes")
 _CLASSES = sorted((row for row in _VALUES if row["label"]), key=lambda row: int(row["label"]))

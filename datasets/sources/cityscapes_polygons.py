@@ -5,8 +5,8 @@ import json
 import numpy as np
 from PIL import Image, ImageDraw
 
-from datasets.info import DatasetError
-from datasets.raw import one_line
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.raw import one_line
 
 
 def draw_polygons(path, numbers):

@@ -1,7 +1,7 @@
 """The classes that both forms of COCO-Stuff share: 171 of its 182 ids occur, labeled 0…170 in their order."""
 
-from datasets.palettes import voc_palette
-from datasets.tables import read_table
+from deeplab_ksac.datasets.palettes import voc_palette
+from deeplab_ksac.datasets.tables import read_table
 
 _CLASSES = read_table("coco_stuff")
 

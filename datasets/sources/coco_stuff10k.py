@@ -4,11 +4,11 @@ The labels are MATLAB files; `S` holds the ids 1…182 and 0 for what is unlabel
 Sect. 3.4.3 count that.) Version 1.0 numbers otherwise, and its files, of MATLAB's version 7.3, are refused.
 """
 
-from datasets.info import IGNORE_LABEL, DatasetInfo
-from datasets.label_table import LabelTable
-from datasets.matlab import read_matlab
-from datasets.raw import complete_examples, find_folder, read_lines, require_folders
-from datasets.sources import coco_stuff
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetInfo
+from deeplab_ksac.datasets.label_table import LabelTable
+from deeplab_ksac.datasets.matlab import read_matlab
+from deeplab_ksac.datasets.raw import complete_examples, find_folder, read_lines, require_folders
+from deeplab_ksac.datasets.sources import coco_stuff
 
 INFO = DatasetInfo(
     name="coco_stuff10k",

@@ -6,10 +6,10 @@ The PNGs of `stuffthingmaps` hold the id less one, so that 0 is person, and 255 
 import json
 import pathlib
 
-from datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from datasets.label_table import LabelTable
-from datasets.raw import complete_examples, find_folder, find_stems
-from datasets.sources import coco_stuff
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.label_table import LabelTable
+from deeplab_ksac.datasets.raw import complete_examples, find_folder, find_stems
+from deeplab_ksac.datasets.sources import coco_stuff
 
 INFO = DatasetInfo(
     name="coco_stuff164k",

@@ -12,10 +12,10 @@ import pathlib
 
 import numpy as np
 
-from datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from datasets.raw import complete_examples, find_folder, one_line
-from datasets.sources import voc2012
-from datasets.tables import read_table
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.raw import complete_examples, find_folder, one_line
+from deeplab_ksac.datasets.sources import voc2012
+from deeplab_ksac.datasets.tables import read_table
 
 INFO = DatasetInfo(
     name="coco_voc",

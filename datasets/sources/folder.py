@@ -8,9 +8,9 @@ root/masks/train/…, masks/val/…    PNG of the same stem, one channel (palett
 
 import pathlib
 
-from datasets.info import DatasetError, DatasetInfo
-from datasets.palettes import voc_palette
-from datasets.raw import find_folders, paired_examples, read_lines, require_folders
+from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
+from deeplab_ksac.datasets.palettes import voc_palette
+from deeplab_ksac.datasets.raw import find_folders, paired_examples, read_lines, require_folders
 
 INFO = DatasetInfo(name="folder", class_names=(), colors=(), description="A folder of images and masks")
 

@@ -11,12 +11,12 @@ these as a class of their own, background, which moves the mean by several point
 import dataclasses
 import itertools
 
-from datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from datasets.label_table import LabelTable
-from datasets.matlab import read_matlab
-from datasets.palettes import voc_palette
-from datasets.raw import complete_examples, find_folder, read_lines, read_mask
-from datasets.tables import read_table
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.label_table import LabelTable
+from deeplab_ksac.datasets.matlab import read_matlab
+from deeplab_ksac.datasets.palettes import voc_palette
+from deeplab_ksac.datasets.raw import complete_examples, find_folder, read_lines, read_mask
+from deeplab_ksac.datasets.tables import read_table
 
 _CLASSES = read_table("pascal_context")
 

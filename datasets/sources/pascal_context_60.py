@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from datasets.palettes import voc_palette
-from datasets.sources import pascal_context
-from datasets.sources.pascal_context import find_splits
+from deeplab_ksac.datasets.palettes import voc_palette
+from deeplab_ksac.datasets.sources import pascal_context
+from deeplab_ksac.datasets.sources.pascal_context import find_splits
 
 __all__ = ["INFO", "examples", "find_splits"]
 

@@ -8,9 +8,9 @@ raw folders are needed, in one folder or side by side: SBD's benchmark_RELEASE/d
 import itertools
 import pathlib
 
-from datasets.info import DatasetError, DatasetInfo
-from datasets.raw import complete_examples
-from datasets.sources import sbd_release, voc2012
+from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
+from deeplab_ksac.datasets.raw import complete_examples
+from deeplab_ksac.datasets.sources import sbd_release, voc2012
 
 INFO = DatasetInfo(
     name="sbd",

@@ -19,11 +19,11 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from datasets import palettes
-from datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from datasets.raw import find_folders, paired_examples, require_folders
-from datasets.sources import scenes_painting as painting
-from datasets.sources import scenes_things as things
+from deeplab_ksac.datasets import palettes
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.raw import find_folders, paired_examples, require_folders
+from deeplab_ksac.datasets.sources import scenes_painting as painting
+from deeplab_ksac.datasets.sources import scenes_things as things
 
 INFO = DatasetInfo(
     name="scenes",

@@ -5,7 +5,7 @@
 
 import dataclasses
 
-from datasets.sources.scenes import THINGS
+from deeplab_ksac.datasets.sources.scenes import THINGS
 
 NARROW_BAND = (0.35, 0.60)  # of nearness: things of one kind differ in size by a factor of 1.7, not of 7
 

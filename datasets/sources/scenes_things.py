@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets.sources.scenes_painting import Part, box, jitter
+from deeplab_ksac.datasets.sources.scenes_painting import Part, box, jitter
 
 PAINTS = ((0.75, 0.12, 0.10), (0.12, 0.25, 0.60), (0.85, 0.85, 0.85), (0.15, 0.15, 0.17), (0.55, 0.56, 0.58))
 CLOTHES = (*PAINTS, (0.80, 0.60, 0.15), (0.20, 0.45, 0.25), (0.45, 0.30, 0.50))

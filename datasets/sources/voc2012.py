@@ -8,10 +8,10 @@ or below the folder given), then in the ready-made form: VOC2012/SegmentationCla
 
 import pathlib
 
-from datasets.info import DatasetError, DatasetInfo
-from datasets.palettes import voc_palette
-from datasets.raw import complete_examples, no_labels, read_lines, read_mask
-from datasets.sources import sbd_release
+from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
+from deeplab_ksac.datasets.palettes import voc_palette
+from deeplab_ksac.datasets.raw import complete_examples, no_labels, read_lines, read_mask
+from deeplab_ksac.datasets.sources import sbd_release
 
 INFO = DatasetInfo(
     name="voc2012",

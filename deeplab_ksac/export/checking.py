@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from deeplab_ksac import inference
+from deeplab_ksac.prediction import views as inference
 
 SHAPES = ((2, 49, 65), (1, 33, 41))  # sides that are odd, so that flips and scales meet pixel on pixel
 NOISE = {"float32": 2.0**-20, "float16": 2.0**-9, "bfloat16": 2.0**-6, "dynamic_range": 2.0**-6}

@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from deeplab_ksac.heads.projection import fold_into_bottleneck
 from deeplab_ksac.model import build_model
-from deeplab_ksac.projection import fold_into_bottleneck
 
 
 def without_projection(spec):

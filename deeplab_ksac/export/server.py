@@ -5,7 +5,7 @@ import functools
 
 import tensorflow as tf
 
-from deeplab_ksac import inference
+from deeplab_ksac.prediction import views as inference
 
 MAX_CLASSES = 256  # what fits the uint8 of "classes"
 IMAGE = tf.TensorSpec([None, None, None, 3], tf.uint8, name="image")

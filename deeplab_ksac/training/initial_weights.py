@@ -3,7 +3,7 @@
 import dataclasses
 
 from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments
-from deeplab_ksac.training.workdir import read_workdir
+from deeplab_ksac.runs.workdir import read_workdir
 
 
 def with_backbone_weights(experiment, weights, workdir):

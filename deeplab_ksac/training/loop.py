@@ -1,13 +1,13 @@
 """The whole of a training run: stages, data, steps, measurements, checkpoints."""
 
-from datasets.info import load_info
+from deeplab_ksac.datasets.info import load_info
+from deeplab_ksac.runs.provenance import provenance
+from deeplab_ksac.runs.workdir import claim_workdir, record_start
 from deeplab_ksac.training.initial_weights import with_backbone_weights
 from deeplab_ksac.training.interruption import StopRequest, agreement
 from deeplab_ksac.training.place import Place
-from deeplab_ksac.training.provenance import provenance
 from deeplab_ksac.training.stage_run import DivergenceError, StageRun
 from deeplab_ksac.training.strategy import workers
-from deeplab_ksac.training.workdir import claim_workdir, record_start
 
 __all__ = ["DivergenceError", "SilentProgress", "check_data", "train"]
 

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from deeplab_ksac.training.checkpoints import stage_dir
-from deeplab_ksac.training.workdir import MetricsLog
+from deeplab_ksac.runs.checkpoints import stage_dir
+from deeplab_ksac.runs.workdir import MetricsLog
 
 
 class StageLog:

@@ -7,13 +7,14 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from datasets.info import load_info
-from datasets.pipeline import batch_filenames, eval_batches, train_batches
+from deeplab_ksac.datasets.info import load_info
+from deeplab_ksac.datasets.pipeline import batch_filenames, eval_batches, train_batches
 from deeplab_ksac.evaluation import Evaluator
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.model import build_model
+from deeplab_ksac.runs.checkpoints import StageCheckpoints
+from deeplab_ksac.runs.workdir import was_evaluated
 from deeplab_ksac.training.averaging import MovingAverages
-from deeplab_ksac.training.checkpoints import StageCheckpoints
 from deeplab_ksac.training.determinism import device_type, refuse_unrepeatable
 from deeplab_ksac.training.failures import failures_in_words
 from deeplab_ksac.training.grouped import backbone_variables
@@ -24,7 +25,6 @@ from deeplab_ksac.training.pictures import log_pictures
 from deeplab_ksac.training.stage_log import StageLog
 from deeplab_ksac.training.step import make_train_step
 from deeplab_ksac.training.strategy import workers
-from deeplab_ksac.training.workdir import was_evaluated
 
 
 class DivergenceError(ValueError):

@@ -5,8 +5,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from scripts.cases import Bound, Case
 from caa import AxialAttention, ChannelizedAxialAttention
+from deeplab_ksac.scripts.cases import Bound, Case
 
 CHANNELS, KEY_FILTERS, GROUPS = 512, 64, 16
 LAYERS = {

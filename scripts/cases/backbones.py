@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from scripts.cases import Bound, Case
+from deeplab_ksac.scripts.cases import Bound, Case
 
 SIDE = 321
 AT_MOST = 1.2

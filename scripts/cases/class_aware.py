@@ -6,11 +6,11 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from scripts.cases import Bound, Case
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
 from deeplab_ksac.experiments.common import pointwise, with_car
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.model import build_model
+from deeplab_ksac.scripts.cases import Bound, Case
 from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.step import make_train_step
 

@@ -8,11 +8,11 @@ import tempfile
 import numpy as np
 from PIL import Image
 
-from scripts.cases import Bound, Case
-from datasets import palettes, processes, records
-from datasets.info import DatasetInfo
-from datasets.raw import read_mask
-from datasets.sources import folder, scenes
+from deeplab_ksac.datasets import palettes, processes, records
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.datasets.raw import read_mask
+from deeplab_ksac.datasets.sources import folder, scenes
+from deeplab_ksac.scripts.cases import Bound, Case
 
 PAINTED, IMAGES, PER_TASK = 32, 512, 16
 INFO = DatasetInfo("folder", scenes.INFO.class_names, palettes.SCENES)

@@ -6,13 +6,13 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from scripts.cases import Bound, Case
-from datasets.info import DatasetInfo
-from datasets.palettes import voc_palette
-from deeplab_ksac import inference
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.datasets.palettes import voc_palette
 from deeplab_ksac.experiment import ModelSpec, part
 from deeplab_ksac.export import export_saved_model
 from deeplab_ksac.model import build_model
+from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.scripts.cases import Bound, Case
 
 SIZE, CLASSES = 513, 21
 IMAGE = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), np.uint8)

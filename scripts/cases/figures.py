@@ -10,11 +10,11 @@ import types
 
 import numpy as np
 
-from scripts import figure_makers
-from scripts.cases import Bound, Case
-from scripts.visualize import Request
-from datasets.info import DatasetInfo
-from datasets.palettes import voc_palette
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.datasets.palettes import voc_palette
+from deeplab_ksac.runs import figures as figure_makers
+from deeplab_ksac.scripts.cases import Bound, Case
+from deeplab_ksac.scripts.visualize import Request
 
 SIDE, NUM_CLASSES, IMAGES = 513, 21, 4
 HEADS = {  # figure -> a head that has what it shows
@@ -65,7 +65,7 @@ def pictures(count):
 
 def prepare_forward(head):
     """The logits of one image."""
-    from deeplab_ksac.inference import logits_function
+    from deeplab_ksac.prediction.views import logits_function
 
     ((image, _),) = pictures(1)
     logits = logits_function(network(head))

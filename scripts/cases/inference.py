@@ -6,16 +6,18 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from scripts import kinds, predict
-from scripts.cases import Bound, Case
-from datasets.info import DatasetInfo
-from datasets.palettes import voc_palette
-from datasets.sources import scenes
-from deeplab_ksac import inference, metrics
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.datasets.palettes import voc_palette
+from deeplab_ksac.datasets.sources import scenes
 from deeplab_ksac.evaluation import Evaluator
 from deeplab_ksac.experiment import ModelSpec, part
+from deeplab_ksac.metrics import confusion as metrics
 from deeplab_ksac.model import build_model
-from deeplab_ksac.predictor import Predictor
+from deeplab_ksac.prediction import files as kinds
+from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.prediction.predictor import Predictor
+from deeplab_ksac.scripts import predict
+from deeplab_ksac.scripts.cases import Bound, Case
 
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 SIZE, IMAGES = 513, 12

@@ -10,8 +10,8 @@ import importlib.util
 import os
 import subprocess
 
-from scripts.cases import Bound, Case
-from scripts.cases.backbones import prepare_process, torch_python
+from deeplab_ksac.scripts.cases import Bound, Case
+from deeplab_ksac.scripts.cases.backbones import prepare_process, torch_python
 
 SIDE, NUM_CLASSES = 320, 21
 HEADS = {"KSAC": "ksac", "ASPP": "deeplabv3"}

@@ -16,9 +16,9 @@ import time
 import tensorflow as tf
 from PIL import Image
 
-from scripts.cases import Bound, Case
-from datasets import encoding, pipeline, records
-from datasets.sources import scenes
+from deeplab_ksac.datasets import encoding, pipeline, records
+from deeplab_ksac.datasets.sources import scenes
+from deeplab_ksac.scripts.cases import Bound, Case
 
 IMAGES, RUN, BATCH = 64, 480, 16
 QUALITY = 98  # of the generated JPEGs: with it they cost what photographs do

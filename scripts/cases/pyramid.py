@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from scripts.cases import Bound, Case
 from deeplab_ksac.ksac import direct_atrous_products
 from deeplab_ksac.layers import atrous_conv2d
+from deeplab_ksac.scripts.cases import Bound, Case
 from deeplab_ksac.shared_products import shared_atrous_products
 
 CHANNELS, FILTERS = 2048, 256

@@ -12,11 +12,11 @@ import time
 
 import numpy as np
 
-from scripts.cases import Bound, Case
-from datasets import records
-from datasets.info import load_info
-from datasets.sources import scenes
+from deeplab_ksac.datasets import records
+from deeplab_ksac.datasets.info import load_info
+from deeplab_ksac.datasets.sources import scenes
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
+from deeplab_ksac.scripts.cases import Bound, Case
 
 SMALL = Experiment(
     name="small",

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from datasets import augment, encoding, info, window
+from deeplab_ksac.datasets import augment, encoding, info, window
 from tests import fakes
 
 CLASSES = info.DatasetInfo("fake", ("a", "b", "c"), ((0, 0, 0),) * 3)

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from datasets import encoding
-from datasets.info import DatasetInfo
+from deeplab_ksac.datasets import encoding
+from deeplab_ksac.datasets.info import DatasetInfo
 from tests import fakes
 
 

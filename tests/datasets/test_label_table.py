@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from datasets.info import DatasetError
-from datasets.label_table import LabelTable
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.label_table import LabelTable
 
 TABLE = LabelTable({0: 255, 3: 0, 200: 1, 459: 2, 65535: 3}, "the masks of a test")
 

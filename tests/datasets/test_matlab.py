@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from datasets.info import DatasetError
-from datasets.matlab import read_matlab
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.matlab import read_matlab
 from tests.datasets import samples
 from tests.datasets.sources import layouts
 

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from datasets import encoding
-from datasets.info import DatasetError, DatasetInfo
-from datasets.pictures import read_picture
+from deeplab_ksac.datasets import encoding
+from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
+from deeplab_ksac.datasets.pictures import read_picture
 from tests import fakes
 
 SIZE = (21, 33)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets import access, augment, pipeline, records
-from datasets.info import DatasetError, dataset_dir, load_info, save_info
-from datasets.order import RunOrder
+from deeplab_ksac.datasets import access, augment, pipeline, records
+from deeplab_ksac.datasets.info import DatasetError, dataset_dir, load_info, save_info
+from deeplab_ksac.datasets.order import RunOrder
 from tests import fakes
 from tests.replicas import two_replicas
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from datasets.info import DatasetError
-from datasets.placing import only_one
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.placing import only_one
 
 
 def forked(work):

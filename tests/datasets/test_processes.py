@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from datasets.processes import run_tasks
+from deeplab_ksac.datasets.processes import run_tasks
 
 
 def square(task, tick):

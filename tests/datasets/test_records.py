@@ -10,8 +10,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from datasets import encoding, records
-from datasets.info import DatasetError, load_info
+from deeplab_ksac.datasets import encoding, records
+from deeplab_ksac.datasets.info import DatasetError, load_info
 from tests import fakes
 
 NAMES = {"dataset_name": "tiny"}

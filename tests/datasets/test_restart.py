@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import records
-from datasets.info import DatasetError, load_info
+from deeplab_ksac.datasets import records
+from deeplab_ksac.datasets.info import DatasetError, load_info
 from tests import fakes
 
 COUNTS = {"train": 11, "val": 5}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.info import IGNORE_LABEL, DatasetError
-from datasets.sources import scenes
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
+from deeplab_ksac.datasets.sources import scenes
 
 SIZE = (61, 73)
 

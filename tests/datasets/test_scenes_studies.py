@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from datasets.info import IGNORE_LABEL
-from datasets.sources import scenes
-from datasets.sources.scenes_studies import STUDIES, USUAL_GROUNDS
+from deeplab_ksac.datasets.info import IGNORE_LABEL
+from deeplab_ksac.datasets.sources import scenes
+from deeplab_ksac.datasets.sources.scenes_studies import STUDIES, USUAL_GROUNDS
 
 PICTURES = 12
 

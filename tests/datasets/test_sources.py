@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import datasets
-from datasets import palettes, records
-from datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from datasets.sources import camvid, folder, voc2012
+from deeplab_ksac import datasets
+from deeplab_ksac.datasets import palettes, records
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.sources import camvid, folder, voc2012
 from tests import fakes
 from tests.datasets.samples import sample
 

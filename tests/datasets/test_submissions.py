@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import submissions
-from datasets.info import DatasetError
+from deeplab_ksac.datasets import submissions
+from deeplab_ksac.datasets.info import DatasetError
 from tests import fakes
 
 SMALL_CITYSCAPES = dataclasses.replace(submissions.CITYSCAPES, counts={"berlin": 2, "mainz": 1}, size=(16, 32))

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from datasets import findings, records, survey
-from datasets.info import DatasetError, DatasetInfo
+from deeplab_ksac.datasets import findings, records, survey
+from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from tests import fakes
 
 COUNTS = {"train": 9, "val": 4}

@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 from scipy import io
 
-import datasets
-from datasets import palettes
-from datasets.sources import ade20k, cityscapes, coco_stuff, coco_voc, pascal_context, pascal_context_60, voc2012
-from datasets.tables import read_table
+from deeplab_ksac import datasets
+from deeplab_ksac.datasets import palettes
+from deeplab_ksac.datasets.sources import (
+    ade20k,
+    cityscapes,
+    coco_stuff,
+    coco_voc,
+    pascal_context,
+    pascal_context_60,
+    voc2012,
+)
+from deeplab_ksac.datasets.tables import read_table
 from tests.datasets import samples
 
 # Sect. 2.3.1, 3.4.2, 3.4.4, 3.4.5, 4.4.2, 4.4.3.

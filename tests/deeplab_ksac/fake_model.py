@@ -3,7 +3,7 @@
 import numpy as np
 from tensorflow import keras
 
-from datasets.info import DatasetInfo
+from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.layers import ConvNormAct, ResizeLike
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac import boundaries, inference
 from deeplab_ksac.evaluation import Evaluator, evaluate, summarize
+from deeplab_ksac.metrics import boundaries
+from deeplab_ksac.prediction import views as inference
 from tests.deeplab_ksac.fake_model import build_fake_model, random_images
 from tests.literal import confusion
 from tests.replicas import two_replicas

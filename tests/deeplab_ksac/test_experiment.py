@@ -4,14 +4,7 @@ import json
 
 import pytest
 
-from deeplab_ksac.experiment import (
-    Experiment,
-    differences,
-    from_config_dict,
-    from_dict,
-    to_config_dict,
-    to_dict,
-)
+from deeplab_ksac.experiment import Experiment, differences, from_config_dict, from_dict, to_config_dict, to_dict
 from deeplab_ksac.experiments import EXPERIMENTS
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.training.optimizers import build_optimizer

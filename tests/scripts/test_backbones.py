@@ -5,9 +5,9 @@ import pytest
 import safetensors.numpy
 from absl.testing import flagsaver
 
-from scripts import backbones
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.pretrained import TIMM
+from deeplab_ksac.scripts import backbones
 from tests.deeplab_ksac.backbones.seeded import seeded_image
 
 TINY = {"blocks": (1, 1, 1, 1), "width": 4, "multi_grid": (1,)}

@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from scripts import ROOT, benchmark
-from scripts.cases import Bound, Case
+from deeplab_ksac.scripts import benchmark
+from deeplab_ksac.scripts.cases import Bound, Case
+from tests.places import ROOT
 
 
 def test_a_ratio_is_the_median_over_the_rounds():
@@ -37,7 +38,7 @@ def test_times_are_divided_by_the_work():
 
 def test_the_growth_of_memory_is_that_of_the_run():
     program = (
-        "import numpy as np; from scripts.benchmark import memory_growth;"
+        "import numpy as np; from deeplab_ksac.scripts.benchmark import memory_growth;"
         "print(memory_growth(lambda: lambda: np.ones(2**24)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -8,8 +8,8 @@ import types
 
 import pytest
 
-from scripts import convert as script
-from datasets.info import load_info
+from deeplab_ksac.datasets.info import load_info
+from deeplab_ksac.scripts import convert as script
 from tests import fakes
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "convert.py"

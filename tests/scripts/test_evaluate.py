@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from scripts import judging, results
-from datasets.info import DatasetInfo
+from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.evaluation import summarize
+from deeplab_ksac.runs import evaluation as judging
+from deeplab_ksac.runs import results
 
 NAMES = ("sky", "road", "snail")
 RESULT = {**summarize(np.array([[6, 2, 0], [1, 1, 0], [0, 0, 0]])), "images": 3}

@@ -6,10 +6,12 @@ import types
 
 import pytest
 
-from scripts import ROOT, flops, table_flops
 from deeplab_ksac.experiment import from_config_dict
 from deeplab_ksac.experiments import EXPERIMENTS
-from scripts.experiment_config import CONFIG_FILE, get_config, with_config_file
+from deeplab_ksac.flops import tables as table_flops
+from deeplab_ksac.scripts import flops
+from deeplab_ksac.scripts.commandline.config import CONFIG_FILE, get_config, with_config_file
+from tests.places import ROOT
 
 
 def given(**flags):

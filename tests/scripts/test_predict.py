@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import kinds, predict
-from scripts.predicted import distinct_names, one_class_warning
-from deeplab_ksac import visualization
-from deeplab_ksac.legend import with_legend
-from deeplab_ksac.predictor import OUTPUTS, Predictor
+from deeplab_ksac.figures import colors as visualization
+from deeplab_ksac.figures.legend import with_legend
+from deeplab_ksac.prediction import files as kinds
+from deeplab_ksac.prediction.folder import distinct_names, one_class_warning
+from deeplab_ksac.prediction.predictor import OUTPUTS, Predictor
+from deeplab_ksac.scripts import predict
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
 
 INFO = fake_info()

@@ -7,10 +7,11 @@ import types
 
 import pytest
 
-from scripts import pages, report
-from scripts.measured import Comparison, read_runs
 from deeplab_ksac.experiment import to_dict
 from deeplab_ksac.experiments import EXPERIMENTS, TABLES
+from deeplab_ksac.runs import pages
+from deeplab_ksac.runs.comparison import Comparison, read_runs
+from deeplab_ksac.scripts import report
 
 
 def write_run(folder, experiment, *, evaluations=(), steps=0, name=None):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import run_page
 from deeplab_ksac.experiment import to_dict
+from deeplab_ksac.scripts import run_page
 from tests.deeplab_ksac.training.tiny import EXPERIMENT
 
 

@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from scripts import study
-from datasets.sources import scenes
-from datasets.sources.scenes_studies import STUDIES
+from deeplab_ksac.datasets.sources import scenes
+from deeplab_ksac.datasets.sources.scenes_studies import STUDIES
 from deeplab_ksac.experiments.claims import CLAIMS
+from deeplab_ksac.scripts import study
 
 
 def test_every_claim_belongs_to_a_study_and_trains_on_its_data():

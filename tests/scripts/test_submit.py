@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import submit
-from datasets import submissions
-from deeplab_ksac.predictor import Predictor
+from deeplab_ksac.datasets import submissions
+from deeplab_ksac.prediction.predictor import Predictor
+from deeplab_ksac.scripts import submit
 from tests.datasets.test_submissions import SMALL_CITYSCAPES, write_cityscapes
 from tests.deeplab_ksac.fake_model import build_fake_model
 

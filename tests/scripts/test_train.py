@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
-from scripts import ROOT, train
-from deeplab_ksac.training.checkpoints import load_model
-from scripts.experiment_config import CONFIG_FILE
+from deeplab_ksac.runs.checkpoints import load_model
+from deeplab_ksac.scripts import train
+from deeplab_ksac.scripts.commandline.config import CONFIG_FILE
 from tests.deeplab_ksac.training.tiny import convert
+from tests.places import ROOT
 
 TINY_FLAGS = (
     "--config=scenes_ksac",

@@ -15,19 +15,21 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow import keras
 
-from scripts import ROOT, evaluate, export, predict, watch
-from scripts.output import exit_status
-from datasets.records import write_records
-from deeplab_ksac import inference
+from deeplab_ksac.datasets.records import write_records
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
 from deeplab_ksac.model import build_model
-from deeplab_ksac.predictor import Predictor
-from deeplab_ksac.training.checkpoints import StageCheckpoints, load_model
-from deeplab_ksac.training.transfer import restore_weights
-from deeplab_ksac.training.workdir import claim_workdir, read_workdir
+from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.prediction.predictor import Predictor
+from deeplab_ksac.runs import following as watch
+from deeplab_ksac.runs.checkpoints import StageCheckpoints, load_model
+from deeplab_ksac.runs.transfer import restore_weights
+from deeplab_ksac.runs.workdir import claim_workdir, read_workdir
+from deeplab_ksac.scripts import evaluate, export, predict
+from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests.deeplab_ksac.fake_model import build_fake_model, build_pointwise_model, random_images
 from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
 from tests.literal import confusion
+from tests.places import ROOT
 
 NAMES = ("sky", "road", "snail")
 SIZES = {"train": [(20, 24)], "val": [(33, 30), (25, 40), (33, 33)]}
@@ -249,7 +251,7 @@ def test_a_folder_without_a_run_is_one_line_and_status_1(tmp_path, capsys, scrip
 
 
 def test_the_process_of_a_script_writes_that_line_alone(tmp_path):
-    command = [sys.executable, "-m", "scripts.export", "--workdir=nothing", "--output=served"]
+    command = [sys.executable, "-m", "deeplab_ksac.scripts.export", "--workdir=nothing", "--output=served"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")

@@ -10,12 +10,12 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow import keras
 
-from scripts import visualize
-from datasets.info import load_info
+from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.experiment import part
 from deeplab_ksac.model import build_model
-from deeplab_ksac.training.checkpoints import StageCheckpoints
-from deeplab_ksac.training.workdir import claim_workdir
+from deeplab_ksac.runs.checkpoints import StageCheckpoints
+from deeplab_ksac.runs.workdir import claim_workdir
+from deeplab_ksac.scripts import visualize
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scripts import ROOT
-from datasets.pipeline import eval_batches
+from deeplab_ksac.datasets.pipeline import eval_batches
 from deeplab_ksac.evaluation import evaluate
-from deeplab_ksac.training import seals
-from deeplab_ksac.training.checkpoints import checkpoint_path, load_model
+from deeplab_ksac.runs import seals
+from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import convert
+from tests.places import ROOT
 
 STEPS = 40  # and checkpoints every two, so that a worker is killed in the middle
 # scripts/train.py, which knows one more experiment and one more backbone.

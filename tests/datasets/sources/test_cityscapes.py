@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.info import DatasetError
-from datasets.sources import cityscapes
-from datasets.sources.cityscapes_polygons import draw_polygons
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.sources import cityscapes
+from deeplab_ksac.datasets.sources.cityscapes_polygons import draw_polygons
 from tests.datasets.sources import layouts
 
 # The ids whose training label is not "ignored", in the order of the labels (Cordts et al., Table 5 of the supplement).

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.info import DatasetError
-from datasets.sources import coco_stuff10k, coco_stuff164k
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.sources import coco_stuff10k, coco_stuff164k
 from tests.datasets import samples
 from tests.datasets.sources import layouts
 

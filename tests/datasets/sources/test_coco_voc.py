@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from datasets import records
-from datasets.info import DatasetError
-from datasets.sources import coco_voc
+from deeplab_ksac.datasets import records
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.sources import coco_voc
 from tests.datasets.sources import layouts
 
 SIZE = (60, 80)

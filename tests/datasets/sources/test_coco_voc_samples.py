@@ -7,7 +7,7 @@ from matplotlib.path import Path
 from PIL import Image
 from scipy import ndimage
 
-from datasets.sources import coco_voc
+from deeplab_ksac.datasets.sources import coco_voc
 from tests.datasets import samples
 
 

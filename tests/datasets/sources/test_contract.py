@@ -5,10 +5,10 @@ import pathlib
 import numpy as np
 import pytest
 
-import datasets
-from datasets import records
-from datasets.info import DatasetError
-from datasets.sources import coco_stuff, coco_voc
+from deeplab_ksac import datasets
+from deeplab_ksac.datasets import records
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.sources import coco_stuff, coco_voc
 from tests import fakes
 from tests.datasets.sources import layouts
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from datasets import records
-from datasets.info import DatasetError
-from datasets.sources import pascal_context, pascal_context_60
+from deeplab_ksac.datasets import records
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.sources import pascal_context, pascal_context_60
 from tests.datasets.sources import layouts
 
 IDS = {"train": ["2008_000008", "2008_000015"], "val": ["2008_000002"]}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import records
-from datasets.info import DatasetError
-from datasets.sources import sbd, sbd_release, voc2012
+from deeplab_ksac.datasets import records
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.sources import sbd, sbd_release, voc2012
 from tests import fakes
 from tests.datasets import samples
 from tests.datasets.sources import layouts

@@ -4,12 +4,12 @@ import dataclasses
 import inspect
 
 from deeplab_ksac.construct import VARIADIC
-from deeplab_ksac.decoders import DECODERS, Bottleneck
 from deeplab_ksac.experiment import Part
 from deeplab_ksac.heads import HEADS
+from deeplab_ksac.heads.decoders import DECODERS, Bottleneck
+from deeplab_ksac.heads.necks import NECKS
+from deeplab_ksac.heads.projection import PROJECTIONS
 from deeplab_ksac.model import AuxiliaryClassifier
-from deeplab_ksac.necks import NECKS
-from deeplab_ksac.projection import PROJECTIONS
 from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE
 
 TINY = {

@@ -2,8 +2,8 @@
 
 from tensorflow import keras
 
-from deeplab_ksac.decoders import Bottleneck
 from deeplab_ksac.heads import HEADS
+from deeplab_ksac.heads.decoders import Bottleneck
 from deeplab_ksac.layers import ConvNormAct
 from deeplab_ksac.model import segmentation_model
 from tests.random_layers import randomize

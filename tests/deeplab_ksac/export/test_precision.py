@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac import inference
 from deeplab_ksac.experiment import ModelSpec, part
 from deeplab_ksac.export import export_saved_model, in_precision
 from deeplab_ksac.export.checking import rms, tolerance
 from deeplab_ksac.model import build_model
+from deeplab_ksac.prediction import views as inference
 from tests.deeplab_ksac.fake_model import fake_info, random_images
 from tests.random_layers import randomize
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac import inference
 from deeplab_ksac.export import export_saved_model
+from deeplab_ksac.prediction import views as inference
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
 
 SERVE = """

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from deeplab_ksac.experiment import part
+from deeplab_ksac.runs.checkpoints import load_model
 from deeplab_ksac.training import loop
-from deeplab_ksac.training.checkpoints import load_model
 from deeplab_ksac.training.strategy import create_strategy
 from tests.deeplab_ksac.heads.heads_under_test import VARIANTS
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known

@@ -11,7 +11,7 @@ import tensorflow as tf
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.pretrained import TIMM
 from deeplab_ksac.experiment import part
-from deeplab_ksac.training.checkpoints import load_model
+from deeplab_ksac.runs.checkpoints import load_model
 from deeplab_ksac.training.initial_weights import with_backbone_weights
 from deeplab_ksac.training.loop import train
 from tests.deeplab_ksac.training import tiny

@@ -13,15 +13,16 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from datasets.info import load_info
-from datasets.pipeline import batch_filenames
-from datasets.records import shard_files
+from deeplab_ksac.datasets.info import load_info
+from deeplab_ksac.datasets.pipeline import batch_filenames
+from deeplab_ksac.datasets.records import shard_files
 from deeplab_ksac.experiment import Data, EvalSpec, part
 from deeplab_ksac.experiments.common import with_car
-from deeplab_ksac.training import loop, seals, strategy
-from deeplab_ksac.training.checkpoints import checkpoint_path, load_model
+from deeplab_ksac.runs import seals
+from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
+from deeplab_ksac.runs.workdir import claim_workdir, read_metrics
+from deeplab_ksac.training import loop, strategy
 from deeplab_ksac.training.interruption import RestartError
-from deeplab_ksac.training.workdir import claim_workdir, read_metrics
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
 

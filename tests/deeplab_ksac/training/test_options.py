@@ -10,8 +10,8 @@ from tensorflow import keras
 
 from deeplab_ksac.experiment import Data, ModelSpec, Stage, part
 from deeplab_ksac.model import build_model
+from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model, restore_weights
 from deeplab_ksac.training import loop
-from deeplab_ksac.training.checkpoints import checkpoint_path, load_model, restore_weights
 from deeplab_ksac.training.grouped import backbone_variables
 from deeplab_ksac.training.strategy import create_strategy
 from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known

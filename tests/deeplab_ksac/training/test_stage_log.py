@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac.training import workdir
+from deeplab_ksac.runs import workdir
 from deeplab_ksac.training.stage_log import StageLog
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from datasets.records import write_records
+from deeplab_ksac.datasets.records import write_records
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
 from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE
 

@@ -1,0 +1,1 @@
+"""Pictures from arrays: predictions, features, relations, curves, confusion."""

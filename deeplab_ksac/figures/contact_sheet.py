@@ -1,0 +1,70 @@
+"""A data set at a glance: pictures of each split with their labels below, and how often the classes occur."""
+
+import io
+
+import numpy as np
+from matplotlib import figure
+from PIL import Image
+
+TILE = 160  # pixels on the longer side
+COLUMNS = 6
+INCH = 100  # pixels
+NAMED = 40  # classes of which the names can be read below the bars
+
+
+def draw(info, surveys):
+    """The sheet as the bytes of a PNG: for each `SplitSurvey` its samples, then the class frequencies of all."""
+    grids = [(survey.split, grid(survey.samples, info)) for survey in surveys if survey.samples]
+    heights = [tiles.shape[0] / INCH + 0.3 for _, tiles in grids]
+    bars = 3.2
+    width = COLUMNS * TILE / INCH
+    sheet = figure.Figure(figsize=(width, sum(heights) + bars), dpi=INCH, layout="constrained")
+    rows = sheet.subplots(len(grids) + 1, 1, height_ratios=[*heights, bars], squeeze=False)[:, 0]
+    for axes, (split, tiles) in zip(rows, grids):
+        axes.imshow(tiles, interpolation="none")
+        axes.set_title(f"{info.name} / {split}", fontsize=9, loc="left")
+        axes.axis("off")
+    draw_frequencies(rows[-1], info, surveys)
+    buffer = io.BytesIO()
+    sheet.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def draw_frequencies(axes, info, surveys):
+    """Bars with the share of each class among the labeled pixels, on a logarithmic scale."""
+    labels, group = np.arange(info.num_classes), 0.8 / len(surveys)
+    for number, survey in enumerate(surveys):
+        shares = 100 * survey.frequencies[: info.num_classes]
+        axes.bar(labels + (number - (len(surveys) - 1) / 2) * group, shares, group, label=survey.split)
+    axes.set_yscale("log")
+    axes.set_ylabel("% of labeled pixels", fontsize=8)
+    axes.tick_params(labelsize=7)
+    if info.num_classes <= NAMED:
+        axes.set_xticks(labels, info.class_names, rotation=90)
+    axes.legend(fontsize=7)
+
+
+def grid(samples, info):
+    """Serialized examples as one picture: each image above its labels in color, [h, w, 3] uint8."""
+    tiles = [tile(sample, info) for sample in samples]
+    columns = min(COLUMNS, len(tiles))
+    sheet = np.full((-(-len(tiles) // columns) * 2 * TILE, COLUMNS * TILE, 3), 255, np.uint8)
+    for number, pair in enumerate(tiles):
+        for below, picture in enumerate(pair):
+            top, left = (2 * (number // columns) + below) * TILE, number % columns * TILE
+            sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return sheet
+
+
+def tile(sample, info):
+    """(image, labels in color) of a serialized example, small: uint8 [h, w, 3] each."""
+    from deeplab_ksac.datasets import encoding
+    from deeplab_ksac.figures import colors as visualization
+
+    parsed = encoding.parse_example(sample)
+    image, labels = encoding.decode_image(parsed).numpy(), encoding.decode_labels(parsed).numpy()
+    scale = (TILE - 4) / max(labels.shape)
+    size = tuple(max(1, round(scale * side)) for side in labels.shape[::-1])
+    small = Image.fromarray(image).resize(size, Image.Resampling.BOX)
+    classes = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+    return np.asarray(small), visualization.colorize(classes, info.colors)

@@ -1,0 +1,276 @@
+"""The thesis's figures, drawn: arrays in, picture out (uint8 RGB [H, W, 3]); no model inside."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from deeplab_ksac.figures.colors import class_patches, colorize, named_classes, rendered, to_bytes
+
+DPI = 100
+PANEL_INCHES = 2.8
+LEGEND_COLUMNS = 6
+MOST_NAMED = 60  # classes on an axis; the names of more could not be read
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """One picture of a figure.
+
+    Attributes:
+        picture: uint8 RGB [H, W, 3], or numbers [h, w] that are shown in colors.
+        title: stands above.
+        limits: (lowest, highest) number of the color scale, for numbers.
+        colormap: matplotlib's name, for numbers.
+        point: (row, column) in pixels of `extent` that is marked in red, or None.
+        boxes: (top, left, height, width) of frames, in pixels of `extent`.
+        extent: (height, width) that the picture is stretched to, or None for its own.
+    """
+
+    picture: np.ndarray
+    title: str
+    limits: tuple[float, float] | None = None
+    colormap: str = "inferno"
+    point: tuple[float, float] | None = None
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
+    extent: tuple[int, int] | None = None
+
+
+def panels(rows, *, title="", names=(), colors=()):
+    """Rows of `Panel`s under a title, with a color scale beside each that shows numbers and a legend of classes below.
+
+    Args:
+        rows: lists of `Panel`; None leaves a place empty.
+        title: of the whole.
+        names, colors: of the legend.
+
+    Raises:
+        ValueError: there is no panel.
+    """
+    if not rows or not any(rows[0]):
+        raise ValueError("a figure needs at least one panel")
+    columns = max(len(row) for row in rows)
+    aspects = [np.mean([p.picture.shape[0] / p.picture.shape[1] for p in row if p is not None]) for row in rows]
+    legend_rows = -(-len(names) // LEGEND_COLUMNS)
+    height = sum(PANEL_INCHES * min(aspect, 1.6) + 0.35 for aspect in aspects) + 0.25 * legend_rows + 0.6
+    figure = Figure(figsize=(PANEL_INCHES * columns + 0.4, height), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=aspects)
+    for row, line in zip(axes, rows):
+        for axis, panel in zip(row, [*line, *[None] * (columns - len(line))]):
+            axis.set_axis_off()
+            if panel is not None:
+                _draw(figure, axis, panel)
+    if names:
+        handles = class_patches(names, colors)
+        figure.legend(handles=handles, loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=8)
+    return rendered(figure)
+
+
+def _draw(figure, axis, panel):
+    numbers = panel.picture.ndim == 2
+    height, width = panel.extent or panel.picture.shape[:2]
+    scale = {"cmap": panel.colormap} if numbers else {}
+    if numbers and panel.limits is not None:
+        scale |= {"vmin": panel.limits[0], "vmax": panel.limits[1]}
+    shown = axis.imshow(panel.picture, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest", **scale)
+    if numbers:
+        figure.colorbar(shown, ax=axis, shrink=0.7, pad=0.02).ax.tick_params(labelsize=6)
+    if panel.point is not None:
+        row, column = panel.point
+        axis.plot([column], [row], "o", color="red", markeredgecolor="white", markersize=6)
+    for top, left, tall, wide in panel.boxes:
+        axis.add_patch(Rectangle((left - 0.5, top - 0.5), wide, tall, fill=False, edgecolor="red", linewidth=1.5))
+    axis.set_title(panel.title, fontsize=8, pad=3)
+
+
+def predictions(images, truths, by_model, info, *, boxes=None):
+    """Image | truth | prediction of each model, a row for each image (Figs. 2.5, 3.6–3.9).
+
+    Args:
+        images: RGB 0…255, each [H, W, 3].
+        truths: integers, each [H, W], or None where there are none.
+        by_model: {name: predictions, each integers [H, W]}.
+        info: has `class_names` and `colors`.
+        boxes: for each image the (top, left, height, width) of frames.
+
+    Raises:
+        ValueError: there is no image.
+    """
+    if not len(images):
+        raise ValueError("a sheet of predictions needs at least one image")
+    rows, shown = [], []
+    for index, image in enumerate(images):
+        frames = tuple(boxes[index]) if boxes is not None else ()
+        row = [Panel(to_bytes(image), "image", boxes=frames)]
+        maps = {} if truths is None else {"truth": truths[index]}
+        maps |= {name: answers[index] for name, answers in by_model.items()}
+        for name, classes in maps.items():
+            judged = name if truths is None or name == "truth" else f"{name} ({_right(classes, truths[index], info)})"
+            row.append(Panel(colorize(classes, info.colors), judged, boxes=frames))
+        shown += maps.values()
+        rows.append(row)
+    names, colors = named_classes(shown, info)
+    return panels(rows, names=names, colors=colors)
+
+
+def _right(classes, truth, info):
+    labeled = np.asarray(truth) < len(info.class_names)
+    if not labeled.any():
+        return "nothing labeled"
+    return f"{np.mean(np.asarray(classes)[labeled] == np.asarray(truth)[labeled]):.1%} right"
+
+
+def branch_features(image, by_model, *, channels=25):
+    """Per atrous rate a square grid of feature maps, the same channels of every model, one color scale (Fig. 2.4).
+
+    Args:
+        image: RGB 0…255, [H, W, 3].
+        by_model: {name: {rate: [h, w, C]}}.
+        channels: how many maps; those with the largest variance over all rates of the first model.
+
+    Raises:
+        ValueError: fewer channels than asked for.
+    """
+    chosen = busiest_channels(next(iter(by_model.values())), channels)
+    grids = {name: {rate: tile(maps[..., chosen]) for rate, maps in rates.items()} for name, rates in by_model.items()}
+    top = max(float(np.percentile(grid, 99.5)) for rates in grids.values() for grid in rates.values())
+    rows = [[Panel(to_bytes(image), "image")]]
+    for name, rates in grids.items():
+        rows.append(
+            [Panel(grid, f"{name}, rate {rate}", limits=(0, top), colormap="gray") for rate, grid in rates.items()]
+        )
+    return panels(rows, title=f"{channels} channels of each atrous rate")
+
+
+def busiest_channels(maps, count):
+    """The channels with the largest variance over the pixels of all rates: {rate: [h, w, C]} -> integers [count]."""
+    stacked = np.concatenate([np.reshape(x, [-1, x.shape[-1]]) for x in maps.values()])
+    if not 1 <= count <= stacked.shape[-1]:
+        raise ValueError(f"channels must be 1 … {stacked.shape[-1]}, not {count}")
+    return np.argsort(-stacked.var(axis=0), kind="stable")[:count]
+
+
+def tile(maps):
+    """Maps side by side in a grid as square as can be, a line of the lowest value between them: [h, w, n] -> [H, W]."""
+    height, width, count = maps.shape
+    columns = int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    grid = np.full([rows * (height + 1) - 1, columns * (width + 1) - 1], maps.min(), maps.dtype)
+    for index in range(count):
+        top, left = index // columns * (height + 1), index % columns * (width + 1)
+        grid[top : top + height, left : left + width] = maps[..., index]
+    return grid
+
+
+def attention_conflict(image, truth, by_branch, info, *, boxes=()):
+    """Image | truth | what each attention alone would predict | the prediction (Figs. 3.3, 3.4).
+
+    Args:
+        image: RGB 0…255, [H, W, 3].
+        truth: integers [H, W], or None.
+        by_branch: {title: integers [H, W]}, the model's own prediction last.
+        info: has `class_names` and `colors`.
+        boxes: (top, left, height, width) of frames.
+    """
+    answers = {name: [classes] for name, classes in by_branch.items()}
+    return predictions([image], None if truth is None else [truth], answers, info, boxes=[boxes])
+
+
+def attention(image, point, pixel, maps, whole):
+    """Axial attention of one pixel: along its row and its column, and both in turn; the gates beside them.
+
+    Args:
+        image: RGB 0…255, [H, W, 3].
+        point: (row, column) in the image.
+        pixel: the same in the feature map.
+        maps: {"columns": [w, h, h], "rows": [h, w, w]}, and {"row_gates": [h, C], "column_gates": [w, C]} where there
+            are gates.
+        whole: [h, w], what the pixel attends to by rows and columns in turn.
+    """
+    extent, (row, column) = image.shape[:2], pixel
+    along, down = np.zeros_like(whole), np.zeros_like(whole)
+    along[row], down[:, column] = maps["rows"][row, column], maps["columns"][column, row]
+    shown = (("along its row", along), ("along its column", down), ("by row and column in turn", whole))
+    first = [Panel(to_bytes(image), "image", point=point)]
+    first += [Panel(weights, title, point=point, extent=extent) for title, weights in shown]
+    gates = {
+        "gates of the rows (row × channel)": "row_gates",
+        "gates of the columns (column × channel)": "column_gates",
+    }
+    second = [
+        Panel(maps[key], title, limits=(0, 1), colormap="viridis", extent=extent)
+        for title, key in gates.items()
+        if key in maps
+    ]
+    return panels([first, second] if second else [first])
+
+
+def pixel_relation(image, point, by_model, predicted, info):
+    """How similar all pixels are to the marked one, and what is predicted, for each model (Figs. 4.4, 4.6, 4.7).
+
+    Args:
+        image: RGB 0…255, [H, W, 3].
+        point: (row, column) in the image.
+        by_model: {name: [h, w] in −1 … 1}.
+        predicted: {name: integers [H, W]}.
+        info: has `class_names` and `colors`.
+    """
+    extent = image.shape[:2]
+    rows = [[Panel(to_bytes(image), "image", point=point)], []]
+    for name, relation in by_model.items():
+        rows[0].append(Panel(relation, name, limits=(0, 1), colormap="jet", point=point, extent=extent))
+    rows[1] = [None, *(Panel(colorize(predicted[name], info.colors), f"{name}: prediction") for name in by_model)]
+    names, colors = named_classes(list(predicted.values()), info)
+    return panels(rows, names=names, colors=colors)
+
+
+def class_dependency(maps: Mapping[str, np.ndarray], class_names):
+    """The K×K maps of one model, or of two side by side with their difference (Fig. 4.5).
+
+    Args:
+        maps: {name: [K, K]}, NaN where a class is absent; one or two.
+        class_names: K names.
+    """
+    shown = {name: (matrix, (0, 1), "hot") for name, matrix in maps.items()}
+    if len(maps) == 2:
+        (first, a), (second, b) = maps.items()
+        bound = max(float(np.nanmax(np.abs(b - a), initial=0.01)), 0.01)
+        shown[f"{second} − {first}"] = (b - a, (-bound, bound), "coolwarm")
+    named = len(class_names) <= MOST_NAMED
+    side = max(0.17 * len(class_names), 2.6) + 1.4
+    figure = Figure(figsize=(side * len(shown) + 0.6 * len(shown), side), dpi=DPI, layout="constrained")
+    for axis, (name, (matrix, limits, colormap)) in zip(
+        figure.subplots(1, len(shown), squeeze=False)[0], shown.items()
+    ):
+        picture = axis.imshow(matrix, vmin=limits[0], vmax=limits[1], cmap=colormap, interpolation="nearest")
+        axis.set_facecolor("lightgray")
+        ticks = range(len(class_names)) if named else []
+        axis.set_xticks(ticks, class_names if named else [], rotation=90, fontsize=7)
+        axis.set_yticks(ticks, class_names if named else [], fontsize=7)
+        axis.set_title(name, fontsize=9)
+        figure.colorbar(picture, ax=axis, shrink=0.7)
+    return rendered(figure)
+
+
+def curves(by_run, *, title=""):
+    """Learning curves: {quantity: {run: (steps, values)}} -> a plot for each quantity, the runs in it."""
+    if not by_run:
+        raise ValueError("there is nothing to plot: no run has logged anything")
+    columns = min(len(by_run), 3)
+    rows = -(-len(by_run) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.0 * rows + 0.4), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    for axis, (quantity, runs) in zip(figure.subplots(rows, columns, squeeze=False).flat, by_run.items()):
+        for name, (steps, values) in runs.items():
+            axis.plot(steps, values, label=name, linewidth=1, marker="o" if len(steps) < 12 else None, markersize=3)
+        axis.set_title(quantity, fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7)
+    for axis in figure.axes[len(by_run) :]:
+        axis.set_axis_off()
+    return rendered(figure)

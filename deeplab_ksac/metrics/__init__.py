@@ -1,0 +1,1 @@
+"""Figures of a segmentation: the confusion matrix and what follows from it, boundaries."""

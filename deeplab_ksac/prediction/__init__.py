@@ -1,0 +1,1 @@
+"""From a trained model to classes of pictures: views, windows, tiles, files read and written."""

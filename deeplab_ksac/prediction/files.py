@@ -1,0 +1,157 @@
+"""What is written of a prediction: index, color, overlay and confidence as PNGs, probabilities as npz."""
+
+import dataclasses
+import io
+import os
+import zipfile
+
+import numpy as np
+from PIL import Image
+
+from deeplab_ksac.figures import colors as visualization
+from deeplab_ksac.figures.legend import with_legend
+from deeplab_ksac.whole_files import write_whole
+
+BAND_ROWS = 1024
+NUMBERS = "float16"  # of the probabilities: steps of 1/2048 below 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """How predictions are shown.
+
+    Attributes:
+        info: has `class_names` and `colors`.
+        opacity: of the classes in the overlay.
+        legend: whether the classes that occur are named below the overlay.
+    """
+
+    info: object
+    opacity: float = 0.5
+    legend: bool = False
+
+
+def index(image, result, style):
+    """The class as pixel value, its color in the palette."""
+    return visualization.index_image(result["classes"], style.info.colors)
+
+
+def color(image, result, style):
+    """The classes in their colors."""
+    return visualization.colorize(result["classes"], style.info.colors)
+
+
+def overlay(image, result, style):
+    """The classes laid over the image; in bands, since the arithmetic takes 40 bytes a pixel."""
+    picture = np.empty(image.shape, np.uint8)
+    for top in range(0, len(image), BAND_ROWS):
+        band = slice(top, top + BAND_ROWS)
+        classes = result["classes"][band]
+        picture[band] = visualization.overlay(image[band], classes, style.info.colors, style.opacity)
+    if not style.legend:
+        return picture
+    occurring = np.flatnonzero(np.bincount(result["classes"].ravel(), minlength=len(style.info.colors)))
+    names, colors = ([values[k] for k in occurring] for values in (style.info.class_names, style.info.colors))
+    return with_legend(picture, names, colors)
+
+
+def confidence(image, result, style):
+    """The probability of the likeliest class, 0 … 255."""
+    return result["confidence"]
+
+
+PICTURES = {"index": index, "color": color, "overlay": overlay, "confidence": confidence}
+KINDS = (*PICTURES, "probabilities")
+SUFFIXES = {**dict.fromkeys(PICTURES, ".png"), "probabilities": ".npz"}
+
+
+def check_kinds(kinds):
+    """`kinds` as a tuple.
+
+    Raises:
+        ValueError: for one that does not exist, or none.
+    """
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or not kinds:
+        raise ValueError(f"--kinds must be of {', '.join(KINDS)}, not {','.join(kinds)!r}")
+    return tuple(kinds)
+
+
+def outputs_for(kinds):
+    """The outputs of a `Predictor` that these kinds need."""
+    return ("classes", *(output for output in ("confidence", "probabilities") if output in kinds))
+
+
+def write_result(folder, name, image, result, kinds, style):
+    """Writes an image's result, {output: array [H, W, …]}, as `<folder>/<kind>/<name><suffix>` of each kind."""
+    for kind in kinds:
+        if kind in PICTURES:
+            picture = PICTURES[kind](image, result, style)
+            write_whole(folder / kind / f"{name}{SUFFIXES[kind]}", _png(picture))
+        elif kind in result:
+            buffer = io.BytesIO()
+            np.savez(buffer, **{kind: result[kind].astype(NUMBERS), "class_names": np.array(style.info.class_names)})
+            write_whole(folder / kind / f"{name}{SUFFIXES[kind]}", buffer.getbuffer())
+
+
+def as_bytes(probabilities):
+    """Probabilities as uint8 0 … 255, rounded."""
+    return np.rint(255 * probabilities).astype(np.uint8)
+
+
+def predict_and_write_tiled(predictor, folder, name, image, kinds, style):
+    """Predicts a large image tile by tile, the probabilities straight into their file; returns the result's classes."""
+    height, width = image.shape[:2]
+    result = {output: np.empty([height, width], np.uint8) for output in outputs_for(kinds) if output != "probabilities"}
+    file = ProbabilitiesFile(folder / "probabilities" / f"{name}.npz", (height, width), style.info.class_names)
+    try:
+        for rows, columns, values in predictor.tiled(image, outputs_for(kinds)):
+            result["classes"][rows, columns] = values["classes"]
+            if "confidence" in values:
+                result["confidence"][rows, columns] = as_bytes(values["confidence"])
+            if "probabilities" in values:
+                file.put(rows, columns, values["probabilities"])
+        if "probabilities" in kinds:
+            file.finish()
+    finally:
+        file.discard()
+    write_result(folder, name, image, result, kinds, style)
+    return result["classes"]
+
+
+class ProbabilitiesFile:
+    """An npz of probabilities [H, W, K] that is never in memory as a whole, and there only once it is finished."""
+
+    def __init__(self, path, size, class_names):
+        self.path, self.shape, self.class_names = path, (*size, len(class_names)), np.array(class_names)
+        self._array, self._archive = (
+            path.with_name(f".{path.name}.{part}-{os.getpid()}") for part in ("array", "partial")
+        )
+
+    def put(self, rows, columns, probabilities):
+        """Writes a tile; the file is mapped for no longer than that."""
+        if self._array.exists():
+            mapped = np.lib.format.open_memmap(self._array, "r+")
+        else:
+            mapped = np.lib.format.open_memmap(self._array, "w+", NUMBERS, self.shape)
+        mapped[rows, columns] = probabilities
+
+    def finish(self):
+        """Puts the array into its archive, and that into its place."""
+        with zipfile.ZipFile(self._archive, "w", allowZip64=True) as archive:
+            archive.write(self._array, "probabilities.npy")
+            with archive.open("class_names.npy", "w") as stream:
+                np.lib.format.write_array(stream, self.class_names)
+        self._archive.replace(self.path)
+
+    def discard(self):
+        """Removes what is not finished."""
+        for path in (self._array, self._archive):
+            path.unlink(missing_ok=True)
+
+
+def _png(picture):
+    buffer = io.BytesIO()
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(buffer, "PNG", compress_level=1)  # level 3 takes 1.7 times as long
+    return buffer.getbuffer()

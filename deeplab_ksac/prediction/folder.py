@@ -1,0 +1,159 @@
+"""From files to frames to results that are written, and what is to be said of them at the end."""
+
+import collections
+import dataclasses
+import itertools
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from deeplab_ksac.errors import in_one_line, is_input_error
+from deeplab_ksac.prediction import files as written
+from deeplab_ksac.prediction import images as image_files
+from deeplab_ksac.prediction.prefetch import read_ahead
+
+ONE_CLASS = 0.99
+NAMED_AT_MOST = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """A picture on its way: the file it is from, the name of what is written of it, uint8 RGB [H, W, 3]."""
+
+    path: Path
+    name: str
+    pixels: np.ndarray
+
+
+class Summary:
+    """What happened to the files of a run.
+
+    Attributes:
+        failures: {path: reason} of the files that could not be read or predicted as a whole.
+        stored_as: {what: paths} of the files that were not RGB and were predicted as RGB.
+        count: of the pictures that were predicted.
+        class_pixels: how many pixels were predicted as each class, int64 [K].
+    """
+
+    def __init__(self, info, progress):
+        self.info, self.progress, self._lock = info, progress, threading.Lock()
+        self.failures, self.stored_as, self.count = {}, {}, 0
+        self.class_pixels = np.zeros(len(info.class_names), np.int64)
+
+    def fail(self, path, error):
+        """A file is left out, or what is left of it; an error that is no input's is raised again."""
+        if not (is_input_error(error) or isinstance(error, MemoryError)):
+            raise error
+        self.failures[path] = in_one_line(error)
+        self._advance()
+
+    def add(self, classes):
+        """A picture is predicted."""
+        pixels = np.bincount(classes.ravel(), minlength=len(self.class_pixels))
+        with self._lock:
+            self.class_pixels += pixels
+            self.count += 1
+            self._advance()
+
+    def lines(self):
+        """What is to be said at the end, line by line."""
+        for what, paths in self.stored_as.items():
+            names = ", ".join(str(path) for path in paths[:NAMED_AT_MOST])
+            more = f" and {len(paths) - NAMED_AT_MOST} more" if len(paths) > NAMED_AT_MOST else ""
+            yield f"read as RGB: {len(paths)} {what} ({names}{more})"
+        yield from (f"not predicted: {path}: {reason}" for path, reason in self.failures.items())
+        warning = one_class_warning(self.class_pixels, self.info.class_names)
+        yield from [warning] if warning else []
+
+    def _advance(self):
+        self.progress.total = max(self.progress.total, self.progress.done + 1)
+        self.progress.update(1, failed=len(self.failures))
+
+
+def one_class_warning(class_pixels, class_names):
+    """A sentence where over 99 % of all pixels were predicted as one class, else ""."""
+    total = np.sum(class_pixels)
+    largest = int(np.argmax(class_pixels))
+    if total == 0 or class_pixels[largest] <= ONE_CLASS * total:
+        return ""
+    return (
+        f"warning: {class_pixels[largest] / total:.1%} of all pixels were predicted as {class_names[largest]!r}; "
+        "models do so that have hardly been trained, or on other pictures"
+    )
+
+
+def distinct_names(paths):
+    """A name for each file, without suffix, no two the same (nor on a file system that ignores case).
+
+    The stem where it is alone; else with the folder before it, the suffix behind it, or a number, as needed.
+    """
+    forms = []
+    for number, path in enumerate(paths):
+        folder = path.resolve().parent.name
+        long = f"{folder}_{path.name}".replace(".", "_")
+        forms.append((path.stem, f"{folder}_{path.stem}", long, f"{number}_{path.stem}"))
+    level = [0] * len(paths)
+    while True:
+        names = [form[i] for form, i in zip(forms, level)]
+        count = collections.Counter(name.lower() for name in names)
+        twice = [i for i, name in enumerate(names) if count[name.lower()] > 1 and level[i] < 3]
+        if not twice:
+            return names
+        for i in twice:
+            level[i] += 1
+
+
+def read_frames(paths, summary, *, max_pixels):
+    """Yields the `Frame`s of image and video files in order, read ahead; what cannot be read goes to the summary.
+
+    Args:
+        paths: of the files.
+        summary: is told of failures and of pictures that were not RGB.
+        max_pixels: larger images are not decoded before it is their turn, so that only one is in memory.
+    """
+
+    def begin(path_and_name):
+        path, _ = path_and_name
+        pictures = image_files.read_pictures(path)
+        if image_files.count_pixels(path) > max_pixels:
+            return pictures
+        return itertools.chain([next(pictures)], pictures)
+
+    for (path, name), begun in read_ahead(zip(paths, distinct_names(paths)), begin):
+        try:
+            for picture in begun.result():
+                if picture.stored_as and not picture.number:
+                    summary.stored_as.setdefault(picture.stored_as, []).append(path)
+                number = "" if picture.number is None else f"_{picture.number:06d}"
+                yield Frame(path, name + number, picture.pixels)
+        except Exception as error:
+            summary.fail(path, error)
+
+
+def predict_batch(predictor, batch, output_dir, kinds, style, *, summary, writer):
+    """Predicts frames of one size and hands their results to the writer; where that fails, one by one."""
+    height, width = batch[0].pixels.shape[:2]
+    try:
+        if height * width > predictor.max_pixels:
+            (frame,) = batch
+            arguments = (output_dir, frame.name, frame.pixels, kinds, style)
+            summary.add(written.predict_and_write_tiled(predictor, *arguments))
+            return
+        results = predictor.predict(np.stack([frame.pixels for frame in batch]), written.outputs_for(kinds))
+    except Exception as error:
+        if len(batch) == 1:
+            summary.fail(batch[0].path, error)
+            return
+        for frame in batch:
+            predict_batch(predictor, [frame], output_dir, kinds, style, summary=summary, writer=writer)
+        return
+
+    def write(frame, result):
+        if "confidence" in result:
+            result["confidence"] = written.as_bytes(result["confidence"])
+        written.write_result(output_dir, frame.name, frame.pixels, result, kinds, style)
+        summary.add(result["classes"])
+
+    for number, frame in enumerate(batch):
+        writer.submit(write, frame, {name: values[number] for name, values in results.items()})

@@ -1,0 +1,185 @@
+"""Finding image and video files, and reading them as RGB whatever they hold."""
+
+import contextlib
+import dataclasses
+import glob
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from deeplab_ksac.prediction.films import VIDEO_SUFFIXES, count_video_frames, read_video
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp", *VIDEO_SUFFIXES)
+ANIMATED_FORMATS = ("GIF", "PNG", "TIFF", "WEBP")  # MPO's further pictures are previews and other eyes
+STRIP_ROWS = 2048
+TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+ORIENTATION = 0x0112  # EXIF's tag
+SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+def find_images(places):
+    """The files that a comma-separated list of files, folders and globs names, in order, each once.
+
+    A folder means the images directly in it (by suffix); a glob (`**` crosses folders) means every file it matches.
+
+    Raises:
+        FileNotFoundError: for a place that names no file.
+    """
+    found = {}
+    parts = [places] if os.path.exists(places) else [part.strip() for part in places.split(",")]
+    for place in filter(None, parts):
+        for file in _files_at(place):
+            found.setdefault(file.resolve(), file)
+    if not found:
+        raise FileNotFoundError("no image is named")
+    return list(found.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """One image, or one frame of many.
+
+    Attributes:
+        pixels: uint8 RGB [H, W, 3].
+        stored_as: what had to become RGB, such as "gray" or "CMYK"; "" for RGB.
+        number: of the frame in a video or animation; None for a still image.
+    """
+
+    pixels: np.ndarray
+    stored_as: str = ""
+    number: int | None = None
+
+
+def read_image(path, *, upright=True):
+    """An image file as RGB: uint8 [H, W, 3], upright as its EXIF orientation says, or not, as benchmarks take it.
+
+    Gray and palette images become RGB; 16-bit gray keeps its high byte; CMYK is converted; transparency is laid on
+    white; of an animation it is the first frame.
+
+    Raises:
+        OSError: if the file cannot be read or decoded as a whole, or has more pixels than Pillow's limit against
+            decompression bombs.
+        ValueError: for floating-point pixels.
+    """
+    with _opened(path) as image:
+        return _pixels(image, upright)
+
+
+def read_pictures(path):
+    """Yields the `Picture`s of a file: one of a still image, every frame of a GIF, PNG, TIFF, WebP or video.
+
+    Raises:
+        OSError, ValueError: as `read_image`, at the frame that cannot be read; or for a video without PyAV.
+    """
+    path = Path(path)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        yield from (Picture(pixels, number=number) for number, pixels in enumerate(read_video(path)))
+        return
+    with _opened(path) as image:
+        stored_as, frames = _stored_as(image), _count_frames(image)
+        first = _pixels(image)
+        if frames == 1:
+            image.close()  # a large image would be held twice while it is predicted
+    yield Picture(first, stored_as, None if frames == 1 else 0)
+    if frames > 1:
+        with _opened(path) as image:
+            for number in range(1, frames):
+                image.seek(number)
+                yield Picture(_pixels(image), stored_as, number)
+
+
+def count_pixels(path):
+    """The pixels of an image file by its header; 0 for a video. Raises OSError if it is no image."""
+    if Path(path).suffix.lower() in VIDEO_SUFFIXES:
+        return 0
+    with _opened(path) as image:
+        return image.width * image.height
+
+
+def count_pictures(path):
+    """How many pictures a file says that it holds; 1 where it does not say or cannot be read."""
+    suffix = Path(path).suffix.lower()
+    try:
+        if suffix in VIDEO_SUFFIXES:
+            return count_video_frames(path)
+        if suffix not in (".gif", ".tif", ".tiff", ".webp"):
+            return 1
+        with _opened(path) as image:
+            return _count_frames(image)
+    except OSError:
+        return 1
+
+
+def _files_at(place):
+    """The files of one folder, file or glob; none is a FileNotFoundError."""
+    path = Path(place)
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        if not files:
+            raise FileNotFoundError(f"the folder {place} has no image ({' '.join(SUFFIXES)})")
+        return files
+    files = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(place, recursive=True))]
+    files = [file for file in files if not file.is_dir()]
+    if not files:
+        raise FileNotFoundError(f"no file is named {place}")
+    return files
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """A file open in Pillow; what goes wrong with it meanwhile becomes an OSError, or is a FloatingPixelsError."""
+    try:
+        with Image.open(path) as image:
+            yield image
+    except (OSError, FloatingPixelsError):
+        raise
+    except Exception as error:  # Pillow raises a dozen unrelated types on broken files
+        raise OSError(f"{error} ({type(error).__name__})") from error
+
+
+class FloatingPixelsError(ValueError):
+    """An image whose range is unknown."""
+
+
+def _count_frames(image):
+    return getattr(image, "n_frames", 1) if image.format in ANIMATED_FORMATS else 1
+
+
+def _stored_as(image):
+    """What makes an image other than 8-bit RGB, in words; "" for RGB."""
+    if image.mode in SIXTEEN_BIT_MODES:
+        return "16-bit gray"
+    if image.mode in ("L", "1"):
+        return "gray"
+    if image.mode in TRANSPARENT_MODES or "transparency" in image.info:
+        return "transparent"
+    return "" if image.mode == "RGB" else {"P": "palette"}.get(image.mode, image.mode)
+
+
+def _pixels(image, upright=True):
+    """The pixels of an open image, upright or as they are stored: uint8 RGB [H, W, 3]."""
+    image.load()
+    turned = upright and image.getexif().get(ORIENTATION, 1) != 1
+    rgb = _rgb(ImageOps.exif_transpose(image) if turned else image)
+    pixels = np.empty([rgb.height, rgb.width, 3], np.uint8)
+    for top in range(0, rgb.height, STRIP_ROWS):  # in strips, for Pillow's whole bytes would be a second copy
+        bottom = min(top + STRIP_ROWS, rgb.height)
+        pixels[top:bottom] = np.asarray(rgb.crop((0, top, rgb.width, bottom)))
+    return pixels
+
+
+def _rgb(image):
+    """A Pillow image of any mode as RGB."""
+    if image.mode in SIXTEEN_BIT_MODES:
+        values = np.asarray(image)
+        deep = image.mode != "I" or values.max(initial=0) > 255
+        return Image.fromarray((np.clip(values, 0, 65535) >> (8 if deep else 0)).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise FloatingPixelsError("floating-point pixels: the range is unknown; images of 8 or 16 bits are read")
+    if image.mode in TRANSPARENT_MODES or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

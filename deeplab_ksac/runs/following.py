@@ -1,0 +1,39 @@
+"""Following a run: its checkpoints as they appear."""
+
+import time
+
+from deeplab_ksac.errors import in_one_line, is_input_error
+
+
+def follow(find, load, *, timeout, interval, tell=lambda line: None):
+    """Yields what `load` makes of each checkpoint that appears, until none has for `timeout` seconds.
+
+    What cannot be found or read is tried again: the run may not have begun, or be in the middle of writing, or have
+    removed the checkpoint meanwhile. The time that the caller takes between two does not count as waiting.
+
+    Args:
+        find: () -> the newest checkpoint, comparable with ==; an OSError or ValueError means that there is none yet.
+        load: checkpoint -> what is yielded; an error of the input or an AssertionError means "not yet".
+        timeout, interval: in seconds.
+        tell: is told in one line why a checkpoint is waited for, once for each reason.
+    """
+    seen, told, since = None, None, time.monotonic()
+    while True:
+        reason = None
+        try:
+            found = find()
+            if found != seen:
+                loaded = load(found)
+                seen = found
+                yield loaded
+                told, since = None, time.monotonic()
+        except Exception as error:
+            if not (is_input_error(error) or isinstance(error, AssertionError)):
+                raise
+            reason = in_one_line(error)
+        if reason is not None and reason != told:
+            tell(f"waiting: {reason}")
+            told = reason
+        if time.monotonic() - since >= timeout:
+            return
+        time.sleep(min(interval, max(timeout - (time.monotonic() - since), 0)))

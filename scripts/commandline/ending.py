@@ -1,0 +1,28 @@
+"""How a command ends: a result, or one line for what went wrong."""
+
+import sys
+
+from absl import logging
+
+from deeplab_ksac.errors import in_one_line, is_input_error
+
+
+def exit_status(work, *, name):
+    """What `work()` returns, for `sys.exit`; an error of the input becomes one line on stderr and 1.
+
+    Errors of the input are OSError, ValueError and TensorFlow's own; anything else is a fault of the program and
+    keeps its traceback, and so do these with `--verbosity=1`.
+    """
+    if logging.get_verbosity() == logging.INFO:  # what absl sets where --verbosity is not given
+        logging.set_verbosity(logging.WARNING)  # TensorFlow's notes on what it writes would bury the results
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not is_input_error(error):
+            raise
+        logging.debug("traceback", exc_info=True)
+        print(f"{name}: {in_one_line(error)}", file=sys.stderr)
+        return 1

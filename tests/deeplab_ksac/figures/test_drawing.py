@@ -1,0 +1,117 @@
+"""Figures: what stands in them, found in their pixels."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+from deeplab_ksac.figures import drawing as figures
+from deeplab_ksac.figures.colors import IGNORE_COLOR
+from tests.deeplab_ksac.fake_model import fake_info
+
+INFO = fake_info()
+RNG = np.random.default_rng(0)
+IMAGE = np.full((40, 60, 3), 100.0)
+
+
+def colors_in(picture):
+    assert picture.dtype == np.uint8 and picture.ndim == 3
+    return {tuple(color) for color in picture.reshape(-1, 3).tolist()}
+
+
+def test_predictions_show_every_run_in_the_colors_of_the_classes_and_frame_what_is_asked():
+    truth, one, two = (np.full((40, 60), k) for k in (1, 2, 3))
+    picture = figures.predictions([IMAGE], [truth], {"one": [one], "two": [two]}, INFO, boxes=[[(5, 5, 10, 10)]])
+    seen = colors_in(picture)
+    assert {tuple(INFO.colors[k]) for k in (1, 2, 3)} <= seen and tuple(INFO.colors[4]) not in seen
+    assert (255, 0, 0) in seen
+    assert not matplotlib._pylab_helpers.Gcf.figs
+
+
+def test_predictions_without_a_truth_have_a_panel_less():
+    answers = {"one": [np.full((40, 60), 2)]}
+    with_truth = figures.predictions([IMAGE], [np.full((40, 60), 255)], answers, INFO)
+    without = figures.predictions([IMAGE], None, answers, INFO)
+    assert without.shape[1] < with_truth.shape[1]
+
+
+def test_a_sheet_shows_the_classes_of_images_of_any_size_without_global_state():
+    info, rng = fake_info(), np.random.default_rng(0)
+    shapes = [(40, 60), (90, 30)]
+    images = [rng.uniform(0, 255, (*shape, 3)) for shape in shapes]
+    labels = [np.repeat([[1, 255]], shape[0], axis=0).repeat(shape[1] // 2, axis=1) for shape in shapes]
+    predictions = [np.full(shape, 2) for shape in shapes]
+    sheet = figures.predictions(images, labels, {"prediction": predictions}, info)
+    assert sheet.dtype == np.uint8 and sheet.ndim == 3 and sheet.shape[2] == 3
+    seen = {tuple(color) for color in sheet.reshape(-1, 3).tolist()}
+    assert {info.colors[1], info.colors[2], IGNORE_COLOR} <= seen
+    assert info.colors[3] not in seen
+    assert not matplotlib._pylab_helpers.Gcf.figs
+
+
+def test_a_sheet_without_images_is_refused():
+    with pytest.raises(ValueError, match="at least one image"):
+        figures.predictions([], [], {"prediction": []}, fake_info())
+
+
+def test_a_tile_holds_every_map_where_it_belongs():
+    maps = RNG.uniform(size=(3, 4, 5))
+    grid = figures.tile(maps)
+    assert grid.shape == (2 * 4 - 1, 3 * 5 - 1)
+    for index in range(5):
+        top, left = index // 3 * 4, index % 3 * 5
+        np.testing.assert_array_equal(grid[top : top + 3, left : left + 4], maps[..., index])
+
+
+def test_the_busiest_channels_are_those_that_vary_most():
+    maps = {6: RNG.normal(size=(5, 5, 4)) * [1, 0, 5, 2], 12: np.zeros((5, 5, 4))}
+    assert figures.busiest_channels(maps, 3).tolist() == [2, 3, 0]
+    with pytest.raises(ValueError, match="channels must be 1 … 4, not 9"):
+        figures.branch_features(IMAGE, {"run": maps}, channels=9)
+
+
+def test_branch_features_of_two_runs_stand_below_each_other():
+    maps = {6: RNG.uniform(size=(5, 5, 4)), 12: RNG.uniform(size=(5, 5, 4))}
+    one = figures.branch_features(IMAGE, {"a": maps}, channels=4)
+    two = figures.branch_features(IMAGE, {"a": maps, "b": maps}, channels=4)
+    assert two.shape[0] > one.shape[0] and two.shape[1] == one.shape[1]
+
+
+def test_the_chosen_pixel_is_red():
+    relation = {"run": np.zeros((4, 6))}
+    picture = figures.pixel_relation(IMAGE, (20, 30), relation, {"run": np.ones((40, 60), int)}, INFO)
+    assert (255, 0, 0) in colors_in(picture)
+
+
+def test_gates_are_shown_where_there_are_some():
+    maps = {"columns": np.full((6, 4, 4), 0.25), "rows": np.full((4, 6, 6), 1 / 6)}
+    gates = {"row_gates": np.ones((4, 8)), "column_gates": np.ones((6, 8))}
+    plain = figures.attention(IMAGE, (20, 30), (2, 3), maps, np.full((4, 6), 1 / 24))
+    gated = figures.attention(IMAGE, (20, 30), (2, 3), maps | gates, np.full((4, 6), 1 / 24))
+    assert gated.shape[0] > plain.shape[0]
+
+
+def test_two_dependency_maps_are_shown_with_their_difference():
+    maps = {"a": np.eye(5), "b": np.full((5, 5), np.nan)}
+    one, two = (
+        figures.class_dependency({"a": maps["a"]}, INFO.class_names),
+        figures.class_dependency(maps, INFO.class_names),
+    )
+    assert two.shape[1] > 2 * one.shape[1]
+    assert {(0, 0, 0), (255, 255, 255)} <= colors_in(one)  # off and on the diagonal
+
+
+def test_many_classes_are_not_named():
+    names = [f"class {k}" for k in range(171)]
+    assert figures.class_dependency({"a": np.eye(171)}, names).size
+
+
+def test_curves_have_a_plot_for_each_quantity():
+    run = {"a": ([1, 2], [3.0, 4.0])}
+    assert figures.curves({"loss": run, "miou": run}).shape[1] > figures.curves({"loss": run}).shape[1]
+    with pytest.raises(ValueError, match="nothing to plot"):
+        figures.curves({})
+
+
+def test_a_figure_without_panels_is_refused():
+    with pytest.raises(ValueError, match="at least one panel"):
+        figures.panels([])

@@ -1,0 +1,51 @@
+"""Whole files or none; one line for an error of the input, a traceback for a fault of the program."""
+
+import pytest
+import tensorflow as tf
+
+from deeplab_ksac.scripts.commandline import ending as output
+
+
+def failing(error):
+    def work():
+        raise error
+
+    return work
+
+
+def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path):
+    output.write_whole(tmp_path / "a.json", b"one")
+    output.write_whole(str(tmp_path / "a.json"), b"two")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.json", b"two")]
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"before")
+    with pytest.raises(TypeError):
+        output.write_whole(tmp_path / "a.json", "no bytes")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.json", b"before")]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("the\nvalue"), FileNotFoundError("the\n value"), tf.errors.DataLossError(None, None, "the value")],
+)
+def test_an_error_of_the_input_is_one_line_and_status_1(capsys, error):
+    assert output.exit_status(failing(error), name="predict") == 1
+    captured = capsys.readouterr()
+    assert captured.err == "predict: the value\n"
+    assert captured.out == ""
+
+
+def test_an_error_without_words_is_named_by_its_type(capsys):
+    assert output.exit_status(failing(ValueError()), name="predict") == 1
+    assert capsys.readouterr().err == "predict: ValueError\n"
+
+
+def test_a_fault_of_the_program_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        output.exit_status(lambda: 1 // 0, name="predict")
+
+
+def test_success_passes_through():
+    assert output.exit_status(lambda: 0, name="predict") == 0
