@@ -1,4 +1,4 @@
-"""The backbones in figures: their size beside the thesis's, and their features beside timm's.
+"""Prints the backbones' sizes beside the thesis's, or their features' errors against timm's.
 
     python scripts/backbones.py                                  # parameters and multiply-adds at 513×513
     python scripts/backbones.py --reference=reference            # our features from timm's weights against timm's own
@@ -14,11 +14,10 @@ import re
 import sys
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.entry import start
 
-FLAGS = flags.FLAGS
 SIDE = 513
 TOLERANCE = 1e-4
 NARROW, PLAIN_GRID, CUT = {"endpoints": "narrow"}, {"multi_grid": (1, 1, 1)}, {"edge": "cut"}
@@ -56,21 +55,14 @@ def define_flags():
     flags.DEFINE_list("backbones", [], "names of backbones; all by default")
 
 
-def main(argv):
-    """Prints one of the two tables; the exit status."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    return exit_status(run, name="backbones")
-
-
-def run():
+def run(given):
     """Prints the table that the flags ask for."""
-    if FLAGS.reference is None:
-        return print_sizes()
-    return print_errors(pathlib.Path(FLAGS.reference))
+    if given.reference is None:
+        return print_sizes(given.backbones)
+    return print_errors(pathlib.Path(given.reference), given.backbones)
 
 
-def print_errors(folder):
+def print_errors(folder, chosen):
     """Prints every reference's errors by stage; 1 where one of them exceeds the tolerance."""
     references = sorted(folder.rglob("*_os*.safetensors"), key=lambda path: (path.name, path.parent.name))
     if not references:
@@ -79,7 +71,7 @@ def print_errors(folder):
     worst = 0.0
     for path in references:
         network, output_stride = name_of(path)
-        if FLAGS.backbones and NETWORKS.get(network, (None,))[0] not in FLAGS.backbones:
+        if chosen and NETWORKS.get(network, (None,))[0] not in chosen:
             continue
         size, errors = feature_errors(path, network, output_stride)
         shown = "".join(f"{errors[stage]:>10.1e}" if stage in errors else f"{'':>10}" for stage in STAGES)
@@ -90,16 +82,16 @@ def print_errors(folder):
     return int(worst > TOLERANCE)
 
 
-def print_sizes():
+def print_sizes(chosen):
     """Prints every backbone's parameters and multiply-adds at its output strides, and the thesis's model on it."""
     from deeplab_ksac.backbones import BACKBONES
 
-    unknown = sorted(set(FLAGS.backbones) - set(BACKBONES))
+    unknown = sorted(set(chosen) - set(BACKBONES))
     if unknown:
         raise ValueError(f"no backbone is named {unknown[0]!r}; there are {', '.join(BACKBONES)}")
     size = f"G at {SIDE}×{SIDE}"
     print(f"{'backbone':<18}{'output stride':>14}{'parameters':>13}{size:>14}  in the thesis, with its head")
-    for name in FLAGS.backbones or BACKBONES:
+    for name in chosen or BACKBONES:
         for output_stride in (32,) if name.startswith(STRIDED) else (8, 16):
             parameters, giga = size_of(name, output_stride)
             gc.collect()  # a model is a cycle: its weights would stay until the collector happens to run
@@ -159,5 +151,4 @@ def difference(found, expected):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("backbones", define_flags, run)

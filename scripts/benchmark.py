@@ -19,12 +19,11 @@ import subprocess
 import sys
 import time
 
-from absl import app, flags
+from absl import flags
 
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import write_whole
 
-FLAGS = flags.FLAGS
 MODULES = (
     "pyramid",
     "attention",
@@ -50,31 +49,24 @@ def define_flags():
     flags.DEFINE_string("memory_of", None, "case/side: only print the bytes by which its memory grows")
 
 
-def main(argv):
-    """Measures the cases that the flags name; the exit status."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    return exit_status(run, name="benchmark")
-
-
-def run():
+def run(given):
     """Measures case by case and prints a table."""
     cases = all_cases()
-    if FLAGS.memory_of:
-        name, _, side = FLAGS.memory_of.partition("/")
+    if given.memory_of:
+        name, _, side = given.memory_of.partition("/")
         print(memory_growth(cases[name].sides[side]))
         return 0
-    unknown = [name for name in FLAGS.cases if name not in cases]
+    unknown = [name for name in given.cases if name not in cases]
     if unknown:
         raise ValueError(f"no case is named {unknown[0]!r}; there are {', '.join(cases)}")
     results = {}
     print(HEADER)
-    for name in FLAGS.cases or cases:
-        results[name] = measure(name, cases[name])
+    for name in given.cases or cases:
+        results[name] = measure(name, cases[name], rounds=given.rounds, processes=given.processes)
         print("\n".join(table_lines(results[name])), flush=True)
-    if FLAGS.output:
+    if given.output:
         text = json.dumps({"machine": machine(), "cases": results}, indent=1, ensure_ascii=False)
-        write_whole(FLAGS.output, (text + "\n").encode())
+        write_whole(given.output, (text + "\n").encode())
     return 0
 
 
@@ -86,13 +78,13 @@ def all_cases():
     return cases
 
 
-def measure(name, case):
+def measure(name, case, *, rounds, processes):
     """Times and memory of a case's sides, and the ratios that its bounds ask for."""
-    seconds = alternate(case, FLAGS.rounds)
+    seconds = alternate(case, rounds)
     memory = {
-        side: [memory_in_fresh_process(name, side) for _ in range(FLAGS.processes)]
+        side: [memory_in_fresh_process(name, side) for _ in range(processes)]
         for side in case.sides_measured_in("memory")
-        if FLAGS.processes
+        if processes
     }
     ratios = []
     for bound in case.bounds:
@@ -193,5 +185,4 @@ def machine():
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("benchmark", define_flags, run)

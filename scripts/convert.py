@@ -9,11 +9,11 @@ Killed and started again it goes on where it was. The pictures of `scenes` are p
 none. At the end stands a table of the splits.
 """
 
-from absl import app, flags, logging
+from absl import flags
 
 from deeplab_ksac.datasets import CATALOG, source
 from deeplab_ksac.datasets.info import INFO_FILE, dataset_dir
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 
 FLAGS = flags.FLAGS
@@ -134,13 +134,5 @@ def is_converted(dataset):
     return (dataset_dir(dataset, FLAGS.data_dir) / INFO_FILE).is_file()
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    logging.set_verbosity(logging.WARNING)  # tensorflow-datasets tells of every file
-    return exit_status(run, name="convert")
-
-
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("convert", define_flags, lambda given: run())

@@ -1,4 +1,4 @@
-"""Judges a trained model on a split of a converted data set: mIoU, per-class table, boundaries, pictures.
+"""Evaluates a trained model on a split of a data set: mIoU, per-class table, boundaries, pictures.
 
     python scripts/evaluate.py --workdir=runs/scenes --data_dir=data
     python scripts/evaluate.py --workdir=runs/voc --data_dir=data --scales=0.5,0.75,1,1.25,1.5,1.75 --flip
@@ -13,15 +13,13 @@ import functools
 import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
 from deeplab_ksac.runs import following as watch
 from deeplab_ksac.runs import results
 from deeplab_ksac.runs.evaluation import Evaluation, checkpoint_number
 from deeplab_ksac.scripts.commandline import views
-from deeplab_ksac.scripts.commandline.ending import exit_status
-
-FLAGS = flags.FLAGS
+from deeplab_ksac.scripts.commandline.entry import start
 
 
 def define_flags():
@@ -37,13 +35,6 @@ def define_flags():
     flags.DEFINE_bool("watch", False, "whether to follow the run's new checkpoints")
     flags.DEFINE_float("timeout", 3600.0, "seconds without a new checkpoint after which --watch ends", lower_bound=0)
     flags.DEFINE_float("interval", 10.0, "seconds between two looks of --watch", lower_bound=0.01)
-
-
-def main(argv):
-    """Evaluates what the flags name; the exit status."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    return exit_status(lambda: run(FLAGS), name="evaluate")
 
 
 def run(given):
@@ -96,5 +87,4 @@ def follow_run(given):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("evaluate", define_flags, run)

@@ -1,4 +1,4 @@
-"""Writes a trained model in a form that needs none of this project's code, and checks it in a process of its own.
+"""Writes a trained model in a form that needs none of this project's code, and checks it.
 
     python scripts/export.py --workdir=runs/scenes --output=served/scenes/1
     python scripts/export.py --workdir=runs/scenes --output=scenes.onnx --format=onnx
@@ -12,12 +12,11 @@ has the names and colors of the classes.
 
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
 from deeplab_ksac.scripts.commandline import views
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.entry import start
 
-FLAGS = flags.FLAGS
 FORMATS = ("saved_model", "tflite", "onnx")
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -37,13 +36,6 @@ def define_flags():
     flags.DEFINE_bool("averaged", None, "moving averages of the weights (default: where the run kept some)")
     flags.DEFINE_bool("check", True, "whether what is written is compared with the model in a process of its own")
     flags.DEFINE_bool("overwrite", False, "whether an exported model at --output may be replaced")
-
-
-def main(argv):
-    """Exports what the flags name; the exit status."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    return exit_status(lambda: run(FLAGS), name="export")
 
 
 def run(given):
@@ -84,5 +76,4 @@ def options_of(given):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("export", define_flags, run)

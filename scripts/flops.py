@@ -1,4 +1,4 @@
-"""Counts parameters and multiply-adds of an experiment's model, of a SavedModel, or of the thesis's tables.
+"""Counts parameters and multiply-adds of an experiment, a SavedModel or the thesis's tables.
 
     python scripts/flops.py --config=table_4_1:R8
     python scripts/flops.py --config=scenes_ksac --config.model.output_stride=8 --size=513,1025
@@ -12,19 +12,16 @@ stands its convention (`deeplab_ksac/thesis_flops.py` says what that holds).
 import re
 import sys
 
-from absl import app, flags
-from ml_collections import config_flags
+from absl import flags
 
 from deeplab_ksac.flops import tables as table_flops
-from deeplab_ksac.scripts.commandline.config import flags_parser, with_config_file
-from deeplab_ksac.scripts.commandline.ending import exit_status
-
-FLAGS = flags.FLAGS
+from deeplab_ksac.scripts.commandline import config
+from deeplab_ksac.scripts.commandline.entry import start
 
 
-def define_flags(argv):
+def define_flags():
     """What is counted, and for which image."""
-    config_flags.DEFINE_config_file("config", None, "name of an experiment", sys_argv=argv)
+    config.define_flag()
     flags.DEFINE_string("saved_model", None, "folder of a SavedModel, instead of an experiment")
     flags.DEFINE_list("tables", None, "numbers of thesis tables that have FLOPs, instead of an experiment: 2.1,3.1,4.4")
     flags.DEFINE_list("size", ["513"], "height and width of the image in pixels, or one number for both")
@@ -33,13 +30,6 @@ def define_flags(argv):
     flags.DEFINE_integer(
         "chapter", None, "whose convention (default: the table's, else 2)", lower_bound=2, upper_bound=4
     )
-
-
-def main(argv):
-    """Counts what the flags name; the exit status."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    return exit_status(lambda: run(FLAGS), name="flops")
 
 
 def run(given):
@@ -123,6 +113,4 @@ def listed(parameters, counts):
 
 
 if __name__ == "__main__":
-    arguments = with_config_file(sys.argv)
-    define_flags(arguments)
-    app.run(main, argv=arguments, flags_parser=flags_parser("flops"))
+    start("flops", define_flags, run, argv=config.with_config_file(sys.argv))

@@ -1,4 +1,4 @@
-"""Looks through a converted data set before anything is trained on it: numbers, a contact sheet, and warnings.
+"""Looks through a converted data set before training: numbers, contact sheet, warnings.
 
     python scripts/inspect_data.py voc2012 --data_dir=data
     python scripts/inspect_data.py mine --data_dir=data --splits=train,val --samples=24 --output=mine.png
@@ -10,15 +10,13 @@ was counted (JSON beside it).
 import json
 import pathlib
 
-from absl import app, flags, logging
+from absl import flags
 
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.figures import contact_sheet
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 from deeplab_ksac.whole_files import write_whole
-
-FLAGS = flags.FLAGS
 
 
 def define_flags():
@@ -29,16 +27,6 @@ def define_flags():
     flags.DEFINE_string(
         "output", None, "PNG file of the contact sheet; <data_dir>/<dataset>/inspection.png where not given."
     )
-
-
-def main(argv):
-    """Inspects the data set that the command line names; the exit status."""
-    if len(argv) != 2:
-        raise app.UsageError(
-            "expected the name of one converted data set, as in: inspect_data.py voc2012 --data_dir=data"
-        )
-    logging.set_verbosity(logging.WARNING)
-    return exit_status(lambda: inspect(argv[1], FLAGS), name="inspect")
 
 
 def inspect(name, given):
@@ -121,5 +109,4 @@ def described(survey, info):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("inspect", define_flags, inspect, arguments={"dataset": "the name of one converted data set"})

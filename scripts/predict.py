@@ -1,4 +1,4 @@
-"""Predicts images and videos with a trained model: index, color, overlay … of each, at the image's own size.
+"""Predicts images and videos with a trained model, each at its own size.
 
     python scripts/predict.py --workdir=runs/scenes --images='photos,more/*.jpg,film.mp4' --output_dir=predictions
 
@@ -13,12 +13,10 @@ import sys
 import warnings
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
 from deeplab_ksac.scripts.commandline import views
-from deeplab_ksac.scripts.commandline.ending import exit_status
-
-FLAGS = flags.FLAGS
+from deeplab_ksac.scripts.commandline.entry import start
 
 
 def define_flags():
@@ -34,13 +32,6 @@ def define_flags():
     flags.DEFINE_float("opacity", 0.5, "of the classes in the overlay", lower_bound=0, upper_bound=1)
     flags.DEFINE_bool("legend", True, "whether the overlay has the names of its classes below")
     flags.DEFINE_bool("overwrite", False, "whether an output folder that holds predictions may be written to")
-
-
-def main(argv):
-    """Predicts what the flags name; the exit status."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    return exit_status(lambda: run(FLAGS), name="predict")
 
 
 def run(given):
@@ -117,5 +108,4 @@ def predict_files(predictor, style, paths, output_dir, *, kinds=("index", "color
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("predict", define_flags, run)

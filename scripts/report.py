@@ -1,4 +1,4 @@
-"""Sets what was measured beside the thesis's numbers: all tables, as Markdown and HTML, with learning curves.
+"""Sets what was measured beside the thesis's numbers: all tables, with learning curves.
 
     python scripts/report.py --runs='runs/*' --output=report
 
@@ -9,15 +9,13 @@ listed apart, with what differs.
 
 import pathlib
 
-from absl import app, flags
+from absl import flags
 
 from deeplab_ksac.figures import learning_curves as curves
 from deeplab_ksac.runs import pages
 from deeplab_ksac.runs.comparison import Comparison, read_runs
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import write_whole
-
-FLAGS = flags.FLAGS
 
 
 def define_flags():
@@ -25,13 +23,6 @@ def define_flags():
     flags.DEFINE_list("runs", None, "workdirs, as paths or patterns such as 'runs/*'; none is a report of what is open")
     flags.DEFINE_list("tables", None, "numbers of the tables (default: all)")
     flags.DEFINE_string("output", None, "folder for report.md, report.html and the curves", required=True)
-
-
-def main(argv):
-    """Writes the report that the flags ask for; the exit status."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    return exit_status(lambda: run(FLAGS), name="report")
 
 
 def run(given):
@@ -61,5 +52,4 @@ def run(given):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("report", define_flags, run)

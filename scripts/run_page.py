@@ -1,4 +1,4 @@
-"""One page for one training run: its evaluations, its learning curves and every figure that was drawn of it.
+"""Writes one page for a training run: its evaluations, learning curves and figures.
 
     python scripts/run_page.py --workdir=runs/camvid
 
@@ -10,15 +10,14 @@ import html
 import os
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
 from deeplab_ksac.figures import learning_curves as curves
 from deeplab_ksac.runs.comparison import read_run
 from deeplab_ksac.runs.pages import document
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import write_whole
 
-FLAGS = flags.FLAGS
 TITLES = {
     "predictions": "Predictions (Figs. 2.5, 3.6–3.9)",
     "branch_features": "What each atrous rate sees (Fig. 2.4)",
@@ -36,20 +35,13 @@ def define_flags():
     flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
 
 
-def main(argv):
-    """Writes the page; the exit status."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    return exit_status(run, name="run_page")
-
-
-def run():
+def run(given):
     """Gathers what there is and writes the page.
 
     Raises:
         FileNotFoundError: the folder is no run's.
     """
-    workdir = Path(FLAGS.workdir)
+    workdir = Path(given.workdir)
     target = workdir / "index.html"
     write_whole(target, page(workdir).encode())
     print(target)
@@ -108,5 +100,4 @@ def picture_lines(workdir, title, pictures):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("run_page", define_flags, run)

@@ -1,4 +1,4 @@
-"""Tries the thesis's claims on splits of the generated scenes made for them: several seeds, mean and spread.
+"""Tries the thesis's claims on generated scenes made for them: several seeds, mean and spread.
 
     python scripts/study.py --workdir=runs/study
     python scripts/study.py --workdir=runs/study --studies=combinations --seeds=0,1,2
@@ -17,11 +17,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
 from deeplab_ksac.datasets import source
 from deeplab_ksac.datasets.sources.scenes_studies import STUDIES
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import write_whole
 
@@ -40,13 +40,6 @@ def define_flags():
     flags.DEFINE_list("seeds", ["0", "1", "2"], "one training per variant and seed")
     flags.DEFINE_integer("jobs", os.cpu_count(), "trainings at a time, each with one thread", lower_bound=1)
     flags.DEFINE_integer("steps", None, "optimizer steps, where other than the experiments'", lower_bound=1)
-
-
-def main(argv):
-    """Runs the studies that the flags name; the exit status."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    return exit_status(run, name="study")
 
 
 def run():
@@ -194,5 +187,4 @@ def mean_and_deviation(values):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("study", define_flags, lambda given: run())

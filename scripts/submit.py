@@ -14,13 +14,12 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
 from deeplab_ksac.scripts.commandline import views
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 
-FLAGS = flags.FLAGS
 TAR_SUFFIXES = (".tar.gz", ".tgz")
 
 
@@ -34,13 +33,6 @@ def define_flags():
     views.define_flags()
     flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
     flags.DEFINE_bool("overwrite", False, "whether an archive that exists may be replaced")
-
-
-def main(argv):
-    """Packs what the flags name; the exit status."""
-    if len(argv) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(argv[1:])}")
-    return exit_status(lambda: run(FLAGS), name="submit")
 
 
 def run(given):
@@ -125,5 +117,4 @@ def opened_archive(path, named):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("submit", define_flags, run)

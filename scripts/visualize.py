@@ -15,13 +15,12 @@ import io
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from deeplab_ksac.prediction import images as image_files
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import write_whole
 
-FLAGS = flags.FLAGS
 FIGURES = (
     "predictions",
     "branch_features",
@@ -45,13 +44,6 @@ def define_flags():
     flags.DEFINE_list("box", None, "top,left,height,width of a frame; found by the program where not given")
     flags.DEFINE_integer("channels", 25, "feature maps of each rate (branch_features)", lower_bound=1)
     flags.DEFINE_string("output_dir", None, "where to write (default: <first workdir>/figures)")
-
-
-def main(argv):
-    """Draws the figure that the command line names; the exit status."""
-    if len(argv) != 2:
-        raise app.UsageError(f"expected one figure of {', '.join(FIGURES)}, not: {' '.join(argv[1:]) or 'none'}")
-    return exit_status(lambda: run(argv[1], FLAGS), name="visualize")
 
 
 def run(figure, given):
@@ -195,5 +187,4 @@ def check_classes(models):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    start("visualize", define_flags, run, arguments={"figure": f"one of {', '.join(FIGURES)}"})

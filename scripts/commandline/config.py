@@ -7,9 +7,8 @@ import difflib
 import pathlib
 import sys
 
-from absl import app
+from ml_collections import config_flags
 
-from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import to_config_dict
 from deeplab_ksac.experiments import EXPERIMENTS, TABLE_ROWS
 
@@ -37,6 +36,11 @@ def get_config(name):
     )
 
 
+def define_flag():
+    """--config=<experiment>, and a flag for every field of it: `--config.stages[0].steps=100`."""
+    config_flags.DEFINE_config_file("config", None, "name of the experiment", sys_argv=with_config_file(sys.argv))
+
+
 def with_config_file(argv):
     """The command line with `--config=<experiment>` as `config_flags` reads it: a file and its argument."""
     named, following = [], False
@@ -49,15 +53,3 @@ def with_config_file(argv):
             following = True
         named.append(word)
     return named
-
-
-def flags_parser(name):
-    """A parser for `app.run` that says in one line which experiment or field does not exist, as the script `name`."""
-
-    def parse(argv):
-        try:
-            return app.parse_flags_with_usage(argv)
-        except (AttributeError, LookupError) as error:
-            sys.exit(f"{name}: {in_one_line(error)}")
-
-    return parse

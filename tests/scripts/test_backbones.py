@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import safetensors.numpy
+from absl import flags
 from absl.testing import flagsaver
 
 from deeplab_ksac.backbones import BACKBONES
@@ -18,10 +19,10 @@ TO_TIMM = {"conv": (3, 2, 0, 1), "same": None}
 def tiny_network(monkeypatch):
     """One network is known: a tiny ResNet, published under the name "tiny"."""
     monkeypatch.setattr(backbones, "NETWORKS", {"tiny": ("resnet50", TINY)})
-    if "reference" not in backbones.FLAGS:
+    if "reference" not in flags.FLAGS:
         backbones.define_flags()
-    if not backbones.FLAGS.is_parsed():
-        backbones.FLAGS(["backbones"])
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["backbones"])
     yield
     backbones.built.cache_clear()
 
@@ -43,7 +44,7 @@ def reference(tmp_path):
 
 def test_features_that_agree_are_a_table_and_status_0(reference, capsys):
     with flagsaver.flagsaver(reference=str(reference[0])):
-        assert backbones.run() == 0
+        assert backbones.run(flags.FLAGS) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["network", "output", "stride", "image", "c2", "c3", "c4", "c5"]
     assert lines[1].split()[:3] == ["tiny", "16", "33×33"] and len(lines[1].split()) == 7
@@ -54,7 +55,7 @@ def test_features_that_do_not_agree_are_status_1_and_one_line(reference, capsys)
     wrong = {**features, "c4": features["c4"] + 0.01 * np.abs(features["c4"]).max()}
     np.savez(folder / "tiny_os16.npz", image=image, **wrong)
     with flagsaver.flagsaver(reference=str(folder)):
-        assert backbones.run() == 1
+        assert backbones.run(flags.FLAGS) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("backbones: errors of up to 9.9e-03") or "1.0e-02" in captured.err
     assert captured.out.splitlines()[1].split()[5] in ("9.9e-03", "1.0e-02")
@@ -65,7 +66,7 @@ def test_folders_without_known_references_are_refused(name, message, tmp_path):
     if name:
         safetensors.numpy.save_file({"a": np.zeros(1)}, tmp_path / f"{name}.safetensors")
     with flagsaver.flagsaver(reference=str(tmp_path)), pytest.raises((OSError, ValueError), match=message):
-        backbones.run()
+        backbones.run(flags.FLAGS)
 
 
 def test_an_unknown_backbone_is_refused_with_the_known_ones():
@@ -73,7 +74,7 @@ def test_an_unknown_backbone_is_refused_with_the_known_ones():
         flagsaver.flagsaver(backbones=["mobilenet"]),
         pytest.raises(ValueError, match="no backbone is named 'mobilenet'"),
     ):
-        backbones.run()
+        backbones.run(flags.FLAGS)
 
 
 def test_resnet50_has_its_published_size():

@@ -10,6 +10,7 @@ import pytest
 
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.scripts import convert as script
+from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests import fakes
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "convert.py"
@@ -78,7 +79,7 @@ def test_bad_input_ends_in_one_line_and_status_1(tmp_path, capsys, monkeypatch, 
     raw = fakes.write_voc2012(tmp_path / "raw", {"train": ["a", "b"]})
     given = types.SimpleNamespace(**{**DEFAULTS, **flags}, raw_dir=[str(raw)], data_dir=str(tmp_path / "data"))
     monkeypatch.setattr(script, "FLAGS", given)
-    assert script.main(["convert"]) == 1
+    assert exit_status(script.run, name="convert") == 1
     told = capsys.readouterr()
     assert told.out == "" and told.err.count("\n") == 1 and told.err.startswith("convert: ")
     assert words.format(raw=raw) in told.err

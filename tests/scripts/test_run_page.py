@@ -50,10 +50,9 @@ def test_a_folder_without_figures_says_so(tmp_path):
     assert "Nothing was measured or drawn" in run_page.page(tmp_path)
 
 
-def test_the_script_refuses_a_folder_that_is_no_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_page, "FLAGS", types.SimpleNamespace(workdir=str(tmp_path)))
+def test_the_script_refuses_a_folder_that_is_no_run(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no experiment\.json"):
-        run_page.run()
+        run_page.run(types.SimpleNamespace(workdir=str(tmp_path)))
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")

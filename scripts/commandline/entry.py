@@ -1,0 +1,49 @@
+"""How a command starts: its flags, what it takes beside them, and how much TensorFlow says."""
+
+import os
+import sys
+
+from absl import app, flags
+
+from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.scripts.commandline.ending import exit_status
+
+
+def start(name, define_flags, run, *, arguments=None, argv=None):
+    """Runs a command on the process's command line, and ends the process with the command's exit status.
+
+        if __name__ == "__main__":
+            start("evaluate", define_flags, run)
+
+    A module that calls this must not load TensorFlow before, or TensorFlow's notes on its start are printed.
+
+    Args:
+        name: the command's name, which stands in front of its errors.
+        define_flags: defines the command's flags.
+        run: `run(*words, given)` -> exit status, where `words` are the arguments and `given` has the flags' values.
+        arguments: what the command takes beside its flags, {name: description}, in their order; all are required.
+        argv: the command line (default: `sys.argv`).
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes hide ours; errors are raised
+    arguments = arguments or {}
+
+    def main(words):
+        _, *words = words
+        if not arguments and words:
+            raise app.UsageError(f"not a flag: {' '.join(words)}")
+        if len(words) != len(arguments):
+            expected = ", ".join(f"<{argument}> ({what})" for argument, what in arguments.items())
+            raise app.UsageError(f"expected {expected}, not: {' '.join(words) or 'none'}")
+        return exit_status(lambda: run(*words, flags.FLAGS), name=name)
+
+    def parse(argv):
+        try:
+            return app.parse_flags_with_usage(argv)
+        except (AttributeError, LookupError) as error:  # an experiment, or a field of it, that does not exist
+            sys.exit(f"{name}: {in_one_line(error)}")
+
+    known = set(flags.FLAGS)
+    define_flags()
+    for flag in set(flags.FLAGS) - known:  # --help lists them, whichever module they are defined in
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag])
+    app.run(main, argv=argv, flags_parser=parse)

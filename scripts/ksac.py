@@ -1,0 +1,62 @@
+"""`ksac <command> --flag=value …`: the commands of this package under one name.
+
+    ksac --help
+    ksac train --help
+    ksac train --config=scenes_ksac --workdir=runs/scenes --data_dir=data
+
+`ksac <command>` is what `python -m deeplab_ksac.scripts.<command>` is.
+"""
+
+import difflib
+import importlib.metadata
+import runpy
+import sys
+
+COMMANDS = {  # module of this package -> the first line of its docstring; the modules are not loaded to list them
+    "convert": "Converts raw data sets to TFRecords, on all cores.",
+    "inspect_data": "Looks through a converted data set before training: numbers, contact sheet, warnings.",
+    "train": "Trains an experiment, or goes on where it was stopped.",
+    "evaluate": "Evaluates a trained model on a split of a data set: mIoU, per-class table, boundaries, pictures.",
+    "predict": "Predicts images and videos with a trained model, each at its own size.",
+    "submit": "Predicts a benchmark's test set and packs what its server takes: PASCAL VOC 2012, Cityscapes.",
+    "export": "Writes a trained model in a form that needs none of this project's code, and checks it.",
+    "visualize": "Draws the thesis's figures for trained models: a PNG each, and the arrays behind it as npz.",
+    "run_page": "Writes one page for a training run: its evaluations, learning curves and figures.",
+    "report": "Sets what was measured beside the thesis's numbers: all tables, with learning curves.",
+    "study": "Tries the thesis's claims on generated scenes made for them: several seeds, mean and spread.",
+    "flops": "Counts parameters and multiply-adds of an experiment, a SavedModel or the thesis's tables.",
+    "backbones": "Prints the backbones' sizes beside the thesis's, or their features' errors against timm's.",
+    "benchmark": "Measures what this project promises, as ratios of two sides within one run.",
+}
+
+
+def main():
+    """Runs the command that the command line names; the exit status."""
+    name, *words = sys.argv[1:] or ["--help"]
+    if name in ("--help", "-h", "help"):
+        print(listed())
+        return 0
+    if name == "--version":
+        print(importlib.metadata.version("deeplab-ksac"))
+        return 0
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f" did you mean {near[0]!r}?" if near else ""
+        print(f"ksac: no command is named {name!r};{hint} there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 1
+    sys.argv[1:] = words
+    runpy.run_module(f"deeplab_ksac.scripts.{name}", run_name="__main__", alter_sys=True)
+    return 0
+
+
+def listed():
+    """The commands, one a line."""
+    lines = [f"  {name:<13} {sentence}" for name, sentence in COMMANDS.items()]
+    return "\n".join((
+        "usage: ksac <command> --flag=value …", "", *lines, "",
+        "ksac <command> --help lists the flags of a command, ksac --version tells the version.",
+    ))  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
