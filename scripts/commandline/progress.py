@@ -1,11 +1,12 @@
-"""How far something is: a bar that is redrawn on a terminal, a plain line now and then everywhere else."""
+"""How far something is: tqdm's bar on a terminal and in a notebook, a plain line now and then everywhere else."""
 
 import sys
 import time
 
-BAR_WIDTH = 28
-REDRAW_SECONDS = 0.1
+from tqdm import auto, std
+
 LINE_SECONDS = 10.0
+IN_NOTEBOOK = auto.notebook_tqdm is not std.tqdm
 
 
 class Progress:
@@ -14,8 +15,7 @@ class Progress:
         with Progress(1000, "train") as progress:
             progress.update(loss=0.7)
 
-    On a terminal one line is redrawn at most ten times a second; elsewhere a line is written every `every` seconds,
-    and one at the end.
+    On a terminal and in a notebook it is a bar; elsewhere a line is written every `every` seconds, and one at the end.
 
     Args:
         total: how many units of work there are.
@@ -26,30 +26,35 @@ class Progress:
     """
 
     def __init__(self, total, label, *, stream=sys.stderr, start=0, every=LINE_SECONDS):
-        self.total, self.label, self.stream = total, label, stream
+        self.total, self.label, self.stream, self.every = total, label, stream, every
         self.done = self.start = start
-        self.every = every
-        self.on_terminal = stream.isatty()
-        self.shown, self.width, self.closed, self.last = {}, 0, False, None
-        self.started = self.drawn = time.monotonic()
+        self.shown, self.closed, self.last = {}, False, None
+        self.started = self.written = time.monotonic()
+        self.bar = None
+        if IN_NOTEBOOK or stream.isatty():
+            self.bar = auto.tqdm(
+                total=total, desc=label, initial=start, file=stream, unit="", miniters=1, dynamic_ncols=True
+            )
 
     def update(self, n=1, **shown):
         """`n` more units are done; `shown` (numbers or text) stands behind the counts from now on."""
         self.done += n
         self.shown.update(shown)
-        wait = REDRAW_SECONDS if self.on_terminal else self.every
-        if time.monotonic() - self.drawn >= wait:
-            self._draw()
+        if self.bar is not None:
+            self.bar.set_postfix_str(self._shown(), refresh=False)
+            self.bar.update(n)
+        elif time.monotonic() - self.written >= self.every:
+            self._write()
 
     def close(self):
-        """Writes the last state and ends the line; further calls do nothing."""
-        if not self.closed:
-            if self.on_terminal or self.last != self.done:
-                self._draw()
-            if self.on_terminal:
-                self.stream.write("\n")
-            self.stream.flush()
-            self.closed = True
+        """Shows the last state and ends the line; further calls do nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.bar is not None:
+            self.bar.close()
+        elif self.last != self.done:
+            self._write()
 
     def __enter__(self):
         return self
@@ -65,17 +70,16 @@ class Progress:
         share = self.done / self.total if self.total else 1.0
         left = f"{clock((self.total - self.done) / speed)} left" if speed and self.done < self.total else ""
         taken = f"{clock(elapsed)} taken" if self.done >= self.total else ""
-        shown = " ".join(f"{name} {_short(value)}" for name, value in self.shown.items())
-        bar = f"[{'=' * int(share * BAR_WIDTH):<{BAR_WIDTH}}]" if self.on_terminal else ""
-        words = (self.label, bar, f"{self.done}/{self.total} {share:.0%}", pace, left or taken, shown)
+        words = (self.label, f"{self.done}/{self.total} {share:.0%}", pace, left or taken, self._shown())
         return " ".join(word for word in words if word)
 
-    def _draw(self):
-        line = self.line()
-        self.stream.write("\r" + line.ljust(self.width) if self.on_terminal else line + "\n")
-        self.width = len(line)
+    def _shown(self):
+        return " ".join(f"{name} {_short(value)}" for name, value in self.shown.items())
+
+    def _write(self):
+        self.stream.write(self.line() + "\n")
         self.stream.flush()
-        self.drawn, self.last = time.monotonic(), self.done
+        self.written, self.last = time.monotonic(), self.done
 
 
 class SplitProgress:

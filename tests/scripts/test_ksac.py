@@ -2,6 +2,7 @@
 
 import ast
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -139,3 +140,18 @@ def test_loading_the_commands_changes_neither_the_path_nor_the_environment():
     program += "".join(f"import deeplab_ksac.scripts.{name}; " for name in [*MODULES, "commandline.entry"])
     program += "print(before == ([*sys.path], {**os.environ}))"
     assert call("-c", program).stdout == "True\n"
+
+
+def test_another_package_called_datasets_is_left_alone(tmp_path):
+    """Hugging Face's, say: in either order both are imported, and nothing is said about it."""
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets/__init__.py").write_text("")
+    (tmp_path / "datasets-9.9.dist-info").mkdir()
+    (tmp_path / "datasets-9.9.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: datasets\nVersion: 9.9\n")
+    ours, theirs = "deeplab_ksac.scripts, deeplab_ksac.datasets.info", "datasets"
+    for order in (f"{ours}, {theirs}", f"{theirs}, {ours}"):
+        shown = "print(deeplab_ksac.datasets.info.__file__, datasets.__file__, sep='\\n')"
+        done = call("-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import {order}; {shown}", cwd=tmp_path)
+        assert done.returncode == 0 and done.stderr == ""
+        own, other = map(pathlib.Path, done.stdout.splitlines())
+        assert own.resolve() == ROOT / "datasets/info.py" and other == tmp_path / "datasets/__init__.py"

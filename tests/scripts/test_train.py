@@ -70,22 +70,3 @@ def test_the_name_of_an_experiment_becomes_a_file_and_its_argument(words):
     named = config.with_config_file(words)
     assert f"{CONFIG_FILE}:scenes_ksac" in " ".join(named)
     assert named[0] == "train" and named[-1] == "--workdir=x"
-
-
-def test_another_package_called_datasets_is_noticed(tmp_path):
-    (tmp_path / "datasets").mkdir()
-    (tmp_path / "datasets/__init__.py").write_text("")
-    (tmp_path / "datasets-9.9.dist-info").mkdir()
-    (tmp_path / "datasets-9.9.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: datasets\nVersion: 9.9\n")
-    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.path.append({str(ROOT)!r}); {{}}"
-    imports = "import scripts, datasets.info; print(datasets.info.__file__)"
-    done = subprocess.run(
-        [sys.executable, "-c", program.format(imports)], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    assert done.stdout.strip() == str(ROOT / "datasets/info.py")
-    assert "Hugging Face datasets 9.9 is installed beside this project's package" in done.stderr
-    late = subprocess.run(
-        [sys.executable, "-c", program.format("import datasets, scripts")],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
-    )  # fmt: skip
-    assert late.returncode == 1 and "another package named 'datasets' is loaded" in late.stderr

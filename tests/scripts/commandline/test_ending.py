@@ -1,4 +1,4 @@
-"""Whole files or none; one line for an error of the input, a traceback for a fault of the program."""
+"""One line for an error of the input, a traceback for a fault of the program."""
 
 import pytest
 import tensorflow as tf
@@ -11,19 +11,6 @@ def failing(error):
         raise error
 
     return work
-
-
-def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path):
-    output.write_whole(tmp_path / "a.json", b"one")
-    output.write_whole(str(tmp_path / "a.json"), b"two")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.json", b"two")]
-
-
-def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path):
-    (tmp_path / "a.json").write_bytes(b"before")
-    with pytest.raises(TypeError):
-        output.write_whole(tmp_path / "a.json", "no bytes")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.json", b"before")]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The progress line, on a terminal and elsewhere."""
 
 import io
+import re
+from time import sleep
 
 import pytest
 
@@ -40,26 +42,45 @@ def test_elsewhere_a_plain_line_is_written_now_and_then(time):
     ]
 
 
-def test_on_a_terminal_one_line_is_redrawn(time):
+def redrawn(stream):
+    """What a terminal shows, one state after another."""
+    return stream.getvalue().split("\r")[1:]
+
+
+def test_on_a_terminal_one_line_is_redrawn():
     stream = Terminal()
     with Progress(4, "write", stream=stream) as progress:
         for _ in range(4):
-            time.now += 0.5
-            progress.update()
+            sleep(0.15)
+            progress.update(loss=0.25)
     text = stream.getvalue()
     assert text.count("\n") == 1 and text.endswith("\n")
-    assert "[=======                     ] 1/4 25% 2/s 0:02 left" in text.split("\r")[1]
-    assert "4/4 100% 2/s 0:02 taken" in text.split("\r")[-1]
+    states = redrawn(stream)
+    for state, share in zip(states, (0, 25, 50, 75, 100)):
+        assert state.startswith(f"write: {share:3}%|") and f"| {share // 25}/4 [" in state
+        assert ("loss 0.25" in state) == (share > 0)
+    assert re.search(r"4/4 \[00:00<00:00, +\d+\.\d+/s, loss 0\.25\]\n$", states[-1])
 
 
-def test_a_shorter_line_covers_the_longer_one_before(time):
+def test_a_shorter_line_covers_the_longer_one_before():
     stream = Terminal()
     progress = Progress(2, "a", stream=stream)
     for shown in ("a long value", "x"):
-        time.now += 1
+        sleep(0.15)
         progress.update(state=shown)
-    first, second = stream.getvalue().split("\r")[1:]
+    first, second = redrawn(stream)[1:]
+    assert "a long value" in first and "a long value" not in second
     assert len(second) >= len(first.rstrip())
+
+
+def test_a_bar_starts_with_what_was_done_before_and_has_not_its_speed():
+    stream = Terminal()
+    with Progress(100, "train", stream=stream, start=50) as progress:
+        sleep(0.5)
+        progress.update(2)
+    states = redrawn(stream)
+    assert "50/100" in states[0] and "52/100" in states[-1]
+    assert float(re.search(r"([\d.]+)/s", states[-1]).group(1)) <= 2 / 0.5
 
 
 def test_work_done_before_counts_as_done_but_not_as_speed(time):
