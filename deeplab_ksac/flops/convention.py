@@ -47,7 +47,7 @@ CONVENTIONS = {
 }
 
 
-def profiler_float_ops(graph):
+def profiler_float_ops(graph: tf.Graph) -> dict[str, int]:
     """{operation: float_ops} as TensorFlow's profiler counts them: two for a multiply-add."""
     build = tf.compat.v1.profiler.ProfileOptionBuilder
     options = build(build.float_operation()).with_empty_output().build()
@@ -60,12 +60,12 @@ def profiler_float_ops(graph):
     return counts
 
 
-def thesis_gflops(graph, convention):
+def thesis_gflops(graph: tf.Graph, convention: Convention) -> float:
     """GFLOPs of a graph in the thesis's convention.
 
     Args:
-        graph: as `deeplab_ksac.flops.count.model_graph` traces it, of a model with `method="direct"` and `merge="concat"`
-            where its head is KSAC.
+        graph: as `model_graph` traces it, of a model with `method="direct"` and `merge="concat"` where its head is
+            KSAC.
         convention: one of `CONVENTIONS`.
 
     Raises:
@@ -79,7 +79,7 @@ def thesis_gflops(graph, convention):
     return total / 2 / GIGA
 
 
-def class_aware_gflops(graph):
+def class_aware_gflops(graph: tf.Graph) -> float:
     """GFLOPs of CAR's terms as Table 4.4 has them: there class sums and their distribution are matrix products.
 
     Ours are segment sums and gathers, which have no products; see `car.centers`.

@@ -7,11 +7,17 @@ multiply-add is one product with its sum in a convolution, matrix product or ein
 
 import collections
 import contextlib
+import dataclasses
 import math
+import os
 import re
+from collections.abc import Callable, Iterator, Mapping
 
 import tensorflow as tf
 from tensorflow import keras
+
+# TensorFlow has no public way to write out the functions that a SavedModel calls.
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
 
 GIGA = 2**30  # the thesis's G
 PRODUCT = re.compile(r"conv|matmul|einsum|dot", re.IGNORECASE)  # names of operations that multiply
@@ -25,7 +31,7 @@ PARTS = ("backbone", "neck", "head", "projection", "bottleneck", "decoder", "cla
 
 
 @contextlib.contextmanager
-def zero_weights():
+def zero_weights() -> Iterator[None]:
     """Inside, variables begin as zeros: a model that is only to be counted needs no random numbers."""
 
     def create(next_creator, **arguments):
@@ -38,12 +44,14 @@ def zero_weights():
         yield
 
 
-def trace(function, *specs):
+def trace(function: Callable, *specs: tf.TensorSpec) -> tf.Graph:
     """The graph of `function` on tensors of the given `tf.TensorSpec`s."""
     return tf.function(function, autograph=False).get_concrete_function(*specs).graph
 
 
-def model_graph(model, height, width, *, training=False, outputs=("logits",)):
+def model_graph(
+    model: keras.Model, height: int, width: int, *, training: bool = False, outputs: tuple[str, ...] = ("logits",)
+) -> tf.Graph:
     """The graph of a segmentation model's outputs for one image of height × width pixels.
 
     Args:
@@ -56,7 +64,9 @@ def model_graph(model, height, width, *, training=False, outputs=("logits",)):
     return trace(lambda image: wanted(image, training=training), tf.TensorSpec([1, height, width, 3]))
 
 
-def saved_model_graph(path, height, width, *, signature="serving_default"):
+def saved_model_graph(
+    path: str | os.PathLike, height: int, width: int, *, signature: str = "serving_default"
+) -> tuple[tf.Graph, list[tf.Variable]]:
     """(graph, variables) of a SavedModel's signature for one image of height × width pixels.
 
     Raises:
@@ -80,15 +90,13 @@ def saved_model_graph(path, height, width, *, signature="serving_default"):
 
 def _written_out(function):
     """The graph with the functions that it calls in their places, all sizes inferred from the image's."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
-
     _, definition = convert_variables_to_constants_v2_as_graph(function, lower_control_flow=False)
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(definition, name="")
     return graph
 
 
-def count_multiply_adds(graph):
+def count_multiply_adds(graph: tf.Graph) -> dict[str, int]:
     """{name of an operation: its multiply-adds}, for all that multiply, in the graph's order.
 
     Raises:
@@ -115,7 +123,7 @@ def _turns(loop):
     return int(turns)
 
 
-def size_of(tensor):
+def size_of(tensor: tf.Tensor) -> list[int]:
     """The sides of a tensor.
 
     Raises:
@@ -129,7 +137,7 @@ def size_of(tensor):
     return tensor.shape.as_list()
 
 
-def pixels_of(op):
+def pixels_of(op: tf.Operation) -> int:
     """Outputs of a convolution per channel; between space-to-batch and batch-to-space that is the map, not tiles."""
     if not op.get_attr("data_format").endswith(b"C"):
         raise ValueError(f"{op.name}: only channels that come last are counted")
@@ -178,7 +186,7 @@ COUNTERS = {
 }
 
 
-def part_of(name):
+def part_of(name: str) -> str:
     """The part of a segmentation model, one of `PARTS`, to which an operation, a layer or a variable belongs."""
     for segment in name.split("/"):
         numbered = NUMBERED.fullmatch(segment)
@@ -187,7 +195,7 @@ def part_of(name):
     return "backbone"
 
 
-def by_part(counts):
+def by_part(counts: Mapping[str, int]) -> dict[str, int]:
     """{part: sum} of {name: number}, in the order of `PARTS`, parts without anything left out."""
     sums = collections.Counter()
     for name, number in counts.items():
@@ -195,6 +203,39 @@ def by_part(counts):
     return {part: sums[part] for part in PARTS if sums[part]}
 
 
-def count_parameters(model):
+def count_parameters(model: keras.Model) -> dict[str, int]:
     """{part: number of weights}, the normalizations' moving averages among them."""
     return by_part({layer.name: layer.count_params() for layer in model.layers})
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What a segmentation model holds and multiplies, by its parts; as text, a table of them.
+
+    Attributes:
+        parameters: part, one of `PARTS`, -> number of weights.
+        multiply_adds: part -> multiply-adds for one image.
+    """
+
+    parameters: Mapping[str, int]
+    multiply_adds: Mapping[str, int]
+
+    def __str__(self) -> str:
+        rows = [
+            (p, self.parameters.get(p, 0), self.multiply_adds.get(p, 0)) for p in self.parameters | self.multiply_adds
+        ]
+        rows.append(("all", sum(self.parameters.values()), sum(self.multiply_adds.values())))
+        lines = [f"{name:<12}{weights:>16,}{products / GIGA:>16.4f} G" for name, weights, products in rows]
+        return "\n".join([f"{'part':<12}{'parameters':>16}{'multiply-adds':>18}", *lines])
+
+
+def count_flops(model: keras.Model, height: int = 513, width: int = 513, *, output: str = "logits") -> int:
+    """The multiply-adds of a model's output for one image of height × width pixels; 2³⁰ of them are the thesis's G."""
+    return sum(count_multiply_adds(model_graph(model, height, width, outputs=(output,))).values())
+
+
+def count_saved_model(path: str | os.PathLike, height: int, width: int) -> Counts:
+    """The counts of a SavedModel for one image of height × width pixels; errors as of `saved_model_graph`."""
+    graph, variables = saved_model_graph(path, height, width)
+    parameters = by_part({variable.name: math.prod(variable.shape) for variable in variables})
+    return Counts(parameters, by_part(count_multiply_adds(graph)))

@@ -6,8 +6,6 @@ import sys
 import pytest
 
 from deeplab_ksac.runs.checkpoints import load_model
-from deeplab_ksac.scripts.commandline import config
-from deeplab_ksac.scripts.commandline.config import CONFIG_FILE
 from tests.deeplab_ksac.training.tiny import convert
 from tests.places import ROOT
 
@@ -61,12 +59,3 @@ def test_a_wrong_flag_is_said_in_words(arguments, words, tmp_path):
     assert done.returncode != 0
     assert words in done.stderr + done.stdout and "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    "words", (["train", "--config=scenes_ksac", "--workdir=x"], ["train", "--config", "scenes_ksac", "--workdir=x"])
-)
-def test_the_name_of_an_experiment_becomes_a_file_and_its_argument(words):
-    named = config.with_config_file(words)
-    assert f"{CONFIG_FILE}:scenes_ksac" in " ".join(named)
-    assert named[0] == "train" and named[-1] == "--workdir=x"

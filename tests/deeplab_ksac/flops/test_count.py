@@ -114,6 +114,24 @@ def test_the_parts_hold_all_parameters_and_products(model):
     assert parts["classifier"] == 9 * 11 * 4 * CLASSES
 
 
+def test_the_flops_of_a_model_are_those_of_one_output(model):
+    parts = flops.by_part(flops.count_multiply_adds(flops.model_graph(model, 33, 41)))
+    assert flops.count_flops(model, 33, 41) == sum(parts.values())
+    assert flops.count_flops(model, 33, 41, output="features") == parts["backbone"] + parts["head"]
+
+
+def test_counts_are_a_table_of_the_parts():
+    counts = flops.Counts({"backbone": 1000, "head": 24}, {"head": 2**29, "resize": 2**30})
+    header, *rows = str(counts).splitlines()
+    assert header.split() == ["part", "parameters", "multiply-adds"]
+    assert [row.split() for row in rows] == [
+        ["backbone", "1,000", "0.0000", "G"],
+        ["head", "24", "0.5000", "G"],
+        ["resize", "0", "1.0000", "G"],
+        ["all", "1,024", "1.5000", "G"],
+    ]
+
+
 def test_weights_begin_at_zero_where_that_is_asked():
     with flops.zero_weights():
         empty = keras_layer(keras.layers.Conv2D(5, 3))
