@@ -1,4 +1,4 @@
-"""What `scripts/benchmark.py` compares: each module gives cases, each case gives the sides of one comparison."""
+"""What `ksac benchmark` compares: each module gives cases, each case gives the sides of one comparison."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

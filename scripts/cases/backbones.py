@@ -11,7 +11,10 @@ import subprocess
 import sys
 
 import numpy as np
+import tensorflow as tf
 
+from deeplab_ksac.backbones import BACKBONES
+from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.scripts.cases import Bound, Case
 
 SIDE = 321
@@ -79,11 +82,6 @@ def prepare_process(program, arguments, name):
 
 def prepare_tensorflow(network, output_stride, training):
     """A callable that makes one pass: the features of one image, or the gradients of two images' mean square."""
-    import tensorflow as tf
-
-    from deeplab_ksac.backbones import BACKBONES
-    from deeplab_ksac.layers import BatchNorm
-
     name, arguments = NETWORKS[network]
     model = BACKBONES[name](output_stride, norm=BatchNorm(momentum=0.9), **arguments)
     image = tf.constant(np.random.default_rng(0).uniform(0, 255, [2 if training else 1, SIDE, SIDE, 3]), tf.float32)

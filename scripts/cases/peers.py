@@ -1,8 +1,8 @@
 """Whole networks against other toolkits' DeepLabV3+ on a ResNet-50 of the same size; no bound is asked for.
 
 320×320 pixels (the peers take multiples of 16 or 32 only), 21 classes, one image forward, two in training. keras-cv's
-exists at output stride 32 alone and is there wherever this project is. segmentation_models_pytorch's, at output stride
-16, needs an interpreter that has it: this one, or the one that KSAC_TORCH_PYTHON names; there is no case without.
+exists at output stride 32 alone. segmentation_models_pytorch's, at output stride 16, needs an interpreter that has it:
+this one, or the one that KSAC_TORCH_PYTHON names. Of a peer that is not installed there is no case.
 """
 
 import functools
@@ -10,6 +10,10 @@ import importlib.util
 import os
 import subprocess
 
+import tensorflow as tf
+
+from deeplab_ksac.experiment import ModelSpec, part
+from deeplab_ksac.model import build_model
 from deeplab_ksac.scripts.cases import Bound, Case
 from deeplab_ksac.scripts.cases.backbones import prepare_process, torch_python
 
@@ -50,9 +54,6 @@ def has_smp():
 
 def prepare_ours(head, output_stride, training):
     """Our DeepLabV3+ with one of the heads: image -> logits."""
-    from deeplab_ksac.experiment import ModelSpec, part
-    from deeplab_ksac.model import build_model
-
     spec = ModelSpec(part("resnet50"), head=part(head), decoder=part("low_level"), output_stride=output_stride)
     model = build_model(spec, NUM_CLASSES)
     return one_pass(lambda image: model(image, training=training)["logits"], model, training)
@@ -60,7 +61,7 @@ def prepare_ours(head, output_stride, training):
 
 def prepare_keras_cv(training):
     """keras-cv's DeepLabV3+ on its ResNet-50, which is put together here: the ready-made one asks the network."""
-    import keras_cv
+    import keras_cv  # not every environment has it, and it loads much
 
     backbone = keras_cv.models.ResNetBackbone(
         stackwise_filters=[64, 128, 256, 512],
@@ -75,8 +76,6 @@ def prepare_keras_cv(training):
 
 def one_pass(predict, model, training):
     """A compiled pass: the logits of one image, or the gradients of two images' mean square."""
-    import tensorflow as tf
-
     image = tf.random.stateless_uniform([2 if training else 1, SIDE, SIDE, 3], (0, 0), 0, 255)
 
     @tf.function
@@ -107,7 +106,10 @@ def case(peer, prepare, output_stride, training):
     )
 
 
-PEERS = {"keras-cv": (prepare_keras_cv, 32), **({"smp": (prepare_smp, 16)} if has_smp() else {})}
+PEERS = {
+    **({"keras-cv": (prepare_keras_cv, 32)} if importlib.util.find_spec("keras_cv") else {}),
+    **({"smp": (prepare_smp, 16)} if has_smp() else {}),
+}
 CASES = {
     f"peers_{peer}{'_training' if training else ''}": case(peer, prepare, output_stride, training)
     for peer, (prepare, output_stride) in PEERS.items()

@@ -4,7 +4,7 @@
 photographs and takes as long to decode (90 KB and 1.1 ms; as it is painted, 51 KB and 0.9 ms). Set
 PIPELINE_RECORDS=<data_dir>/<name>/<split>, a converted set of JPEGs, and `pipeline_records` measures it on those:
 
-    PIPELINE_RECORDS=data/voc2012/train python scripts/benchmark.py --cases=pipeline_records
+    PIPELINE_RECORDS=data/voc2012/train ksac benchmark --cases=pipeline_records
 """
 
 import functools

@@ -42,7 +42,7 @@ STEPS_A_TURN = 2
 # A process that takes a step for each line it reads: devices are split and operations made deterministic once only.
 PROGRAM = """
 import json, sys
-from scripts.cases import training
+from deeplab_ksac.scripts.cases import training
 options = json.loads(sys.argv[1])
 turn = training.stepper(**options)
 print("ready", flush=True)

@@ -1,44 +1,46 @@
 """The benchmark's own arithmetic, on sides whose cost is known."""
 
+import json
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
 
 from deeplab_ksac.scripts import benchmark
-from deeplab_ksac.scripts.cases import Bound, Case
+from deeplab_ksac.scripts.cases import Bound, Case, measuring
 from tests.places import ROOT
 
 
 def test_a_ratio_is_the_median_over_the_rounds():
-    result = benchmark.ratio(Bound("a", "b", 0.6), [1.0, 2.0, 9.0], [2.0, 4.0, 9.0])
+    result = measuring.ratio(Bound("a", "b", 0.6), [1.0, 2.0, 9.0], [2.0, 4.0, 9.0])
     assert result["median"] == 0.5 and result["reached"] and result["sides"] == "a / b"
-    assert not benchmark.ratio(Bound("a", "b", 0.4), [1.0, 2.0, 9.0], [2.0, 4.0, 9.0])["reached"]
+    assert not measuring.ratio(Bound("a", "b", 0.4), [1.0, 2.0, 9.0], [2.0, 4.0, 9.0])["reached"]
 
 
 def test_memory_is_compared_by_its_medians():
-    assert benchmark.ratio(Bound("a", "b", 1.0, of="memory"), [1, 3, 100], [6, 1, 7])["median"] == 0.5
+    assert measuring.ratio(Bound("a", "b", 1.0, of="memory"), [1, 3, 100], [6, 1, 7])["median"] == 0.5
 
 
 def test_only_the_sides_that_a_bound_names_are_run_and_they_take_turns():
     calls = []
     sides = {name: (lambda name=name: lambda: calls.append(name)) for name in ("a", "b", "c")}
     case = Case("test", sides, (Bound("a", "b", 1.0), Bound("c", "b", 1.0, of="memory")))
-    seconds = benchmark.alternate(case, rounds=3)
-    assert calls == ["a", "b"] * (3 + benchmark.WARM_UP)
+    seconds = measuring.alternate(case, rounds=3)
+    assert calls == ["a", "b"] * (3 + measuring.WARM_UP)
     assert set(seconds) == {"a", "b"} and all(len(values) == 3 for values in seconds.values())
 
 
 def test_times_are_divided_by_the_work():
     case = Case("test", {"a": lambda: lambda: time.sleep(0.02)}, (Bound("a", "a", 1.0),), work={"a": 10})
-    assert 0.002 <= np.median(benchmark.alternate(case, rounds=3)["a"]) < 0.02
+    assert 0.002 <= np.median(measuring.alternate(case, rounds=3)["a"]) < 0.02
 
 
 def test_the_growth_of_memory_is_that_of_the_run():
     program = (
-        "import numpy as np; from deeplab_ksac.scripts.benchmark import memory_growth;"
+        "import numpy as np; from deeplab_ksac.scripts.cases.measuring import memory_growth;"
         "print(memory_growth(lambda: lambda: np.ones(2**24)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -47,7 +49,7 @@ def test_the_growth_of_memory_is_that_of_the_run():
 
 
 def test_every_bound_names_sides_that_there_are():
-    for name, case in benchmark.all_cases().items():
+    for name, case in measuring.CASES.items():
         for bound in case.bounds:
             assert {bound.side, bound.against} <= set(case.sides), name
             assert bound.of in ("time", "memory") and (bound.at_most is None or bound.at_most > 0)
@@ -64,3 +66,16 @@ def test_an_unknown_case_is_refused_in_words(tmp_path):
 def test_a_side_is_measured_in_what_its_bounds_are_of(quantity, named):
     case = Case("test", dict.fromkeys("abc"), (Bound("a", "b", 1.0), Bound("c", "b", 1.0, of="memory")))
     assert case.sides_measured_in(quantity) == named
+
+
+def test_the_table_and_the_file_say_what_a_ratio_means(tmp_path, capsys, monkeypatch):
+    sides = {"fast": lambda: lambda: 0.1, "slow": lambda: lambda: 0.4}  # seconds that they measured themselves
+    monkeypatch.setattr(measuring, "CASES", {"test": Case("a test", sides, (Bound("fast", "slow", 0.5),))})
+    output = tmp_path / "results.json"
+    given = types.SimpleNamespace(memory_of=None, cases=[], rounds=3, processes=0, output=str(output))
+    assert benchmark.run(given) == 0
+    meaning, _, row = capsys.readouterr().out.splitlines()
+    assert meaning.endswith("below 1 it is faster (time) or smaller (memory)")
+    assert row.split() == ["a", "test", "fast", "/", "slow", "time", "0.250", "0.250–0.250", "0.500"]
+    written = json.loads(output.read_text())
+    assert written["meaning"] == meaning and written["cases"]["test"]["ratios"][0]["median"] == 0.25

@@ -1,0 +1,147 @@
+"""How the benchmark measures: sides that take turns, ratios of their times and memory, and the table of them."""
+
+import ctypes
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+import tensorflow as tf
+
+from deeplab_ksac.scripts.cases import (
+    attention,
+    backbones,
+    class_aware,
+    conversion,
+    export,
+    figures,
+    inference,
+    peers,
+    pipeline,
+    pyramid,
+    training,
+)
+
+CASES = {  # name -> Case, in the order in which they are measured
+    **pyramid.CASES,
+    **attention.CASES,
+    **pipeline.CASES,
+    **class_aware.CASES,
+    **training.CASES,
+    **conversion.CASES,
+    **inference.CASES,
+    **export.CASES,
+    **figures.CASES,
+    **backbones.CASES,
+    **peers.CASES,
+}
+WARM_UP = 2
+MEANING = (
+    "ratio: what the first side takes divided by what the second takes; below 1 it is faster (time) or smaller (memory)"
+)
+HEADER = f"{'case':<52}{'sides':<28}{'of':<8}{'ratio':>7}  {'quartiles':<15}{'asked':>6}"
+
+
+def measure(name, case, *, rounds, processes):
+    """Times and memory of a case's sides, and the ratios that its bounds ask for."""
+    seconds = alternate(case, rounds)
+    memory = {
+        side: [memory_in_fresh_process(name, side) for _ in range(processes)]
+        for side in case.sides_measured_in("memory")
+        if processes
+    }
+    ratios = []
+    for bound in case.bounds:
+        samples = seconds if bound.of == "time" else memory
+        if bound.side in samples:
+            ratios.append(ratio(bound, samples[bound.side], samples[bound.against]))
+    return {
+        "title": case.title,
+        "milliseconds": {side: 1e3 * statistics.median(values) for side, values in seconds.items()},
+        "mebibytes": {side: statistics.median(values) / 2**20 for side, values in memory.items()},
+        "ratios": ratios,
+    }
+
+
+def alternate(case, rounds):
+    """Seconds per unit of work of every side, one value a round; the sides take turns."""
+    ready = {side: case.sides[side]() for side in case.sides_measured_in("time")}
+    for _ in range(WARM_UP):
+        for side in ready.values():
+            side()
+    seconds = {side: [] for side in ready}
+    for _ in range(rounds):
+        for name, side in ready.items():
+            start = time.perf_counter()
+            measured = side()
+            measured = measured if isinstance(measured, float) else time.perf_counter() - start
+            seconds[name].append(measured / case.work.get(name, 1))
+    return seconds
+
+
+def ratio(bound, side, against):
+    """The ratio of two sides' samples, pair by pair for times, of the medians for memory, with its quartiles."""
+    pairs = [a / b for a, b in zip(side, against)]
+    low, _, high = statistics.quantiles(pairs, n=4) if len(pairs) > 1 else 3 * pairs
+    median = statistics.median(pairs) if bound.of == "time" else statistics.median(side) / statistics.median(against)
+    return {
+        "of": bound.of,
+        "sides": f"{bound.side} / {bound.against}",
+        "median": median,
+        "quartiles": [low, high],
+        "at_most": bound.at_most,
+        "reached": bound.at_most is None or median <= bound.at_most,
+    }
+
+
+def memory_in_fresh_process(case, side):
+    """`memory_growth` of a side in a process of its own."""
+    command = [sys.executable, "-m", "deeplab_ksac.scripts.benchmark", f"--memory_of={case}/{side}"]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def memory_growth(prepare):
+    """Bytes by which this process's peak memory grows while a side is traced and run once."""
+    side = prepare()
+    ctypes.CDLL(None).malloc_trim(0)  # what glibc holds in reserve would hide part of the growth
+    before = resident_memory("VmRSS")
+    side()
+    return resident_memory("VmHWM") - before
+
+
+def resident_memory(field):
+    """This process's resident memory in bytes: `field` is "VmRSS" (now) or "VmHWM" (its peak); Linux only.
+
+    `getrusage` would not do: its peak is inherited from the process that started this one.
+    """
+    return 1024 * int(re.search(rf"{field}:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text()).group(1))
+
+
+def table_lines(result):
+    """The lines of one case in the printed table."""
+    for number, entry in enumerate(result["ratios"]):
+        title = result["title"] if number == 0 else ""
+        quartiles = "–".join(f"{value:.3f}" for value in entry["quartiles"])
+        verdict = "" if entry["reached"] else "  not reached"
+        asked = "" if entry["at_most"] is None else f"{entry['at_most']:.3f}"
+        yield (
+            f"{title:<52}{entry['sides']:<28}{entry['of']:<8}{entry['median']:>7.3f}  {quartiles:<15}"
+            f"{asked:>6}{verdict}"
+        )
+
+
+def machine():
+    """What the figures were measured on."""
+    model = re.search(r"model name\s+: (.+)", pathlib.Path("/proc/cpuinfo").read_text())
+    return {
+        "cpu": model.group(1) if model else platform.processor(),
+        "logical_devices": [device.name for device in tf.config.list_logical_devices()],
+        "threads": len(os.sched_getaffinity(0)),
+        "tensorflow": tf.__version__,
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
