@@ -30,7 +30,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
 }
 
 
-def main():
+def main() -> int:
     """Runs the command that the command line names; the exit status."""
     name, *words = sys.argv[1:] or ["--help"]
     if name in ("--help", "-h", "help"):
@@ -49,7 +49,7 @@ def main():
     return 0
 
 
-def listed():
+def listed() -> str:
     """The commands, one a line."""
     lines = [f"  {name:<13} {sentence}" for name, sentence in COMMANDS.items()]
     return "\n".join((

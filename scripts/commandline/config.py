@@ -6,8 +6,9 @@ This file is also what `ml_collections.config_flags` loads for it; `get_config` 
 import difflib
 import pathlib
 import sys
+from collections.abc import Sequence
 
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from deeplab_ksac.experiment import to_config_dict
 from deeplab_ksac.experiments import EXPERIMENTS, TABLE_ROWS
@@ -15,7 +16,7 @@ from deeplab_ksac.experiments import EXPERIMENTS, TABLE_ROWS
 CONFIG_FILE = pathlib.Path(__file__).resolve()
 
 
-def get_config(name):
+def get_config(name: str) -> ConfigDict:
     """The experiment of that name as a `ConfigDict`.
 
     Raises:
@@ -36,12 +37,12 @@ def get_config(name):
     )
 
 
-def define_flag():
+def define_flag() -> None:
     """--config=<experiment>, and a flag for every field of it: `--config.stages[0].steps=100`."""
     config_flags.DEFINE_config_file("config", None, "name of the experiment", sys_argv=with_config_file(sys.argv))
 
 
-def with_config_file(argv):
+def with_config_file(argv: Sequence[str]) -> list[str]:
     """The command line with `--config=<experiment>` as `config_flags` reads it: a file and its argument."""
     named, following = [], False
     for word in argv:

@@ -1,13 +1,14 @@
 """How a command ends: a result, or one line for what went wrong."""
 
 import sys
+from collections.abc import Callable
 
 from absl import logging
 
 from deeplab_ksac.errors import in_one_line, is_input_error
 
 
-def exit_status(work, *, name):
+def exit_status(work: Callable[[], int], *, name: str) -> int:
     """What `work()` returns, for `sys.exit`; an error of the input becomes one line on stderr and 1.
 
     Errors of the input are OSError, ValueError and TensorFlow's own; anything else is a fault of the program and

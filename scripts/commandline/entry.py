@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 from absl import app, flags
 
@@ -9,7 +11,14 @@ from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.scripts.commandline.ending import exit_status
 
 
-def start(name, define_flags, run, *, arguments=None, argv=None):
+def start(
+    name: str,
+    define_flags: Callable[[], None],
+    run: Callable[..., int],
+    *,
+    arguments: Mapping[str, str] | None = None,
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
     """Runs a command on the process's command line, and ends the process with the command's exit status.
 
         if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import TextIO
 
 from tqdm import auto, std
 
@@ -25,7 +26,9 @@ class Progress:
         every: seconds between plain lines.
     """
 
-    def __init__(self, total, label, *, stream=sys.stderr, start=0, every=LINE_SECONDS):
+    def __init__(
+        self, total: int, label: str, *, stream: TextIO = sys.stderr, start: int = 0, every: float = LINE_SECONDS
+    ):
         self.total, self.label, self.stream, self.every = total, label, stream, every
         self.done = self.start = start
         self.shown, self.closed, self.last = {}, False, None
@@ -36,7 +39,7 @@ class Progress:
                 total=total, desc=label, initial=start, file=stream, unit="", miniters=1, dynamic_ncols=True
             )
 
-    def update(self, n=1, **shown):
+    def update(self, n: int = 1, **shown: float | str) -> None:
         """`n` more units are done; `shown` (numbers or text) stands behind the counts from now on."""
         self.done += n
         self.shown.update(shown)
@@ -46,7 +49,7 @@ class Progress:
         elif time.monotonic() - self.written >= self.every:
             self._write()
 
-    def close(self):
+    def close(self) -> None:
         """Shows the last state and ends the line; further calls do nothing."""
         if self.closed:
             return
@@ -62,7 +65,7 @@ class Progress:
     def __exit__(self, *exception):
         self.close()
 
-    def line(self):
+    def line(self) -> str:
         """The state in words: `train 120/1000 12% 8.1/s 1:49 left loss 0.532`."""
         elapsed = time.monotonic() - self.started
         speed = (self.done - self.start) / elapsed if elapsed > 0 else 0.0
@@ -92,23 +95,23 @@ class SplitProgress:
         stream: where to write.
     """
 
-    def __init__(self, verb, *, stream=sys.stderr):
+    def __init__(self, verb: str, *, stream: TextIO = sys.stderr):
         self.verb, self.stream, self.split, self.bar = verb, stream, None, None
 
-    def __call__(self, split, done, total):
+    def __call__(self, split: str, done: int, total: int) -> None:
         if split != self.split:
             self.close()
             self.split = split
             self.bar = Progress(total, f"{self.verb} {split}", stream=self.stream, start=done)
         self.bar.update(done - self.bar.done)
 
-    def close(self):
+    def close(self) -> None:
         """Ends the line of the last split."""
         if self.bar is not None:
             self.bar.close()
 
 
-def clock(seconds):
+def clock(seconds: float) -> str:
     """Seconds as h:mm:ss, or m:ss below an hour."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

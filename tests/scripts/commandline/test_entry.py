@@ -1,0 +1,61 @@
+"""What every command has from its start: words beside flags, statuses, and how much TensorFlow says."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.places import ROOT
+
+PROGRAM = """
+import os, sys
+from absl import flags
+from deeplab_ksac.scripts.commandline.entry import start
+
+def run(first, second, given):
+    if given.level:
+        print(os.environ["TF_CPP_MIN_LOG_LEVEL"])
+    if given.interrupted:
+        raise KeyboardInterrupt
+    print(first, second, given.status)
+    return given.status
+
+def define_flags():
+    flags.DEFINE_integer("status", 0, "what run returns")
+    flags.DEFINE_bool("level", False, "whether TensorFlow's log level is printed")
+    flags.DEFINE_bool("interrupted", False, "whether run is interrupted")
+
+start("copy", define_flags, run, arguments={"source": "what is copied", "target": "where to"})
+"""
+
+
+def call(*words, **environment):
+    kept = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words],
+        env={**kept, "PYTHONPATH": str(ROOT), **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", (0, 1, 42))
+def test_words_go_to_the_command_in_their_order_and_its_status_is_the_process(status):
+    done = call("here", f"--status={status}", "there")
+    assert (done.returncode, done.stdout, done.stderr) == (status, f"here there {status}\n", "")
+
+
+def test_an_interrupted_command_has_status_130_and_one_line():
+    done = call("here", "there", "--interrupted")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "copy: interrupted\n")
+
+
+@pytest.mark.parametrize("words, given", (((), "none"), (("here",), "here"), (("a", "b", "c"), "a b c")))
+def test_too_few_or_too_many_words_are_told_what_is_expected(words, given):
+    done = call(*words)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"expected <source> (what is copied), <target> (where to), not: {given}" in done.stderr
+
+
+@pytest.mark.parametrize("environment, level", (({}, "3"), ({"TF_CPP_MIN_LOG_LEVEL": "0"}, "0")))
+def test_tensorflow_is_quiet_unless_the_environment_says_otherwise(environment, level):
+    assert call("here", "there", "--level", **environment).stdout.splitlines()[0] == level
