@@ -3,8 +3,7 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.pointwise import Pointwise, deserialize_norm, serialize_norm
+from caa.pointwise import Pointwise, deserialize_norm, require_positive, serialize_norm
 
 
 def at_least_float32(x):
@@ -71,9 +70,10 @@ class AxialAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         require_positive(filters=filters, key_filters=key_filters)
         self.filters, self.key_filters, self.make_norm = filters, key_filters, deserialize_norm(norm)
-        self.theta = Pointwise(key_filters, norm=self.make_norm, name="theta")
-        self.phi = Pointwise(key_filters, norm=self.make_norm, name="phi")
-        self.value = Pointwise(filters, norm=self.make_norm, name="value")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.theta = Pointwise(key_filters, **shared, name="theta")
+        self.phi = Pointwise(key_filters, **shared, name="phi")
+        self.value = Pointwise(filters, **shared, name="value")
 
     def call(self, features, training=None):
         columns = attend_columns(self.theta(features, training=training), self.value(features, training=training))

@@ -3,8 +3,8 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
 from caa.axial import at_least_float32
+from caa.pointwise import require_positive
 
 
 @keras.saving.register_keras_serializable("caa")
@@ -85,8 +85,8 @@ class SqueezeExcite(keras.layers.Layer):
         channels = input_shape[-1]
         if self.ratio > channels:
             raise ValueError(f"ratio must be at most the {channels} channels, not {self.ratio}")
-        self.squeeze = keras.layers.Dense(channels // self.ratio, "relu", name="squeeze")
-        self.excite = keras.layers.Dense(channels, "sigmoid", name="excite")
+        self.squeeze = keras.layers.Dense(channels // self.ratio, "relu", dtype=self.dtype_policy, name="squeeze")
+        self.excite = keras.layers.Dense(channels, "sigmoid", dtype=self.dtype_policy, name="excite")
         self.squeeze.build([None, channels])
         self.excite.build([None, channels // self.ratio])
         super().build(input_shape)

@@ -4,13 +4,12 @@ pixels."""
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_groups, require_positive
 from caa.axial import AxialAttention, at_least_float32, attend_columns, attend_rows, swap_axes
 from caa.channel import ChannelAttention
 from caa.factored import channelize_axially, channelize_pixels
-from caa.grouped import channelize_in_groups
+from caa.grouped import channelize_in_groups, require_groups
 from caa.pixels import MAP_BYTES, attend_pixels, flatten_pixels, unflatten_pixels
-from caa.pointwise import Pointwise, deserialize_norm, serialize_norm
+from caa.pointwise import Pointwise, deserialize_norm, require_positive, serialize_norm
 
 
 @keras.saving.register_keras_serializable("caa")
@@ -55,8 +54,8 @@ class ChannelizedAxialAttention(AxialAttention):
         require_groups(groups)
         self.groups = groups
         gate = {"width": gate_width, "depth": gate_depth, "negative_slope": negative_slope}
-        self.column_gate = ChannelAttention(**gate, name="column_gate")
-        self.row_gate = ChannelAttention(**gate, name="row_gate")
+        self.column_gate = ChannelAttention(**gate, dtype=self.dtype_policy, name="column_gate")
+        self.row_gate = ChannelAttention(**gate, dtype=self.dtype_policy, name="row_gate")
 
     def build(self, input_shape):
         self.column_gate.build([None, None, self.filters])
@@ -137,9 +136,12 @@ class ChannelizedSelfAttention(keras.layers.Layer):
         require_groups(groups)
         self.filters, self.key_filters = filters, key_filters
         self.groups, self.make_norm, self.map_bytes = groups, deserialize_norm(norm), MAP_BYTES
-        self.theta = Pointwise(key_filters, norm=self.make_norm, name="theta")
-        self.value = Pointwise(filters, norm=self.make_norm, name="value")
-        self.gate = ChannelAttention(gate_width, gate_depth, negative_slope=negative_slope, name="gate")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.theta = Pointwise(key_filters, **shared, name="theta")
+        self.value = Pointwise(filters, **shared, name="value")
+        self.gate = ChannelAttention(
+            gate_width, gate_depth, negative_slope=negative_slope, dtype=self.dtype_policy, name="gate"
+        )
 
     def build(self, input_shape):
         self.gate.build([None, None, self.filters])

@@ -5,6 +5,13 @@ import tensorflow as tf
 from caa.axial import at_least_float32, attention_weights
 
 
+def require_groups(groups):
+    """Raises ValueError unless `groups` is None (the factored form) or an integer of at least 1 (Algorithm
+    2's G)."""
+    if groups is not None and (isinstance(groups, bool) or not isinstance(groups, int) or groups < 1):
+        raise ValueError(f"groups must be None (factored) or an integer of at least 1, not {groups!r}")
+
+
 def channelize_in_groups(query_key, value, gate, groups):
     """Algorithm 2, with every product α before its sum.
 

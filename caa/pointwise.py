@@ -1,6 +1,13 @@
-"""The transformations θ, φ and g: 1×1 convolutions, normalized or plain."""
+"""The transformations θ, φ and g: 1×1 convolutions, normalized or plain; what their arguments may be."""
 
 from tensorflow import keras
+
+
+def require_positive(**arguments):
+    """Raises ValueError, naming the argument and its value, unless each is an integer of at least 1."""
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
 
 
 def serialize_norm(norm):
@@ -14,8 +21,16 @@ def deserialize_norm(norm):
     if not isinstance(norm, dict):
         return norm
     layer = keras.layers.deserialize(norm)
-    config = {key: value for key, value in layer.get_config().items() if key != "name"}
+    config = {key: value for key, value in layer.get_config().items() if key not in ("name", "dtype")}
     return lambda **kwargs: type(layer).from_config({**config, **kwargs})
+
+
+def normalization(norm, dtype):
+    """The layer "norm" that the factory makes, in the precision `dtype`; a factory is called with a name alone."""
+    layer = norm(name="norm")
+    if layer.dtype_policy.name == dtype.name:
+        return layer
+    return type(layer).from_config({**layer.get_config(), "dtype": dtype})
 
 
 @keras.saving.register_keras_serializable("caa")
@@ -27,9 +42,10 @@ class Pointwise(keras.layers.Layer):
 
     def __init__(self, filters, *, norm=keras.layers.BatchNormalization, **kwargs):
         super().__init__(**kwargs)
+        require_positive(filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
-        self.conv = keras.layers.Conv2D(filters, 1, use_bias=norm is None, name="conv")
-        self.norm = None if norm is None else self.make_norm(name="norm")
+        self.conv = keras.layers.Conv2D(filters, 1, use_bias=norm is None, dtype=self.dtype_policy, name="conv")
+        self.norm = None if norm is None else normalization(self.make_norm, self.dtype_policy)
 
     def call(self, features, training=None):
         transformed = self.conv(features)

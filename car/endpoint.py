@@ -30,7 +30,9 @@ class ClassAwareEndpoint(ClassAwareRegularizer):
 
     def __init__(self, num_classes, *args, **kwargs):
         super().__init__(num_classes, *args, **kwargs)
-        self.logged = {name: keras.metrics.Mean(name) for name in (*self.weights_of_terms, *STATISTICS)}
+        self.logged = {
+            name: keras.metrics.Mean(name, dtype=self.dtype_policy) for name in (*self.weights_of_terms, *STATISTICS)
+        }
 
     def call(self, features, labels=None, training=None):
         if labels is None or not training:

@@ -3,7 +3,6 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.ksac import check_atrous_rates
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -12,6 +11,7 @@ from deeplab_ksac.layers import (
     deserialize_norm,
     serialize_norm,
 )
+from deeplab_ksac.layers.arguments import check_atrous_rates
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")

@@ -4,18 +4,11 @@ import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, atrous_conv2d, deserialize_norm, serialize_norm
+from deeplab_ksac.layers.arguments import check_atrous_rates
 from deeplab_ksac.shared_products import shared_atrous_products
 
 METHODS = ("shared", "direct")
 MERGES = ("sum", "concat")
-
-
-def check_atrous_rates(atrous_rates):
-    """The rates as a tuple of integers; refuses an empty one and rates below 1."""
-    rates = tuple(atrous_rates)
-    if not rates or any(rate != int(rate) or rate < 1 for rate in rates):
-        raise ValueError(f"atrous_rates must be one or more integers of at least 1, not {atrous_rates!r}")
-    return tuple(int(rate) for rate in rates)
 
 
 def direct_atrous_products(features, kernel, atrous_rates):

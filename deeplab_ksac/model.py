@@ -5,10 +5,11 @@ from tensorflow import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.construct import construct
 from deeplab_ksac.heads import HEADS
+from deeplab_ksac.heads.auxiliary import AuxiliaryClassifier
 from deeplab_ksac.heads.decoders import DECODERS, Bottleneck
 from deeplab_ksac.heads.necks import NECKS
 from deeplab_ksac.heads.projection import PROJECTIONS
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, ResizeLike
+from deeplab_ksac.layers import BatchNorm, ResizeLike
 
 
 def segmentation_model(
@@ -52,37 +53,6 @@ def segmentation_model(
         if name.endswith("logits"):
             outputs[name] = ResizeLike(dtype="float32", name=f"resize_{name}")([outputs[name], image])
     return keras.Model(image, outputs, name="segmentation")
-
-
-@keras.saving.register_keras_serializable("deeplab_ksac")
-class AuxiliaryClassifier(keras.layers.Layer):
-    """An FCN classifier on an earlier stage, for the auxiliary loss: pyramid -> logits [N, h, w, num_classes].
-
-    Args:
-        num_classes: K.
-        level: the stage, a key of the pyramid.
-        filters: channels of the 3×3 convolution before the classifier.
-        norm: factory of the normalization layer.
-    """
-
-    def __init__(self, num_classes, *, level="c4", filters=256, norm=BatchNorm(), **kwargs):
-        super().__init__(**kwargs)
-        self.level = level
-        self.context = ConvNormAct(filters, 3, norm=norm, name="context")
-        self.classifier = keras.layers.Conv2D(num_classes, 1, name="classifier")
-
-    def call(self, pyramid, training=None):
-        return self.classifier(self.context(pyramid[self.level], training=training))
-
-    def get_config(self):
-        context = self.context.get_config()
-        return {
-            **super().get_config(),
-            "num_classes": self.classifier.filters,
-            "level": self.level,
-            "filters": context["filters"],
-            "norm": context["norm"],
-        }
 
 
 def build_model(spec, num_classes):

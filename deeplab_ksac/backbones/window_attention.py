@@ -13,8 +13,7 @@ from deeplab_ksac.backbones.windows import (
     unite,
     window_margins,
 )
-from deeplab_ksac.layers import spatial_size
-from deeplab_ksac.layers.drop_path import DropPath
+from deeplab_ksac.layers import DropPath, spatial_size
 
 EPSILON = 1e-5  # of the layer normalization, PyTorch's
 

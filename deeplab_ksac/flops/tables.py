@@ -83,7 +83,7 @@ def shared_kernel(height, width):
 
     Whole maps would cost one branch whatever the rates are; what the smallest rate reads outside is spared besides.
     """
-    from deeplab_ksac.heads.rates import rates_at
+    from deeplab_ksac.layers.arguments import rates_at
 
     lines = [f"{'kernel of KSAC, 2048 to 256 channels':<39}{'one branch':>10}{'all':>10}{'shared':>9}{'saved':>9}"]
     for output_stride in (16, 8):

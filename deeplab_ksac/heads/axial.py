@@ -4,8 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from caa import AxialAttention, ChannelizedAxialAttention, ChannelizedSelfAttention, SqueezeExcite
-from caa.arguments import require_positive
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, deserialize_norm, serialize_norm
+from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, deserialize_norm, require_positive, serialize_norm
 
 
 class AttentionHead(keras.layers.Layer):
@@ -25,10 +24,11 @@ class AttentionHead(keras.layers.Layer):
         super().__init__(**kwargs)
         require_positive(filters=filters)
         self.filters, self.image_level, self.make_norm = filters, image_level, deserialize_norm(norm)
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.reduction = ConvNormAct(filters, 3, **shared, name="reduction")
         if image_level:
-            self.transition = ConvNormAct(filters, 1, norm=self.make_norm, name="transition")
-            self.image_pooling = ImagePooling(filters, norm=self.make_norm, name="image_pooling")
+            self.transition = ConvNormAct(filters, 1, **shared, name="transition")
+            self.image_pooling = ImagePooling(filters, **shared, name="image_pooling")
 
     def attend(self, features, training):
         """The context of `features` [N, h, w, filters], of the same shape: `self.attention`, which subclasses set."""
@@ -62,7 +62,9 @@ class AxialHead(AttentionHead):
 
     def __init__(self, filters=512, key_filters=64, *, image_level=False, norm=BatchNorm(), **kwargs):
         super().__init__(filters, image_level=image_level, norm=norm, **kwargs)
-        self.attention = AxialAttention(filters, key_filters, norm=self.make_norm, name="attention")
+        self.attention = AxialAttention(
+            filters, key_filters, norm=self.make_norm, dtype=self.dtype_policy, name="attention"
+        )
 
     def get_config(self):
         return {**super().get_config(), "key_filters": self.attention.key_filters}
@@ -80,7 +82,7 @@ class AxialSqueezeExciteHead(AxialHead):
 
     def __init__(self, filters=512, key_filters=64, *, ratio=16, image_level=False, norm=BatchNorm(), **kwargs):
         super().__init__(filters, key_filters, image_level=image_level, norm=norm, **kwargs)
-        self.squeeze_excite = SqueezeExcite(ratio, name="squeeze_excite")
+        self.squeeze_excite = SqueezeExcite(ratio, dtype=self.dtype_policy, name="squeeze_excite")
 
     def attend(self, features, training):
         """Axial attention, then the gate that all pixels share."""
@@ -115,6 +117,7 @@ class ChannelizedHead(AttentionHead):
             negative_slope=negative_slope,
             groups=groups,
             norm=self.make_norm,
+            dtype=self.dtype_policy,
             name="attention",
         )
 

@@ -3,9 +3,19 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.axial import at_least_float32, swap_axes
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    at_least_float32,
+    deserialize_norm,
+    require_positive,
+    serialize_norm,
+)
+
+
+def swap_axes(x):
+    """Columns become rows: [N, h, w, C] -> [N, w, h, C]."""
+    return tf.transpose(x, [0, 2, 1, 3])
 
 
 def attend_criss_cross(query, key, value):
@@ -34,11 +44,11 @@ class CrissCrossAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         require_positive(key_filters=key_filters)
         self.key_filters = key_filters
-        self.query = keras.layers.Conv2D(key_filters, 1, name="query")
-        self.key = keras.layers.Conv2D(key_filters, 1, name="key")
+        self.query = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="query")
+        self.key = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="key")
 
     def build(self, input_shape):
-        self.value = keras.layers.Conv2D(input_shape[-1], 1, name="value")
+        self.value = keras.layers.Conv2D(input_shape[-1], 1, dtype=self.dtype_policy, name="value")
         super().build(input_shape)
 
     def call(self, features):
@@ -71,9 +81,10 @@ class CCNetHead(keras.layers.Layer):
         super().__init__(**kwargs)
         require_positive(filters=filters, recurrence=recurrence)
         self.filters, self.recurrence, self.make_norm = filters, recurrence, deserialize_norm(norm)
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
-        self.attention = CrissCrossAttention(key_filters, name="attention")
-        self.refinement = ConvNormAct(filters, 3, norm=self.make_norm, name="refinement")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.reduction = ConvNormAct(filters, 3, **shared, name="reduction")
+        self.attention = CrissCrossAttention(key_filters, dtype=self.dtype_policy, name="attention")
+        self.refinement = ConvNormAct(filters, 3, **shared, name="refinement")
 
     def call(self, pyramid, training=None):
         context = self.reduction(pyramid["c5"], training=training)

@@ -3,11 +3,17 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.axial import attention_weights
-from caa.pixels import flatten_pixels, unflatten_pixels
+from caa import attention_weights
 from deeplab_ksac.heads.self_attention import PixelAttention
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    deserialize_norm,
+    flatten_pixels,
+    require_positive,
+    serialize_norm,
+    unflatten_pixels,
+)
 
 
 def attend_channels(features):
@@ -63,14 +69,17 @@ class DANetHead(keras.layers.Layer):
         require_positive(num_classes=num_classes, filters=filters, kernel_size=kernel_size)
         self.num_classes, self.filters, self.kernel_size = num_classes, filters, kernel_size
         self.make_norm = deserialize_norm(norm)
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         names = ("position", "channel")
-        self.reductions = {n: ConvNormAct(filters, 3, norm=self.make_norm, name=f"{n}_reduction") for n in names}
-        self.factors = {n: Rezero(name=f"{n}_factor") for n in names}
-        self.refinements = {
-            n: ConvNormAct(filters, kernel_size, norm=self.make_norm, name=f"{n}_refinement") for n in names
+        self.reductions = {n: ConvNormAct(filters, 3, **shared, name=f"{n}_reduction") for n in names}
+        self.factors = {n: Rezero(dtype=self.dtype_policy, name=f"{n}_factor") for n in names}
+        self.refinements = {n: ConvNormAct(filters, kernel_size, **shared, name=f"{n}_refinement") for n in names}
+        self.classifiers = {
+            n: keras.layers.Conv2D(num_classes, 1, dtype=self.dtype_policy, name=f"{n}_classifier") for n in names
         }
-        self.classifiers = {n: keras.layers.Conv2D(num_classes, 1, name=f"{n}_classifier") for n in names}
-        self.position_attention = PixelAttention(filters, key_filters, name="position_attention")
+        self.position_attention = PixelAttention(
+            filters, key_filters, dtype=self.dtype_policy, name="position_attention"
+        )
 
     def call(self, pyramid, training=None):
         refined = {}

@@ -3,7 +3,15 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, resize_bilinear, serialize_norm, spatial_size
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    deserialize_norm,
+    require_positive,
+    resize_bilinear,
+    serialize_norm,
+    spatial_size,
+)
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -26,12 +34,12 @@ class JointPyramidUpsampling(keras.layers.Layer):
 
     def __init__(self, filters=512, atrous_rates=(1, 2, 4, 8), *, norm=BatchNorm(), **kwargs):
         super().__init__(**kwargs)
-        if not atrous_rates or min(atrous_rates) < 1:
-            raise ValueError(f"atrous_rates must be one or more numbers of at least 1, not {atrous_rates!r}")
+        require_positive(filters=filters, atrous_rates=tuple(atrous_rates))
         self.filters, self.atrous_rates = filters, tuple(atrous_rates)
         self.make_norm = deserialize_norm(norm)
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.laterals = {
-            level: ConvNormAct(filters, 3, norm=self.make_norm, name=f"lateral_{level}") for level in ("c3", "c4", "c5")
+            level: ConvNormAct(filters, 3, **shared, name=f"lateral_{level}") for level in ("c3", "c4", "c5")
         }
         self.depthwise = [
             keras.layers.DepthwiseConv2D(
@@ -39,14 +47,16 @@ class JointPyramidUpsampling(keras.layers.Layer):
                 padding="same",
                 dilation_rate=rate,
                 use_bias=False,
+                dtype=self.dtype_policy,
                 name=f"depthwise_{index}_rate_{rate}",
             )
             for index, rate in enumerate(self.atrous_rates)
         ]
-        self.norms = [self.make_norm(name=f"norm_{index}") for index in range(len(self.atrous_rates))]
+        self.norms = [
+            self.make_norm(dtype=self.dtype_policy, name=f"norm_{index}") for index in range(len(self.atrous_rates))
+        ]
         self.pointwise = [
-            ConvNormAct(filters, 1, norm=self.make_norm, name=f"pointwise_{index}")
-            for index in range(len(self.atrous_rates))
+            ConvNormAct(filters, 1, **shared, name=f"pointwise_{index}") for index in range(len(self.atrous_rates))
         ]
 
     def call(self, pyramid, training=None):

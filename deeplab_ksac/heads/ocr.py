@@ -3,10 +3,18 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.axial import at_least_float32
-from caa.pixels import flatten_pixels, unflatten_pixels
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, resize_bilinear, serialize_norm, spatial_size
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    at_least_float32,
+    deserialize_norm,
+    flatten_pixels,
+    require_positive,
+    resize_bilinear,
+    serialize_norm,
+    spatial_size,
+    unflatten_pixels,
+)
 
 
 def gather_regions(pixels, region_logits):
@@ -37,12 +45,13 @@ class RegionAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         require_positive(filters=filters, key_filters=key_filters)
         self.filters, self.key_filters, self.make_norm = filters, key_filters, deserialize_norm(norm)
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.query, self.key = (
-            [ConvNormAct(key_filters, 1, norm=self.make_norm, name=f"{name}_{index}") for index in range(2)]
+            [ConvNormAct(key_filters, 1, **shared, name=f"{name}_{index}") for index in range(2)]
             for name in ("query", "key")
         )
-        self.value = [ConvNormAct(key_filters, 1, norm=self.make_norm, name="value")]
-        self.output_transform = [ConvNormAct(filters, 1, norm=self.make_norm, name="output")]
+        self.value = [ConvNormAct(key_filters, 1, **shared, name="value")]
+        self.output_transform = [ConvNormAct(filters, 1, **shared, name="output")]
 
     def call(self, pixels, regions, training=None):
         def transform(convs, x):
@@ -106,10 +115,11 @@ class OCRHead(keras.layers.Layer):
         self.num_classes, self.filters = num_classes, filters
         self.levels, self.coarse_levels = tuple(levels), tuple(coarse_levels)
         self.make_norm = deserialize_norm(norm)
-        self.coarse = ConvNormAct(filters, 3, norm=self.make_norm, name="coarse")
-        self.coarse_classifier = keras.layers.Conv2D(num_classes, 1, name="coarse_classifier")
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
-        self.attention = RegionAttention(filters, key_filters, norm=self.make_norm, name="attention")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.coarse = ConvNormAct(filters, 3, **shared, name="coarse")
+        self.coarse_classifier = keras.layers.Conv2D(num_classes, 1, dtype=self.dtype_policy, name="coarse_classifier")
+        self.reduction = ConvNormAct(filters, 3, **shared, name="reduction")
+        self.attention = RegionAttention(filters, key_filters, **shared, name="attention")
 
     def call(self, pyramid, training=None):
         coarse = self.coarse(join_levels(pyramid, self.coarse_levels), training=training)

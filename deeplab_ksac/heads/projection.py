@@ -3,6 +3,8 @@
 import numpy as np
 from tensorflow import keras
 
+from deeplab_ksac.layers import require_positive
+
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
 class LinearProjection(keras.layers.Layer):
@@ -16,8 +18,7 @@ class LinearProjection(keras.layers.Layer):
 
     def __init__(self, filters=512, *, use_bias=True, **kwargs):
         super().__init__(**kwargs)
-        if filters < 1:
-            raise ValueError(f"filters must be at least 1, not {filters}")
+        require_positive(filters=filters)
         self.filters, self.use_bias = filters, use_bias
 
     def build(self, input_shape):

@@ -3,9 +3,17 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.pixels import MAP_BYTES, attend_pixels, flatten_pixels, unflatten_pixels
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+from caa import attend_pixels
+from caa.pixels import MAP_BYTES
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    deserialize_norm,
+    flatten_pixels,
+    require_positive,
+    serialize_norm,
+    unflatten_pixels,
+)
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -20,9 +28,9 @@ class PixelAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         require_positive(filters=filters, key_filters=key_filters, map_bytes=map_bytes)
         self.filters, self.key_filters, self.map_bytes = filters, key_filters, map_bytes
-        self.query = keras.layers.Conv2D(key_filters, 1, name="query")
-        self.key = keras.layers.Conv2D(key_filters, 1, name="key")
-        self.value = keras.layers.Conv2D(filters, 1, name="value")
+        self.query = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="query")
+        self.key = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="key")
+        self.value = keras.layers.Conv2D(filters, 1, dtype=self.dtype_policy, name="value")
 
     def call(self, features):
         query, key, value = (flatten_pixels(f(features)) for f in (self.query, self.key, self.value))
@@ -57,8 +65,10 @@ class SelfAttentionHead(keras.layers.Layer):
         super().__init__(**kwargs)
         require_positive(filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
-        self.attention = PixelAttention(filters, key_filters, map_bytes=map_bytes, name="attention")
+        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, dtype=self.dtype_policy, name="reduction")
+        self.attention = PixelAttention(
+            filters, key_filters, map_bytes=map_bytes, dtype=self.dtype_policy, name="attention"
+        )
 
     def call(self, pyramid, training=None):
         features = self.reduction(pyramid["c5"], training=training)

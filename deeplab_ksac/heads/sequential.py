@@ -4,9 +4,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from caa import SqueezeExcite
-from caa.arguments import require_positive
 from deeplab_ksac.heads.self_attention import PixelAttention
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, require_positive, serialize_norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -34,10 +33,12 @@ class SequentialHead(keras.layers.Layer):
         super().__init__(**kwargs)
         require_positive(num_classes=num_classes, filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
-        self.channel_attention = SqueezeExcite(ratio, name="channel_attention")
-        self.spatial_attention = PixelAttention(filters, key_filters, name="spatial_attention")
-        self.channel_classifier = keras.layers.Conv2D(num_classes, 1, name="channel_classifier")
+        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, dtype=self.dtype_policy, name="reduction")
+        self.channel_attention = SqueezeExcite(ratio, dtype=self.dtype_policy, name="channel_attention")
+        self.spatial_attention = PixelAttention(filters, key_filters, dtype=self.dtype_policy, name="spatial_attention")
+        self.channel_classifier = keras.layers.Conv2D(
+            num_classes, 1, dtype=self.dtype_policy, name="channel_classifier"
+        )
 
     def call(self, pyramid, training=None):
         channel = self.channel_attention(self.reduction(pyramid["c5"], training=training))

@@ -3,9 +3,16 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, resize_bilinear, serialize_norm, spatial_size
-from deeplab_ksac.layers.pyramid_pooling import PyramidPooling
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    deserialize_norm,
+    require_positive,
+    resize_bilinear,
+    serialize_norm,
+    spatial_size,
+)
+from deeplab_ksac.layers.pooling import PyramidPooling
 
 LATERAL_LEVELS = ("c2", "c3", "c4")
 
@@ -33,13 +40,12 @@ class UperNetHead(keras.layers.Layer):
         super().__init__(**kwargs)
         require_positive(filters=filters, context_kernel_size=context_kernel_size)
         self.filters, self.context_kernel_size, self.make_norm = filters, context_kernel_size, deserialize_norm(norm)
-        self.pooling = PyramidPooling(filters, bins, norm=self.make_norm, name="pooling")
-        self.context = ConvNormAct(filters, context_kernel_size, norm=self.make_norm, name="context")
-        self.laterals = {
-            level: ConvNormAct(filters, 1, norm=self.make_norm, name=f"lateral_{level}") for level in LATERAL_LEVELS
-        }
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.pooling = PyramidPooling(filters, bins, **shared, name="pooling")
+        self.context = ConvNormAct(filters, context_kernel_size, **shared, name="context")
+        self.laterals = {level: ConvNormAct(filters, 1, **shared, name=f"lateral_{level}") for level in LATERAL_LEVELS}
         self.refinements = {
-            level: ConvNormAct(filters, 3, norm=self.make_norm, name=f"refinement_{level}") for level in LATERAL_LEVELS
+            level: ConvNormAct(filters, 3, **shared, name=f"refinement_{level}") for level in LATERAL_LEVELS
         }
 
     def call(self, pyramid, training=None):

@@ -47,7 +47,7 @@ class BatchNorm:
 
     Statistics are taken over all replicas ("synchronized batch normalization", Sect. 3.4.1.3); with one replica that
     is ordinary batch normalization. The defaults are the author's: `momentum` 0.9997 suits runs of 30K steps, shorter
-    runs want less. Any callable that takes a name and returns a layer can stand in its place.
+    runs want less. Any callable that takes a name and a dtype and returns a layer can stand in its place.
 
     Attributes:
         momentum: of the moving averages, in [0, 1).
@@ -98,6 +98,5 @@ def deserialize_norm(norm):
     restored = keras.saving.deserialize_keras_object(norm)
     if isinstance(restored, BatchNorm):
         return restored
-    config = restored.get_config()
-    config.pop("name")
+    config = {key: value for key, value in restored.get_config().items() if key not in ("name", "dtype")}
     return lambda **kwargs: type(restored).from_config({**config, **kwargs})

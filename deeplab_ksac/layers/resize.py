@@ -3,11 +3,7 @@
 import tensorflow as tf
 from tensorflow import keras
 
-
-def spatial_size(x):
-    """Height and width of [N, H, W, C]: Python integers where they are known, scalar tensors where not."""
-    static, dynamic = x.shape, tf.shape(x)
-    return tuple(dynamic[axis] if static[axis] is None else static[axis] for axis in (1, 2))
+from deeplab_ksac.layers.maps import spatial_size
 
 
 def resize_bilinear(x, size):

@@ -96,6 +96,23 @@ def test_the_whole_model_is_saved_and_loaded(tmp_path):
     np.testing.assert_array_equal(loaded(image)["logits"], model(image)["logits"])
 
 
+def test_a_whole_model_of_mixed_precision_is_loaded_in_it(tmp_path):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = build_model(dataclasses.replace(WITH_DECODER, auxiliary={"filters": 4}, projection=part("linear")), 3)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    types = [
+        [part.compute_dtype for part in m.submodules if isinstance(part, keras.layers.Layer)] for m in (model, loaded)
+    ]
+    assert types[0] == types[1] and "float16" in types[0]
+    image = tf.random.uniform([1, 33, 40, 3], 0, 255)
+    for name, value in loaded(image).items():
+        np.testing.assert_array_equal(value, model(image)[name])
+
+
 @pytest.mark.parametrize(
     "changes, words",
     (

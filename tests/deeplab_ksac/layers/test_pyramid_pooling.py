@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.layers.pyramid_pooling import PyramidPooling, adaptive_average_pool
+from deeplab_ksac.layers.pooling import PyramidPooling, adaptive_average_pool
 from tests.literal import convolution as literal
 
 

@@ -1,0 +1,36 @@
+"""The auxiliary loss's classifier, on an earlier stage."""
+
+from tensorflow import keras
+
+from deeplab_ksac.layers import BatchNorm, ConvNormAct
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class AuxiliaryClassifier(keras.layers.Layer):
+    """An FCN classifier on an earlier stage, for the auxiliary loss: pyramid -> logits [N, h, w, num_classes].
+
+    Args:
+        num_classes: K.
+        level: the stage, a key of the pyramid.
+        filters: channels of the 3×3 convolution before the classifier.
+        norm: factory of the normalization layer.
+    """
+
+    def __init__(self, num_classes, *, level="c4", filters=256, norm=BatchNorm(), **kwargs):
+        super().__init__(**kwargs)
+        self.level = level
+        self.context = ConvNormAct(filters, 3, norm=norm, dtype=self.dtype_policy, name="context")
+        self.classifier = keras.layers.Conv2D(num_classes, 1, dtype=self.dtype_policy, name="classifier")
+
+    def call(self, pyramid, training=None):
+        return self.classifier(self.context(pyramid[self.level], training=training))
+
+    def get_config(self):
+        context = self.context.get_config()
+        return {
+            **super().get_config(),
+            "num_classes": self.classifier.filters,
+            "level": self.level,
+            "filters": context["filters"],
+            "norm": context["norm"],
+        }
