@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, atrous_conv2d, deserialize_norm, serialize_norm
-from deeplab_ksac.layers.arguments import check_atrous_rates
+from deeplab_ksac.layers.arguments import check_atrous_rates, require_positive
 from deeplab_ksac.shared_products import shared_atrous_products
 
 METHODS = ("shared", "direct")
@@ -34,11 +34,12 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         norm: factory of the normalization layers.
 
     Raises:
-        ValueError: unknown merge or method, no rates or a rate below 1.
+        ValueError: filters below 1, unknown merge or method, no rates or a rate below 1.
     """
 
     def __init__(self, filters, atrous_rates=(6, 12, 18), *, merge="sum", method="shared", norm=BatchNorm(), **kwargs):
         super().__init__(**kwargs)
+        require_positive(filters=filters)
         if merge not in MERGES:
             raise ValueError(f"merge must be one of {', '.join(MERGES)}, not {merge!r}")
         if method not in METHODS:

@@ -2,7 +2,8 @@
 
 from tensorflow import keras
 
-from deeplab_ksac.layers import BatchNorm, ConvNormAct
+from deeplab_ksac.layers import BatchNorm, ConvNormAct, require_positive
+from deeplab_ksac.layers.arguments import require_levels
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -14,10 +15,15 @@ class AuxiliaryClassifier(keras.layers.Layer):
         level: the stage, a key of the pyramid.
         filters: channels of the 3×3 convolution before the classifier.
         norm: factory of the normalization layer.
+
+    Raises:
+        ValueError: a number below 1, an unknown level.
     """
 
     def __init__(self, num_classes, *, level="c4", filters=256, norm=BatchNorm(), **kwargs):
         super().__init__(**kwargs)
+        require_positive(num_classes=num_classes)
+        require_levels(level=level)
         self.level = level
         self.context = ConvNormAct(filters, 3, norm=norm, dtype=self.dtype_policy, name="context")
         self.classifier = keras.layers.Conv2D(num_classes, 1, dtype=self.dtype_policy, name="classifier")

@@ -13,6 +13,7 @@ from deeplab_ksac.layers import (
     serialize_norm,
     spatial_size,
 )
+from deeplab_ksac.layers.arguments import require_levels
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -62,10 +63,14 @@ class LowLevelDecoder(keras.layers.Layer):
         separable: depthwise-separable 3×3 convolutions, as DeepLabV3+ trains on Xception; the thesis's FLOPs are those
             of plain ones.
         norm: factory of the normalization layers.
+
+    Raises:
+        ValueError: a number below 1, an unknown level.
     """
 
     def __init__(self, filters=256, low_level_filters=48, *, level="c2", separable=False, norm=BatchNorm(), **kwargs):
         super().__init__(**kwargs)
+        require_levels(level=level)
         self.filters, self.low_level_filters = filters, low_level_filters
         self.level, self.separable = level, separable
         self.make_norm = deserialize_norm(norm)

@@ -15,6 +15,7 @@ from deeplab_ksac.layers import (
     spatial_size,
     unflatten_pixels,
 )
+from deeplab_ksac.layers.arguments import require_levels
 
 
 def gather_regions(pixels, region_logits):
@@ -112,6 +113,7 @@ class OCRHead(keras.layers.Layer):
         require_positive(num_classes=num_classes, filters=filters)
         if not levels or not coarse_levels:
             raise ValueError(f"levels and coarse_levels must name stages, not {levels!r} and {coarse_levels!r}")
+        require_levels(levels=tuple(levels), coarse_levels=tuple(coarse_levels))
         self.num_classes, self.filters = num_classes, filters
         self.levels, self.coarse_levels = tuple(levels), tuple(coarse_levels)
         self.make_norm = deserialize_norm(norm)

@@ -1,4 +1,6 @@
-"""What layers' arguments may be: positive numbers, atrous rates. A wrong one is an error when the layer is made."""
+"""What layers' arguments may be: numbers, levels, atrous rates. A wrong one is an error when the layer is made."""
+
+LEVELS = ("c2", "c3", "c4", "c5")
 
 
 def require_positive(**arguments):
@@ -10,6 +12,14 @@ def require_positive(**arguments):
         if not numbers or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in numbers):
             wanted = "one or more numbers" if several else "an integer"
             raise ValueError(f"{name} must be {wanted} of at least 1, not {value!r}")
+
+
+def require_levels(**arguments):
+    """Raises ValueError, naming the argument and its value, unless each is a level of a pyramid, or one or more."""
+    for name, value in arguments.items():
+        levels = value if isinstance(value, tuple | list) else [value]
+        if not levels or any(level not in LEVELS for level in levels):
+            raise ValueError(f"{name} must be of {', '.join(LEVELS)}, not {value!r}")
 
 
 def check_atrous_rates(atrous_rates):

@@ -3,6 +3,7 @@
 import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.layers.arguments import require_positive
 from deeplab_ksac.layers.atrous import atrous_conv2d
 from deeplab_ksac.layers.norm import BatchNorm, deserialize_norm, serialize_norm
 
@@ -77,12 +78,16 @@ class ConvNormAct(keras.layers.Layer):
         atrous_rate: distance of the kernel's taps, in pixels.
         activation: a Keras activation, or None for a linear layer.
         norm: factory of the normalization layer.
+
+    Raises:
+        ValueError: a number that is no integer of at least 1.
     """
 
     def __init__(
         self, filters, kernel_size=1, *, strides=1, atrous_rate=1, activation="relu", norm=BatchNorm(), **kwargs
     ):
         super().__init__(**kwargs)
+        require_positive(filters=filters, kernel_size=kernel_size, strides=strides, atrous_rate=atrous_rate)
         self.filters, self.kernel_size, self.strides, self.atrous_rate = filters, kernel_size, strides, atrous_rate
         self.make_norm = deserialize_norm(norm)
         self.conv = AtrousConv2D(
@@ -120,6 +125,7 @@ class SeparableConvNormAct(keras.layers.Layer):
 
     def __init__(self, filters, kernel_size=3, *, atrous_rate=1, activation="relu", norm=BatchNorm(), **kwargs):
         super().__init__(**kwargs)
+        require_positive(filters=filters, kernel_size=kernel_size, atrous_rate=atrous_rate)
         self.filters, self.kernel_size, self.atrous_rate = filters, kernel_size, atrous_rate
         self.make_norm = deserialize_norm(norm)
         self.depthwise = keras.layers.DepthwiseConv2D(
