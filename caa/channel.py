@@ -43,7 +43,7 @@ class ChannelAttention(keras.layers.Layer):
         channels = input_shape[-1]
         self.excitation = keras.layers.Dense(channels, use_bias=False, dtype=self.gate_dtype, name="excitation")
         widths = [channels, *[self.width] * self.depth]
-        for dense, inputs in zip([*self.hidden, self.excitation], widths):
+        for dense, inputs in zip([*self.hidden, self.excitation], widths, strict=True):
             dense.build([None, inputs])
         super().build(input_shape)
 

@@ -66,7 +66,7 @@ class ASPP(keras.layers.Layer):
     def rate_features(self, features):
         """What each atrous rate sees at inference (Fig. 2.4): [N, h, w, C] -> {rate: [N, h, w, filters]}."""
         atrous = self.branches[-len(self.atrous_rates) :]
-        return {rate: branch(features, training=False) for rate, branch in zip(self.atrous_rates, atrous)}
+        return {rate: branch(features, training=False) for rate, branch in zip(self.atrous_rates, atrous, strict=True)}
 
     def get_config(self):
         return {

@@ -62,7 +62,7 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         kernel = tf.cast(self.kernel, features.dtype)
         return [
             tf.nn.relu(norm(branch, training=training))
-            for branch, norm in zip(products(features, kernel, self.atrous_rates), self.norms)
+            for branch, norm in zip(products(features, kernel, self.atrous_rates), self.norms, strict=True)
         ]
 
     def call(self, features, training=None):
@@ -126,7 +126,7 @@ class KSAC(keras.layers.Layer):
 
     def rate_features(self, features):
         """What each atrous rate sees at inference (Fig. 2.4): [N, h, w, C] -> {rate: [N, h, w, filters]}."""
-        return dict(zip(self.pyramid.atrous_rates, self.pyramid.branches(features, training=False)))
+        return dict(zip(self.pyramid.atrous_rates, self.pyramid.branches(features, training=False), strict=True))
 
     def get_config(self):
         return {

@@ -104,7 +104,7 @@ def convnext(
     x = keras.layers.LayerNormalization(epsilon=EPSILON, name="stem.1")(x)
     rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
     pyramid = {}
-    for stage, (width, depth) in enumerate(zip(widths, depths)):
+    for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         if stage:
             x = keras.layers.LayerNormalization(epsilon=EPSILON, name=f"stages.{stage}.downsample.0")(x)
             x = patch_conv(x, width, 2, f"stages.{stage}.downsample.1", edge)
@@ -172,15 +172,15 @@ def _block_from_keras(network, prefix, block):
     }
     values = {}
     for part, variables in parts.items():
-        for variable, value in zip(variables, network.get_layer(f"{prefix}_{part}").get_weights()):
+        for variable, value in zip(variables, network.get_layer(f"{prefix}_{part}").get_weights(), strict=True):
             values[variable.ref()] = value.transpose(0, 1, 3, 2) if value.ndim == 4 else value
     return [values[variable.ref()] for variable in block.weights]
 
 
 def keras_weights(network):
-    """The `KerasWeights` of `keras.applications.<network>`."""
+    """The `KerasWeights` of a network of `keras.applications`."""
     return KerasWeights(
-        lambda weights, arguments: getattr(keras.applications, network)(include_top=False, weights=weights),
+        lambda weights, arguments: network(include_top=False, weights=weights),
         _from_keras,
         {"preprocessing": "torch"},
     )

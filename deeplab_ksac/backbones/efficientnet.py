@@ -11,7 +11,16 @@ from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers
 from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmWeights, norm_tensors
 from deeplab_ksac.layers import BatchNorm, DropPath
 
-SIZES = {f"efficientnet_b{size}": f"EfficientNetB{size}" for size in range(8)}
+SIZES = {
+    "efficientnet_b0": keras.applications.EfficientNetB0,
+    "efficientnet_b1": keras.applications.EfficientNetB1,
+    "efficientnet_b2": keras.applications.EfficientNetB2,
+    "efficientnet_b3": keras.applications.EfficientNetB3,
+    "efficientnet_b4": keras.applications.EfficientNetB4,
+    "efficientnet_b5": keras.applications.EfficientNetB5,
+    "efficientnet_b6": keras.applications.EfficientNetB6,
+    "efficientnet_b7": keras.applications.EfficientNetB7,
+}
 LAST_BLOCKS = {"c2": 2, "c3": 3, "c4": 5, "c5": 7}  # the stages of the paper after which the resolution halves, or ends
 
 
@@ -54,15 +63,13 @@ def efficientnet(
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f"drop_path_rate must lie in [0, 1), not {drop_path_rate}")
     strided = _network(size, blocks, weights=None, drop_connect_rate=drop_path_rate)
-    for layer in strided.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.epsilon = epsilon
     ends = {stage: _last_layer(strided, f"block{number}") for stage, number in LAST_BLOCKS.items()}
     return with_output_stride(
         strided,
         output_stride,
         endpoints=ends if endpoints == "narrow" else {"c5": ends["c5"]},
         norm=norm,
+        epsilon=epsilon,
         padding=padding,
         replacements=_replacements(strided, preprocessing),
     )
@@ -72,7 +79,7 @@ def _network(size, blocks, **arguments):
     """Keras' network of a size, without its top, with the paper's stages or others."""
     if blocks is not None:
         arguments["blocks_args"] = [dict(block) for block in blocks]
-    return getattr(keras.applications, SIZES[size])(include_top=False, input_shape=[None, None, 3], **arguments)
+    return SIZES[size](include_top=False, input_shape=[None, None, 3], **arguments)
 
 
 def _last_layer(network, block):

@@ -160,7 +160,7 @@ def hrnet(
     for block in range(blocks[0]):
         x = build.block(x, 64, f"layer1.{block}", (1, 3, 1), expansion=4)
     branches = [x]
-    for stage, (count, depth) in enumerate(zip(modules, blocks[1:]), start=2):
+    for stage, (count, depth) in enumerate(zip(modules, blocks[1:], strict=True), start=2):
         branches = build.transition(branches, [width * 2**i for i in range(stage)], f"transition{stage - 1}")
         for module in range(count):
             branches = build.module(branches, depth, f"stage{stage}.{module}")

@@ -44,11 +44,8 @@ def mobilenet_v2(
     require_endpoints(endpoints)
     _, normalized = image_input(preprocessing)
     strided = keras.applications.MobileNetV2(input_tensor=normalized, alpha=alpha, include_top=False, weights=None)
-    for layer in strided.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.epsilon = epsilon
     named = {"c5": "block_16_project_BN", **(BLOCK_OUTPUTS if endpoints == "narrow" else {})}
-    return with_output_stride(strided, output_stride, endpoints=named, norm=norm, padding=padding)
+    return with_output_stride(strided, output_stride, endpoints=named, norm=norm, epsilon=epsilon, padding=padding)
 
 
 REPEATS = (1, 2, 3, 4, 3, 3, 1)

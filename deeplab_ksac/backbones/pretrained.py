@@ -9,6 +9,7 @@ import json
 import pathlib
 
 import numpy as np
+from tensorflow import keras
 
 from deeplab_ksac.backbones import convnext, efficientnet, hrnet, resnet, swin, xception
 from deeplab_ksac.backbones.contract import PREPROCESSINGS
@@ -31,15 +32,15 @@ TIMM = {
 
 # backbone -> its `KerasWeights`
 KERAS = {
-    "resnet50": resnet.keras_weights("ResNet50"),
-    "resnet101": resnet.keras_weights("ResNet101"),
+    "resnet50": resnet.keras_weights(keras.applications.ResNet50),
+    "resnet101": resnet.keras_weights(keras.applications.ResNet101),
     "mobilenet_v2": MOBILENET_V2_KERAS,
     **{size: efficientnet.keras_weights(size) for size in efficientnet.SIZES},
-    "convnext_tiny": convnext.keras_weights("ConvNeXtTiny"),
-    "convnext_small": convnext.keras_weights("ConvNeXtSmall"),
-    "convnext_base": convnext.keras_weights("ConvNeXtBase"),
-    "convnext_large": convnext.keras_weights("ConvNeXtLarge"),
-    "convnext_xlarge": convnext.keras_weights("ConvNeXtXLarge"),
+    "convnext_tiny": convnext.keras_weights(keras.applications.ConvNeXtTiny),
+    "convnext_small": convnext.keras_weights(keras.applications.ConvNeXtSmall),
+    "convnext_base": convnext.keras_weights(keras.applications.ConvNeXtBase),
+    "convnext_large": convnext.keras_weights(keras.applications.ConvNeXtLarge),
+    "convnext_xlarge": convnext.keras_weights(keras.applications.ConvNeXtXLarge),
 }
 
 

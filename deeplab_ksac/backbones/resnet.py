@@ -169,9 +169,9 @@ def _from_keras(network, model):
 
 
 def keras_weights(network):
-    """The `KerasWeights` of `keras.applications.<network>`."""
+    """The `KerasWeights` of a network of `keras.applications`."""
     return KerasWeights(
-        lambda weights, arguments: getattr(keras.applications, network)(include_top=False, weights=weights),
+        lambda weights, arguments: network(include_top=False, weights=weights),
         _from_keras,
         {"preprocessing": "caffe", "epsilon": 1.001e-5, "variant": "std", "stem": "7x7"},
     )

@@ -52,7 +52,7 @@ def swin(
     x = keras.layers.LayerNormalization(epsilon=EPSILON, name="patch_embed.norm")(x)
     rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
     pyramid = {}
-    for stage, (depth, stage_heads, side) in enumerate(zip(depths, heads, sides)):
+    for stage, (depth, stage_heads, side) in enumerate(zip(depths, heads, sides, strict=True)):
         if stage:
             x = PatchMerging(name=f"layers.{stage}.downsample")(x)
         for index in range(depth):

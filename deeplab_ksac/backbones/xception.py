@@ -37,7 +37,7 @@ def separable(x, filters, name, *, norm, stride, rate, activated):
 def module(x, filters, name, *, norm, stride=1, rates=(1, 1, 1)):
     """Three separable convolutions, a ReLU before each, beside a shortcut; and what enters the third of them."""
     y = x
-    for number, (count, rate) in enumerate(zip(filters, rates), start=1):
+    for number, (count, rate) in enumerate(zip(filters, rates, strict=True), start=1):
         entering = y = relu(y, f"{name}_{number}")
         own = stride if number == 3 else 1
         y = separable(y, count, f"{name}_{number}", norm=norm, stride=own, rate=rate, activated=False)
@@ -98,7 +98,7 @@ def xception65(
         if striding and number > 1:
             pyramid[f"c{len(pyramid) + 2}"] = entering
         rate, kept = rate * (2 if removed else 1), kept * (2 if striding and not removed else 1)
-    for index, (count, grid) in enumerate(zip(LAST, multi_grid), start=1):
+    for index, (count, grid) in enumerate(zip(LAST, multi_grid, strict=True), start=1):
         name = f"block{number + 1}_{index}"
         x = separable(x, int(count * width), name, norm=norm, stride=1, rate=rate * grid, activated=True)
     return keras.Model(image, {**pyramid, "c5": x}, name="xception65")

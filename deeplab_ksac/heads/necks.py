@@ -65,7 +65,7 @@ class JointPyramidUpsampling(keras.layers.Layer):
         joint = tf.concat([levels[0], *(resize_bilinear(level, size) for level in levels[1:])], axis=-1)
         branches = [
             pointwise(norm(depthwise(joint), training=training), training=training)
-            for depthwise, norm, pointwise in zip(self.depthwise, self.norms, self.pointwise)
+            for depthwise, norm, pointwise in zip(self.depthwise, self.norms, self.pointwise, strict=True)
         ]
         return {**pyramid, "c5": tf.concat(branches, axis=-1)}
 

@@ -13,7 +13,7 @@ def pad_centered(features, kernel_size, dilation_rate):
 
     What PyTorch's networks do; TensorFlow's "same" begins one pixel later where the size is even.
     """
-    halves = [side // 2 * rate for side, rate in zip(kernel_size, dilation_rate)]
+    halves = [side // 2 * rate for side, rate in zip(kernel_size, dilation_rate, strict=True)]
     return tf.pad(features, [(0, 0), *((half, half) for half in halves), (0, 0)])
 
 

@@ -87,7 +87,7 @@ class PyramidPooling(keras.layers.Layer):
     def call(self, features, training=None):
         size = spatial_size(features)
         parts = [features]
-        for side, branch in zip(self.bins, self.branches):
+        for side, branch in zip(self.bins, self.branches, strict=True):
             means = tf.cast(adaptive_average_pool(features, side), features.dtype)
             parts.append(resize_bilinear(branch(means, training=training), size))
         return tf.concat(parts, axis=-1)

@@ -20,7 +20,7 @@ def test_keras_weights_give_keras_features():
         elif layer.weights and not isinstance(layer, keras.layers.Normalization):
             layer.set_weights([np.random.default_rng(1).normal(size=w.shape) * 0.3 + 0.5 for w in layer.weights])
     model = build("convnext")
-    for layer, values in keras_weights("ConvNeXtTiny").copy(theirs, model):
+    for layer, values in keras_weights(keras.applications.ConvNeXtTiny).copy(theirs, model):
         layer.set_weights(values)
     image = colors(64, 96)
     found = model(image)
