@@ -1,11 +1,18 @@
 """Class centers: the mean feature of each class according to the ground truth (Sect. 4.3.1).
 
 Pixels come in G groups that have centers of their own: the batch is one group (μ_batch), or each image is (μ_image).
+The batch is that of all replicas of a `tf.distribute.Strategy`, over which sums are taken.
 """
 
 import tensorflow as tf
 
-from car.replicas import sum_over_replicas
+
+def sum_over_replicas(x):
+    """The sum of x over the replicas, the same on each, differentiable; x itself outside of `strategy.run`."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return x
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
 @tf.custom_gradient

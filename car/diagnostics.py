@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from car.centers import class_centers, sum_by_class
-from car.replicas import sum_over_replicas
+from car.centers import class_centers, sum_by_class, sum_over_replicas
 
 
 def class_statistics(features, labels, num_classes):

@@ -6,7 +6,7 @@ Shapes: features X [G, Q, C], labels [G, Q] int32 with K for pixels that are ign
 
 import tensorflow as tf
 
-from car.replicas import sum_over_replicas
+from car.centers import sum_over_replicas
 from car.settings import ClassAwareSettings
 
 DEFAULTS = ClassAwareSettings()

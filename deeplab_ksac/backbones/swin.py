@@ -6,10 +6,10 @@ import numpy as np
 from tensorflow import keras
 
 from deeplab_ksac.backbones.contract import image_input, require_strided
-from deeplab_ksac.backbones.patches import patch_conv, require_edge
+from deeplab_ksac.backbones.convolutions import patch_conv, require_edge
 from deeplab_ksac.backbones.weights import TimmWeights, affine_tensors, kernel_tensors
 from deeplab_ksac.backbones.window_attention import EPSILON, PatchMerging, SwinBlock
-from deeplab_ksac.backbones.windows import resize_position_bias
+from deeplab_ksac.backbones.attention_windows import resize_position_bias
 
 
 def swin(

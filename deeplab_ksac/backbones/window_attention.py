@@ -3,8 +3,8 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.backbones.patches import PadToMultiple
-from deeplab_ksac.backbones.windows import (
+from deeplab_ksac.backbones.convolutions import PadToMultiple
+from deeplab_ksac.backbones.attention_windows import (
     join_heads,
     margin_mask,
     partition,

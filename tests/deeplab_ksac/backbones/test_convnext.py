@@ -7,7 +7,7 @@ from keras.src.applications import convnext as keras_convnext
 from tensorflow import keras
 
 from deeplab_ksac.backbones.convnext import ConvNeXtBlock, keras_weights, timm_tensors
-from deeplab_ksac.backbones.patches import PadToMultiple
+from deeplab_ksac.backbones.convolutions import PadToMultiple
 from tests.deeplab_ksac.backbones.random_weights import randomize
 from tests.deeplab_ksac.backbones.strided_models import build, colors, largest_error, tiny
 
