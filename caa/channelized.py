@@ -1,6 +1,8 @@
 """Channelized attention (Sect. 3.3.2): channel attention inside spatial attention, axial and over all
 pixels."""
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -9,7 +11,7 @@ from caa.channel import ChannelAttention
 from caa.factored import channelize_axially, channelize_pixels
 from caa.grouped import channelize_in_groups, require_groups
 from caa.pixels import MAP_BYTES, attend_pixels, flatten_pixels, unflatten_pixels
-from caa.pointwise import Pointwise, deserialize_norm, require_positive, serialize_norm
+from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
 
 
 @keras.saving.register_keras_serializable("caa")
@@ -39,16 +41,16 @@ class ChannelizedAxialAttention(AxialAttention):
 
     def __init__(
         self,
-        filters,
-        key_filters=64,
+        filters: int,
+        key_filters: int = 64,
         *,
-        gate_width=128,
-        gate_depth=5,
-        negative_slope=0.2,
-        groups=None,
-        norm=keras.layers.BatchNormalization,
-        **kwargs,
-    ):
+        gate_width: int = 128,
+        gate_depth: int = 5,
+        negative_slope: float = 0.2,
+        groups: int | None = None,
+        norm: Norm | None = keras.layers.BatchNormalization,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, key_filters, norm=norm, **kwargs)
         require_positive(gate_width=gate_width, gate_depth=gate_depth)
         require_groups(groups)
@@ -57,12 +59,12 @@ class ChannelizedAxialAttention(AxialAttention):
         self.column_gate = ChannelAttention(**gate, dtype=self.dtype_policy, name="column_gate")
         self.row_gate = ChannelAttention(**gate, dtype=self.dtype_policy, name="row_gate")
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         self.column_gate.build([None, None, self.filters])
         self.row_gate.build([None, None, self.filters])
         super().build(input_shape)
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         theta = self.theta(features, training=training)
         phi = self.phi(features, training=training)
         value = self.value(features, training=training)
@@ -71,7 +73,7 @@ class ChannelizedAxialAttention(AxialAttention):
         columns = channelize_in_groups(swap_axes(theta), swap_axes(value), self.column_gate, self.groups)
         return channelize_in_groups(phi, swap_axes(columns), self.row_gate, self.groups)
 
-    def gates(self, features):
+    def gates(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """The gates at inference (Eq. 3.9, 3.10): {"row_gates": [N, h, filters], "column_gates": [N, w, filters]}.
 
         The first weighs the column attention's result, one gate for each row; the second that of the row attention.
@@ -84,7 +86,7 @@ class ChannelizedAxialAttention(AxialAttention):
         column_gates = self.row_gate(tf.reduce_mean(at_least_float32(rows), axis=1) / width)
         return {"row_gates": row_gates, "column_gates": column_gates}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "gate_width": self.column_gate.width,
@@ -121,16 +123,16 @@ class ChannelizedSelfAttention(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        key_filters=64,
+        filters: int,
+        key_filters: int = 64,
         *,
-        gate_width=128,
-        gate_depth=5,
-        negative_slope=0.2,
-        groups=None,
-        norm=keras.layers.BatchNormalization,
-        **kwargs,
-    ):
+        gate_width: int = 128,
+        gate_depth: int = 5,
+        negative_slope: float = 0.2,
+        groups: int | None = None,
+        norm: Norm | None = keras.layers.BatchNormalization,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, key_filters=key_filters, gate_width=gate_width, gate_depth=gate_depth)
         require_groups(groups)
@@ -143,11 +145,11 @@ class ChannelizedSelfAttention(keras.layers.Layer):
             gate_width, gate_depth, negative_slope=negative_slope, dtype=self.dtype_policy, name="gate"
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         self.gate.build([None, None, self.filters])
         super().build(input_shape)
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         theta = flatten_pixels(self.theta(features, training=training))
         value = flatten_pixels(self.value(features, training=training))
         if self.groups is None:
@@ -158,7 +160,7 @@ class ChannelizedSelfAttention(keras.layers.Layer):
             result = channelize_in_groups(theta, value, self.gate, self.groups)
         return unflatten_pixels(result, features)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,11 +1,13 @@
 """From feature maps and ground truth to pixels with labels."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 IGNORE_LABEL = 255
 
 
-def check_shapes(branches, labels):
+def check_shapes(branches: Sequence[tf.Tensor], labels: tf.Tensor) -> None:
     """Refuses what the losses cannot be computed of: features that are no maps, labels that do not belong to them.
 
     Raises:
@@ -24,7 +26,7 @@ def check_shapes(branches, labels):
             )
 
 
-def check_values(branches, labels, num_classes):
+def check_values(branches: Sequence[tf.Tensor], labels: tf.Tensor, num_classes: int) -> tf.Tensor:
     """The labels, once they and the batch sizes are found to be right.
 
     Args:
@@ -53,7 +55,7 @@ def check_values(branches, labels, num_classes):
         return tf.identity(labels)
 
 
-def resize_labels(labels, size):
+def resize_labels(labels: tf.Tensor, size: tuple[int | tf.Tensor, int | tf.Tensor]) -> tf.Tensor:
     """[N, H, W] integers -> [N, h, w] int32, nearest with corners aligned as the author does; no new value can
     appear.
 
@@ -65,7 +67,9 @@ def resize_labels(labels, size):
     return tf.cast(resized[..., 0], tf.int32)
 
 
-def labelled_pixels(features, labels, num_classes, pooling=1):
+def labelled_pixels(
+    features: tf.Tensor, labels: tf.Tensor, num_classes: int, pooling: int = 1
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Pixels with their labels: features [N, h, w, C], labels [N, H, W] -> ([N, P, C], [N, P]).
 
     The features are float32 at least; the labels are resized to h × w, and are K where they are ignored.

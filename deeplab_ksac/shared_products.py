@@ -35,6 +35,7 @@ side, one product for the features, one for the kernel.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -123,7 +124,7 @@ def rows_first(maps):
 
 
 @tf.autograph.experimental.do_not_convert
-def shared_atrous_products(features, kernel, atrous_rates):
+def shared_atrous_products(features: tf.Tensor, kernel: tf.Tensor, atrous_rates: Sequence[int]) -> list[tf.Tensor]:
     """The shared kernel's convolutions at all rates, at the multiply-adds of one rate.
 
     features [N, h, w, I], kernel [3, 3, I, C] -> one [N, h, w, C] for each rate. Any size, static or not; rates may

@@ -2,17 +2,26 @@
 
 import difflib
 import functools
+from collections.abc import Mapping
 
 from tensorflow import keras
 
 from deeplab_ksac.backbones.contract import STAGE_STRIDES, require_output_stride
 from deeplab_ksac.backbones.rewriting import plan_rewrite
 from deeplab_ksac.layers import BatchNorm
+from deeplab_ksac.layers.norm import NormFactory
 
 
 def with_output_stride(
-    model, output_stride, *, endpoints=None, norm=BatchNorm(), epsilon=None, padding="same", replacements=None
-):
+    model: keras.Model,
+    output_stride: int,
+    *,
+    endpoints: Mapping[str, str] | None = None,
+    norm: NormFactory = BatchNorm(),
+    epsilon: float | None = None,
+    padding: str = "same",
+    replacements: Mapping[str, keras.layers.Layer] | None = None,
+) -> keras.Model:
     """A strided network made dense: [N, H, W, 3] -> {"c2", "c3", "c4", "c5"}, ⌈H / s⌉ × ⌈W / s⌉ pixels each.
 
     Where a stride would bring the features below `output_stride` it becomes 1, and every later kernel is dilated by the

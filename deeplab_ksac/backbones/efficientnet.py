@@ -2,14 +2,18 @@
 
 import functools
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.backbones.atrous import with_output_stride
 from deeplab_ksac.backbones.contract import normalization, require_endpoints, require_output_stride
 from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers
-from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmWeights, norm_tensors
+from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmFile, TimmWeights, norm_tensors
 from deeplab_ksac.layers import BatchNorm, DropPath
+from deeplab_ksac.layers.norm import NormFactory
 
 SIZES = {
     "efficientnet_b0": keras.applications.EfficientNetB0,
@@ -25,17 +29,17 @@ LAST_BLOCKS = {"c2": 2, "c3": 3, "c4": 5, "c5": 7}  # the stages of the paper af
 
 
 def efficientnet(
-    output_stride=16,
+    output_stride: int = 16,
     *,
-    size="efficientnet_b0",
-    norm=BatchNorm(),
-    endpoints="narrow",
-    drop_path_rate=0.2,
-    padding="same",
-    epsilon=1e-3,
-    preprocessing="tf",
-    blocks=None,
-):
+    size: str = "efficientnet_b0",
+    norm: NormFactory = BatchNorm(),
+    endpoints: str = "narrow",
+    drop_path_rate: float = 0.2,
+    padding: str = "same",
+    epsilon: float = 1e-3,
+    preprocessing: str = "tf",
+    blocks: Sequence[Mapping[str, Any]] | None = None,
+) -> keras.Model:
     """EfficientNet: image [N, H, W, 3], RGB 0…255 -> {"c2", "c3", "c4", "c5"}, of 24, 40, 112, 320 channels for B0.
 
     c2, c3, c4 are the outputs of the blocks before the strides; c5 is that of the last block, without the 1×1
@@ -114,7 +118,7 @@ NAMES = {
 UNEXPANDED_NAMES = {**NAMES, "bn": "bn1", "project_conv": "conv_pw", "project_bn": "bn2"}
 
 
-def timm_tensors(model):
+def timm_tensors(model: keras.Model) -> list[tuple[str, tf.Variable, Any]]:
     """timm's names of an EfficientNet's tensors: [(name, variable, layout)]."""
     layers = {layer.name: layer for layer in model.layers}
     tensors = [("conv_stem.weight", layers["stem_conv"].kernel, "conv"), *norm_tensors(layers["stem_bn"], "bn1")]
@@ -133,7 +137,7 @@ def timm_tensors(model):
     return tensors
 
 
-def timm_arguments(file):
+def timm_arguments(file: TimmFile) -> dict[str, Any]:
     """timm's "tf_" networks are the paper's; those without were trained with PyTorch's padding and epsilon."""
     own = file.architecture.startswith("efficientnet")
     return {
@@ -146,7 +150,7 @@ def timm_arguments(file):
 TIMM = TimmWeights(timm_tensors, timm_arguments, ignored=(*CLASSIFIERS, "conv_head.", "bn2."))
 
 
-def keras_weights(size):
+def keras_weights(size: str) -> KerasWeights:
     """The `KerasWeights` of a size; the mean and deviation in Keras' files are those of our preprocessing "torch"."""
 
     def network(weights, arguments):

@@ -7,6 +7,8 @@ file only once, for `load_weights`.
 
 import json
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from tensorflow import keras
@@ -44,7 +46,7 @@ KERAS = {
 }
 
 
-def weight_arguments(name, weights):
+def weight_arguments(name: str, weights: str) -> dict[str, Any]:
     """The arguments of a backbone's constructor that a weight set is made for: its preprocessing among them.
 
     Args:
@@ -68,7 +70,7 @@ def weight_arguments(name, weights):
     return dict(arguments)
 
 
-def load_weights(model, name, weights, arguments):
+def load_weights(model: keras.Model, name: str, weights: str, arguments: Mapping[str, Any]) -> None:
     """Gives a backbone published weights, every tensor accounted for.
 
     Args:
@@ -89,7 +91,7 @@ def load_weights(model, name, weights, arguments):
         load_keras(model, weights, _published(KERAS, name, weights), arguments)
 
 
-def is_timm(weights):
+def is_timm(weights: str) -> bool:
     """Whether weights are a safetensors file, by its name."""
     return str(weights).endswith(".safetensors")
 

@@ -1,9 +1,14 @@
 """The auxiliary loss's classifier, on an earlier stage."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, require_positive
 from deeplab_ksac.layers.arguments import require_levels
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -20,7 +25,15 @@ class AuxiliaryClassifier(keras.layers.Layer):
         ValueError: a number below 1, an unknown level.
     """
 
-    def __init__(self, num_classes, *, level="c4", filters=256, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        level: str = "c4",
+        filters: int = 256,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(num_classes=num_classes)
         require_levels(level=level)
@@ -28,10 +41,10 @@ class AuxiliaryClassifier(keras.layers.Layer):
         self.context = ConvNormAct(filters, 3, norm=norm, dtype=self.dtype_policy, name="context")
         self.classifier = keras.layers.Conv2D(num_classes, 1, dtype=self.dtype_policy, name="classifier")
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         return self.classifier(self.context(pyramid[self.level], training=training))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         context = self.context.get_config()
         return {
             **super().get_config(),

@@ -1,11 +1,16 @@
 """The heads that are one layer on c5: a convolution (FCN), ASPP (DeepLabV3), KSAC, pyramid pooling (PSPNet)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.aspp import ASPP
 from deeplab_ksac.ksac import KSAC
 from deeplab_ksac.layers import BatchNorm, ConvNormAct
 from deeplab_ksac.layers.arguments import rates_at
+from deeplab_ksac.layers.norm import Norm
 from deeplab_ksac.layers.pooling import PyramidPooling
 
 
@@ -18,10 +23,10 @@ class ContextHead(keras.layers.Layer):
     bottleneck = None
     arguments = ("filters", "norm")
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         return {"features": self.context(pyramid["c5"], training=training)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         context = self.context.get_config()
         return {**super().get_config(), **{name: context[name] for name in self.arguments}}
 
@@ -41,7 +46,14 @@ class FCNHead(ContextHead):
 
     arguments = ("filters", "kernel_size", "norm")
 
-    def __init__(self, filters=256, kernel_size=1, *, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 256,
+        kernel_size: int = 1,
+        *,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.context = ConvNormAct(filters, kernel_size, norm=norm, dtype=self.dtype_policy, name="context")
 
@@ -62,12 +74,19 @@ class PSPNetHead(ContextHead):
     bottleneck = {"filters": 512, "kernel_size": 3}
     arguments = ("filters", "bins", "norm")
 
-    def __init__(self, filters=512, bins=(1, 2, 3, 6), *, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        bins: Sequence[int] = (1, 2, 3, 6),
+        *,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.pooling = PyramidPooling(filters, bins, norm=norm, dtype=self.dtype_policy, name="pooling")
 
     @property
-    def context(self):
+    def context(self) -> keras.layers.Layer:
         """The layer on c5; checkpoints know it as `pooling`."""
         return self.pooling
 
@@ -77,11 +96,11 @@ class AtrousHead(ContextHead):
 
     bottleneck = {"filters": 256, "kernel_size": 1}
 
-    def __init__(self, atrous_rates, output_stride, **kwargs):
+    def __init__(self, atrous_rates: Sequence[int], output_stride: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.atrous_rates, self.output_stride = tuple(atrous_rates), output_stride
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "atrous_rates": self.atrous_rates, "output_stride": self.output_stride}
 
 
@@ -103,8 +122,15 @@ class DeepLabV3Head(AtrousHead):
     arguments = ("filters", "separable", "norm")
 
     def __init__(
-        self, filters=256, atrous_rates=(6, 12, 18), *, separable=False, output_stride=16, norm=BatchNorm(), **kwargs
-    ):
+        self,
+        filters: int = 256,
+        atrous_rates: Sequence[int] = (6, 12, 18),
+        *,
+        separable: bool = False,
+        output_stride: int = 16,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(atrous_rates, output_stride, **kwargs)
         rates, shared = rates_at(output_stride, atrous_rates), {"norm": norm, "dtype": self.dtype_policy}
         self.context = ASPP(filters, rates, separable=separable, project=False, **shared, name="aspp")
@@ -129,15 +155,15 @@ class KSACHead(AtrousHead):
 
     def __init__(
         self,
-        filters=256,
-        atrous_rates=(6, 12, 18),
+        filters: int = 256,
+        atrous_rates: Sequence[int] = (6, 12, 18),
         *,
-        merge="sum",
-        method="shared",
-        output_stride=16,
-        norm=BatchNorm(),
-        **kwargs,
-    ):
+        merge: str = "sum",
+        method: str = "shared",
+        output_stride: int = 16,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(atrous_rates, output_stride, **kwargs)
         rates, shared = rates_at(output_stride, atrous_rates), {"norm": norm, "dtype": self.dtype_policy}
         self.context = KSAC(filters, rates, merge=merge, method=method, project=False, **shared, name="ksac")

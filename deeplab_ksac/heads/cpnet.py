@@ -1,5 +1,8 @@
 """CPNet: a context prior tells the pixels of one's own class from the others (Yu et al., CVPR 2020)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -13,6 +16,7 @@ from deeplab_ksac.layers import (
     serialize_norm,
     unflatten_pixels,
 )
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -23,7 +27,7 @@ class Aggregation(keras.layers.Layer):
     their sum, normalized, ReLU.
     """
 
-    def __init__(self, filters, kernel_size=11, *, norm=BatchNorm(), **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 11, *, norm: Norm = BatchNorm(), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, kernel_size=kernel_size)
         self.filters, self.kernel_size, self.make_norm = filters, kernel_size, deserialize_norm(norm)
@@ -36,12 +40,12 @@ class Aggregation(keras.layers.Layer):
         name = f"{path}_{side[0]}x{side[1]}"
         return keras.layers.DepthwiseConv2D(side, padding="same", use_bias=False, dtype=self.dtype_policy, name=name)
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         reduced = self.reduction(features, training=training)
         first, second = (outer(inner(reduced)) for inner, outer in (self.first, self.second))
         return tf.nn.relu(self.norm(first + second, training=training))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -74,7 +78,15 @@ class CPNetHead(keras.layers.Layer):
 
     bottleneck = {"filters": 512, "kernel_size": 3}
 
-    def __init__(self, filters=512, prior_size=(65, 65), *, kernel_size=11, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        prior_size: tuple[int, int] = (65, 65),
+        *,
+        kernel_size: int = 11,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(prior_size=tuple(prior_size))
         if len(prior_size) != 2:
@@ -87,7 +99,7 @@ class CPNetHead(keras.layers.Layer):
         self.own = ConvNormAct(filters, 1, **shared, name="own")
         self.others = ConvNormAct(filters, 1, **shared, name="others")
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         aggregated = self.aggregation(pyramid["c5"], training=training)
         logits = self.prior(aggregated, training=training)
         prior = tf.sigmoid(flatten_pixels(logits))
@@ -108,7 +120,7 @@ class CPNetHead(keras.layers.Layer):
             ),
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,5 +1,8 @@
 """DANet: position attention and channel attention in parallel (Fu et al., CVPR 2019; Fig. 3.1a)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -14,9 +17,10 @@ from deeplab_ksac.layers import (
     serialize_norm,
     unflatten_pixels,
 )
+from deeplab_ksac.layers.norm import Norm
 
 
-def attend_channels(features):
+def attend_channels(features: tf.Tensor) -> tf.Tensor:
     """Every channel attends to all channels: [N, h, w, C] -> [N, h, w, C].
 
     The weights of channel j are the softmax over i of the scalar products of the maps i and j (the paper's Eq. 3).
@@ -31,11 +35,11 @@ def attend_channels(features):
 class Rezero(keras.layers.Layer):
     """A learned factor that begins at 0: of the same shape as its input."""
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         self.factor = self.add_weight("factor", shape=[], initializer="zeros")
         super().build(input_shape)
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.cast(self.factor, x.dtype) * x
 
 
@@ -64,7 +68,16 @@ class DANetHead(keras.layers.Layer):
     bottleneck = None
     branches = 2
 
-    def __init__(self, num_classes, filters=512, *, key_filters=64, kernel_size=3, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        filters: int = 512,
+        *,
+        key_filters: int = 64,
+        kernel_size: int = 3,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(num_classes=num_classes, filters=filters, kernel_size=kernel_size)
         self.num_classes, self.filters, self.kernel_size = num_classes, filters, kernel_size
@@ -81,7 +94,9 @@ class DANetHead(keras.layers.Layer):
             filters, key_filters, dtype=self.dtype_policy, name="position_attention"
         )
 
-    def call(self, pyramid, training=None):
+    def call(
+        self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None
+    ) -> dict[str, tf.Tensor | tuple[tf.Tensor, ...]]:
         refined = {}
         for name, attend in (("position", self.position_attention), ("channel", attend_channels)):
             reduced = self.reductions[name](pyramid["c5"], training=training)
@@ -90,7 +105,7 @@ class DANetHead(keras.layers.Layer):
         logits = {f"{name}_logits": self.classifiers[name](branch) for name, branch in refined.items()}
         return {"features": tuple(refined.values()), **logits}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -1,5 +1,8 @@
 """Necks: pyramid -> pyramid, between backbone and head."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -12,6 +15,7 @@ from deeplab_ksac.layers import (
     serialize_norm,
     spatial_size,
 )
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -32,7 +36,14 @@ class JointPyramidUpsampling(keras.layers.Layer):
         ValueError: no rates or a rate below 1.
     """
 
-    def __init__(self, filters=512, atrous_rates=(1, 2, 4, 8), *, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        atrous_rates: Sequence[int] = (1, 2, 4, 8),
+        *,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, atrous_rates=tuple(atrous_rates))
         self.filters, self.atrous_rates = filters, tuple(atrous_rates)
@@ -59,7 +70,7 @@ class JointPyramidUpsampling(keras.layers.Layer):
             ConvNormAct(filters, 1, **shared, name=f"pointwise_{index}") for index in range(len(self.atrous_rates))
         ]
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         size = spatial_size(pyramid["c3"])
         levels = [lateral(pyramid[level], training=training) for level, lateral in self.laterals.items()]
         joint = tf.concat([levels[0], *(resize_bilinear(level, size) for level in levels[1:])], axis=-1)
@@ -69,7 +80,7 @@ class JointPyramidUpsampling(keras.layers.Layer):
         ]
         return {**pyramid, "c5": tf.concat(branches, axis=-1)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,5 +1,8 @@
 """Self-attention over all pixels, the context of chapter 4's first baseline (Table 4.1, Table 4.4)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -14,6 +17,7 @@ from deeplab_ksac.layers import (
     serialize_norm,
     unflatten_pixels,
 )
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -24,7 +28,7 @@ class PixelAttention(keras.layers.Layer):
     than `map_bytes` per image (see `caa.attend_pixels`).
     """
 
-    def __init__(self, filters, key_filters=64, *, map_bytes=MAP_BYTES, **kwargs):
+    def __init__(self, filters: int, key_filters: int = 64, *, map_bytes: int = MAP_BYTES, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, key_filters=key_filters, map_bytes=map_bytes)
         self.filters, self.key_filters, self.map_bytes = filters, key_filters, map_bytes
@@ -32,11 +36,11 @@ class PixelAttention(keras.layers.Layer):
         self.key = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="key")
         self.value = keras.layers.Conv2D(filters, 1, dtype=self.dtype_policy, name="value")
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         query, key, value = (flatten_pixels(f(features)) for f in (self.query, self.key, self.value))
         return unflatten_pixels(attend_pixels(query, key, value, map_bytes=self.map_bytes), features)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -61,7 +65,15 @@ class SelfAttentionHead(keras.layers.Layer):
 
     bottleneck = {"filters": 512, "kernel_size": 3}
 
-    def __init__(self, filters=512, key_filters=64, *, map_bytes=MAP_BYTES, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        key_filters: int = 64,
+        *,
+        map_bytes: int = MAP_BYTES,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
@@ -70,11 +82,11 @@ class SelfAttentionHead(keras.layers.Layer):
             filters, key_filters, map_bytes=map_bytes, dtype=self.dtype_policy, name="attention"
         )
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         features = self.reduction(pyramid["c5"], training=training)
         return {"features": tf.add(features, self.attention(features))}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,11 +1,15 @@
 """Channel attention, then spatial attention (Fig. 3.1b), with the branch that shows their conflict."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
 from caa import SqueezeExcite
 from deeplab_ksac.heads.self_attention import PixelAttention
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, require_positive, serialize_norm
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -29,7 +33,16 @@ class SequentialHead(keras.layers.Layer):
 
     bottleneck = {"filters": 256, "kernel_size": 1}
 
-    def __init__(self, num_classes, filters=512, *, key_filters=64, ratio=16, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        filters: int = 512,
+        *,
+        key_filters: int = 64,
+        ratio: int = 16,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(num_classes=num_classes, filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
@@ -40,14 +53,14 @@ class SequentialHead(keras.layers.Layer):
             num_classes, 1, dtype=self.dtype_policy, name="channel_classifier"
         )
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         channel = self.channel_attention(self.reduction(pyramid["c5"], training=training))
         return {
             "features": channel + self.spatial_attention(channel),
             "channel_logits": self.channel_classifier(tf.stop_gradient(channel)),
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.channel_classifier.filters,

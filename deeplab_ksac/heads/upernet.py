@@ -1,5 +1,8 @@
 """UperNet: a feature pyramid over pyramid pooling (Xiao et al., ECCV 2018; Fig. 4.3 A3)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -12,6 +15,7 @@ from deeplab_ksac.layers import (
     serialize_norm,
     spatial_size,
 )
+from deeplab_ksac.layers.norm import Norm
 from deeplab_ksac.layers.pooling import PyramidPooling
 
 LATERAL_LEVELS = ("c2", "c3", "c4")
@@ -36,7 +40,15 @@ class UperNetHead(keras.layers.Layer):
 
     bottleneck = {"filters": 512, "kernel_size": 3}
 
-    def __init__(self, filters=512, bins=(1, 2, 3, 6), *, context_kernel_size=3, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        bins: Sequence[int] = (1, 2, 3, 6),
+        *,
+        context_kernel_size: int = 3,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, context_kernel_size=context_kernel_size)
         self.filters, self.context_kernel_size, self.make_norm = filters, context_kernel_size, deserialize_norm(norm)
@@ -48,7 +60,7 @@ class UperNetHead(keras.layers.Layer):
             level: ConvNormAct(filters, 3, **shared, name=f"refinement_{level}") for level in LATERAL_LEVELS
         }
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         top = self.context(self.pooling(pyramid["c5"], training=training), training=training)
         levels = [top]
         for level in reversed(LATERAL_LEVELS):
@@ -58,7 +70,7 @@ class UperNetHead(keras.layers.Layer):
         size = spatial_size(pyramid["c2"])
         return {"features": tf.concat([resize_bilinear(level, size) for level in reversed(levels)], axis=-1)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,9 +1,12 @@
 """What layers' arguments may be: numbers, levels, atrous rates. A wrong one is an error when the layer is made."""
 
+from collections.abc import Sequence
+from typing import Any
+
 LEVELS = ("c2", "c3", "c4", "c5")
 
 
-def require_positive(**arguments):
+def require_positive(**arguments: Any) -> None:
     """Raises ValueError, naming the argument and its value, unless each is an integer of at least 1, or one or more of
     them in a tuple or list."""
     for name, value in arguments.items():
@@ -14,7 +17,7 @@ def require_positive(**arguments):
             raise ValueError(f"{name} must be {wanted} of at least 1, not {value!r}")
 
 
-def require_levels(**arguments):
+def require_levels(**arguments: Any) -> None:
     """Raises ValueError, naming the argument and its value, unless each is a level of a pyramid, or one or more."""
     for name, value in arguments.items():
         levels = value if isinstance(value, tuple | list) else [value]
@@ -22,7 +25,7 @@ def require_levels(**arguments):
             raise ValueError(f"{name} must be of {', '.join(LEVELS)}, not {value!r}")
 
 
-def check_atrous_rates(atrous_rates):
+def check_atrous_rates(atrous_rates: Sequence[int]) -> tuple[int, ...]:
     """The rates as a tuple of integers; ValueError for none at all and for rates below 1."""
     rates = tuple(atrous_rates)
     if not rates or any(rate != int(rate) or rate < 1 for rate in rates):
@@ -30,7 +33,7 @@ def check_atrous_rates(atrous_rates):
     return tuple(int(rate) for rate in rates)
 
 
-def rates_at(output_stride, atrous_rates):
+def rates_at(output_stride: int, atrous_rates: Sequence[int]) -> tuple[int, ...]:
     """Rates given for output stride 16, in pixels of the map at `output_stride`: doubled at 8, halved at 32.
 
     Raises:

@@ -6,10 +6,14 @@ GPU it is written out here: again a native dilated convolution for the features,
 kernel. What counts is the device on which the convolution runs, not those that the machine has besides.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 
-def atrous_conv2d(features, kernel, atrous_rate, padding="SAME"):
+def atrous_conv2d(
+    features: tf.Tensor, kernel: tf.Tensor, atrous_rate: int | Sequence[int], padding: str = "SAME"
+) -> tf.Tensor:
     """A kernel with its taps `atrous_rate` pixels apart: [N, h, w, C] · [a, b, C, D] -> [N, h', w', D].
 
     One native convolution: faster than space-to-batch around a plain convolution at every rate (3.8 times at rate 36 on
@@ -31,7 +35,7 @@ def atrous_conv2d(features, kernel, atrous_rate, padding="SAME"):
     return _convolve(features, tf.convert_to_tensor(kernel), rates, before, after)
 
 
-def device_here():
+def device_here() -> tf.DeviceSpec:
     """The device of an operation that is made here: a `tf.DeviceSpec`.
 
     That of the innermost `tf.device`, which is also where a replica of `tf.distribute` runs. Inside a `tf.function`

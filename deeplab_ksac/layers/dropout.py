@@ -13,7 +13,7 @@ class Dropout(keras.layers.Dropout):
     draws go on from a state that no checkpoint holds. The count is saved with the layer and is none of its weights.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         super().build(input_shape)
         if self.rate:
             draws = tf.Variable(
@@ -25,7 +25,7 @@ class Dropout(keras.layers.Dropout):
             )
             self.state = tf.train.Checkpoint(draws=draws)  # a bare variable would be taken for a weight
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | tf.Tensor | None = None) -> tf.Tensor:
         training = keras.backend.learning_phase() if training is None else training
         if not self.rate:
             return tf.identity(inputs)

@@ -3,12 +3,14 @@
 import tensorflow as tf
 
 
-def count_pixels(features):
+def count_pixels(features: tf.Tensor) -> tf.Tensor:
     """How many pixels [N, h, w, C] features have: a float32 scalar."""
     return tf.cast(tf.reduce_prod(tf.shape(features)[:3]), tf.float32)
 
 
-def normalize(features, gamma, beta, epsilon):
+def normalize(
+    features: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
     """(features normalized by their own mean and variance, mean, variance, what the gradient operation asks for)."""
     outputs, mean, variance, *reserved = tf.raw_ops.FusedBatchNormV3(
         x=features, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon
@@ -18,14 +20,18 @@ def normalize(features, gamma, beta, epsilon):
     return outputs, mean, variance * (pixels - 1) / pixels, reserved
 
 
-def affine(features, gamma, beta, mean, variance, epsilon):
+def affine(
+    features: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, epsilon: float
+) -> tf.Tensor:
     """γ · (x − mean) / √(variance + ε) + β with given statistics, in one pass."""
     return tf.raw_ops.FusedBatchNormV3(
         x=features, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=epsilon, is_training=False
     ).y
 
 
-def normalize_over_replicas(features, gamma, beta, epsilon, replica):
+def normalize_over_replicas(
+    features: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, replica: tf.distribute.ReplicaContext
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """(features normalized by the mean and variance over all replicas, these two).
 
     Own statistics and sums come from the fused operations. The variance is Σ n·(s² + (m − μ)²) / N (Chan et al., 1983),

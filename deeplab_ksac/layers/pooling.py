@@ -1,12 +1,15 @@
 """Context from means: of the whole image (Fig. 2.3), and of ever smaller regions (PSPNet, Fig. 1.3)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.layers.arguments import require_positive
 from deeplab_ksac.layers.conv import ConvNormAct
 from deeplab_ksac.layers.maps import at_least_float32, spatial_size
-from deeplab_ksac.layers.norm import BatchNorm, deserialize_norm, serialize_norm
+from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.resize import resize_bilinear
 
 
@@ -17,13 +20,13 @@ class ImagePooling(keras.layers.Layer):
     [N, h, w, C] -> [N, h, w, filters]. The mean is taken in float32 whatever the precision policy.
     """
 
-    def __init__(self, filters, *, norm=BatchNorm(), **kwargs):
+    def __init__(self, filters: int, *, norm: Norm = BatchNorm(), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.make_norm = deserialize_norm(norm)
         self.conv = ConvNormAct(filters, 1, norm=self.make_norm, dtype=self.dtype_policy, name="conv")
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         mean = tf.reduce_mean(tf.cast(features, tf.float32), axis=(1, 2), keepdims=True)
         context = self.conv(tf.cast(mean, features.dtype), training=training)
         shape = tf.shape(features)
@@ -31,11 +34,11 @@ class ImagePooling(keras.layers.Layer):
         spread.set_shape([*features.shape[:3], self.filters])
         return spread
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "norm": serialize_norm(self.make_norm)}
 
 
-def adaptive_average_pool(features, bins):
+def adaptive_average_pool(features: tf.Tensor, bins: int) -> tf.Tensor:
     """Means over bins × bins regions that cover the map: [N, h, w, C] -> [N, bins, bins, C], in float32 at least.
 
     Region k of `bins` along a side of n pixels covers the pixels from ⌊k·n / bins⌋ to ⌈(k + 1)·n / bins⌉ − 1, so that
@@ -75,7 +78,14 @@ class PyramidPooling(keras.layers.Layer):
         ValueError: no bins, or one below 1.
     """
 
-    def __init__(self, filters, bins=(1, 2, 3, 6), *, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        bins: Sequence[int] = (1, 2, 3, 6),
+        *,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(bins=tuple(bins))
         self.filters, self.bins, self.make_norm = filters, tuple(bins), deserialize_norm(norm)
@@ -84,7 +94,7 @@ class PyramidPooling(keras.layers.Layer):
             for index, side in enumerate(self.bins)
         ]
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         size = spatial_size(features)
         parts = [features]
         for side, branch in zip(self.bins, self.branches, strict=True):
@@ -92,7 +102,7 @@ class PyramidPooling(keras.layers.Layer):
             parts.append(resize_bilinear(branch(means, training=training), size))
         return tf.concat(parts, axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
