@@ -46,7 +46,8 @@ class ChannelAttention(keras.layers.Layer):
         self.excitation = keras.layers.Dense(channels, use_bias=False, dtype=self.gate_dtype, name="excitation")
         widths = [channels, *[self.width] * self.depth]
         for dense, inputs in zip([*self.hidden, self.excitation], widths, strict=True):
-            dense.build([None, inputs])
+            with tf.name_scope(dense.name):  # so that no two variables have one name, which HDF5 files do not take
+                dense.build([None, inputs])
         super().build(input_shape)
 
     def call(self, mean: tf.Tensor) -> tf.Tensor:
@@ -89,8 +90,9 @@ class SqueezeExcite(keras.layers.Layer):
             raise ValueError(f"ratio must be at most the {channels} channels, not {self.ratio}")
         self.squeeze = keras.layers.Dense(channels // self.ratio, "relu", dtype=self.dtype_policy, name="squeeze")
         self.excite = keras.layers.Dense(channels, "sigmoid", dtype=self.dtype_policy, name="excite")
-        self.squeeze.build([None, channels])
-        self.excite.build([None, channels // self.ratio])
+        for dense, inputs in ((self.squeeze, channels), (self.excite, channels // self.ratio)):
+            with tf.name_scope(dense.name):
+                dense.build([None, inputs])
         super().build(input_shape)
 
     def call(self, features: tf.Tensor) -> tf.Tensor:

@@ -60,8 +60,9 @@ class ChannelizedAxialAttention(AxialAttention):
         self.row_gate = ChannelAttention(**gate, dtype=self.dtype_policy, name="row_gate")
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        self.column_gate.build([None, None, self.filters])
-        self.row_gate.build([None, None, self.filters])
+        for gate in (self.column_gate, self.row_gate):
+            with tf.name_scope(gate.name):
+                gate.build([None, None, self.filters])
         super().build(input_shape)
 
     def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -146,7 +147,8 @@ class ChannelizedSelfAttention(keras.layers.Layer):
         )
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        self.gate.build([None, None, self.filters])
+        with tf.name_scope(self.gate.name):
+            self.gate.build([None, None, self.filters])
         super().build(input_shape)
 
     def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:

@@ -140,3 +140,25 @@ def test_a_layers_own_precision_holds_as_a_global_one_does(name, precision, poli
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert precisions(loaded) == precisions(model)
     assert_same(bits(loaded(inputs)), bits(model(inputs)))
+
+
+@pytest.mark.parametrize("file", ["model.h5", "weights.h5", "model.weights.h5", "checkpoint"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_survives_every_kind_of_file(name, file, tmp_path):
+    model, inputs = model_of(name)
+    path = str(tmp_path / file)
+    if file == "model.h5":
+        model.save(path)
+        loaded = keras.models.load_model(path)
+    else:
+        model.save_weights(path)
+        loaded, _ = model_of(name)
+        randomize(loaded, seed=1)
+        loaded.load_weights(path)
+    assert_same(bits(loaded(inputs)), bits(model(inputs)))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_no_two_weights_have_one_name(name):
+    names = [weight.name for weight in model_of(name)[0].weights]
+    assert len(names) == len(set(names))
