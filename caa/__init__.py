@@ -1,6 +1,6 @@
 """Channelized axial attention (chapter 3), for any Keras model; imports TensorFlow alone."""
 
-from caa.axial import AxialAttention, attend_columns, attend_rows
+from caa.axial import AxialAttention, attend_columns, attend_rows, attention_weights
 from caa.channel import ChannelAttention, SqueezeExcite
 from caa.channelized import ChannelizedAxialAttention, ChannelizedSelfAttention
 from caa.pixels import attend_pixels
@@ -14,4 +14,5 @@ __all__ = [
     "attend_columns",
     "attend_pixels",
     "attend_rows",
+    "attention_weights",
 ]

@@ -1,18 +1,19 @@
 """Axial attention (Sect. 3.3.1.2): every pixel attends to its column, then to its row."""
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.pointwise import Pointwise, deserialize_norm, serialize_norm
+from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
 
 
-def at_least_float32(x):
+def at_least_float32(x: tf.Tensor) -> tf.Tensor:
     """`x` in float32 if its type is narrower (mixed precision), else as it is."""
     return tf.cast(x, tf.float32) if x.dtype.size < 4 else x
 
 
-def attention_weights(query, key):
+def attention_weights(query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """Softmax over the attended positions of the scalar products, without a scale (Eq. 3.2, 3.3, 3.4).
 
     query [..., P, D], key [..., M, D] -> [..., P, M], rows that sum to 1.
@@ -22,12 +23,12 @@ def attention_weights(query, key):
     return tf.cast(tf.nn.softmax(at_least_float32(energy)), energy.dtype)
 
 
-def swap_axes(x):
+def swap_axes(x: tf.Tensor) -> tf.Tensor:
     """Columns become rows: [N, h, w, C] -> [N, w, h, C]."""
     return tf.transpose(x, [0, 2, 1, 3])
 
 
-def attend_rows(query_key, value):
+def attend_rows(query_key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """Every pixel attends to its own row (Eq. 3.4).
 
     query_key [N, h, w, D], value [N, h, w, C] -> [N, h, w, C].
@@ -35,7 +36,7 @@ def attend_rows(query_key, value):
     return tf.matmul(attention_weights(query_key, query_key), value)
 
 
-def attend_columns(query_key, value):
+def attend_columns(query_key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """Every pixel attends to its own column (Eq. 3.3, the inner sum of Eq. 3.5).
 
     query_key [N, h, w, D], value [N, h, w, C] -> [N, h, w, C].
@@ -67,19 +68,27 @@ class AxialAttention(keras.layers.Layer):
         TensorShape([1, 33, 33, 512])
     """
 
-    def __init__(self, filters, key_filters=64, *, norm=keras.layers.BatchNormalization, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        key_filters: int = 64,
+        *,
+        norm: Norm | None = keras.layers.BatchNormalization,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, key_filters=key_filters)
         self.filters, self.key_filters, self.make_norm = filters, key_filters, deserialize_norm(norm)
-        self.theta = Pointwise(key_filters, norm=self.make_norm, name="theta")
-        self.phi = Pointwise(key_filters, norm=self.make_norm, name="phi")
-        self.value = Pointwise(filters, norm=self.make_norm, name="value")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.theta = Pointwise(key_filters, **shared, name="theta")
+        self.phi = Pointwise(key_filters, **shared, name="phi")
+        self.value = Pointwise(filters, **shared, name="value")
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         columns = attend_columns(self.theta(features, training=training), self.value(features, training=training))
         return attend_rows(self.phi(features, training=training), columns)
 
-    def attention_maps(self, features):
+    def attention_maps(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """How pixels attend at inference (Eq. 3.3, 3.4): {"columns": [N, w, h, h], "rows": [N, h, w, w]}.
 
         The last axis is the position attended to; it sums to 1.
@@ -87,7 +96,7 @@ class AxialAttention(keras.layers.Layer):
         theta, phi = swap_axes(self.theta(features, training=False)), self.phi(features, training=False)
         return {"columns": attention_weights(theta, theta), "rows": attention_weights(phi, phi)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

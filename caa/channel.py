@@ -1,10 +1,12 @@
 """Channel attention: the spatially varying gate (Sect. 3.3.2.2), and squeeze-and-excitation beside it."""
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
 from caa.axial import at_least_float32
+from caa.pointwise import require_positive
 
 
 @keras.saving.register_keras_serializable("caa")
@@ -27,7 +29,7 @@ class ChannelAttention(keras.layers.Layer):
         ValueError: `width` or `depth` below 1, or `negative_slope` outside [0, 1).
     """
 
-    def __init__(self, width=128, depth=5, *, negative_slope=0.2, **kwargs):
+    def __init__(self, width: int = 128, depth: int = 5, *, negative_slope: float = 0.2, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         require_positive(width=width, depth=depth)
         if not 0 <= negative_slope < 1:
@@ -39,21 +41,22 @@ class ChannelAttention(keras.layers.Layer):
             for index in range(depth)
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         channels = input_shape[-1]
         self.excitation = keras.layers.Dense(channels, use_bias=False, dtype=self.gate_dtype, name="excitation")
         widths = [channels, *[self.width] * self.depth]
-        for dense, inputs in zip([*self.hidden, self.excitation], widths):
-            dense.build([None, inputs])
+        for dense, inputs in zip([*self.hidden, self.excitation], widths, strict=True):
+            with tf.name_scope(dense.name):  # so that no two variables have one name, which HDF5 files do not take
+                dense.build([None, inputs])
         super().build(input_shape)
 
-    def call(self, mean):
+    def call(self, mean: tf.Tensor) -> tf.Tensor:
         activated = mean
         for dense in self.hidden:
             activated = tf.nn.leaky_relu(dense(activated), self.negative_slope)
         return tf.sigmoid(self.excitation(activated))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "width": self.width,
@@ -76,24 +79,25 @@ class SqueezeExcite(keras.layers.Layer):
         ValueError: `ratio` below 1, or above the number of channels when the layer is built.
     """
 
-    def __init__(self, ratio=16, **kwargs):
+    def __init__(self, ratio: int = 16, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require_positive(ratio=ratio)
         self.ratio = ratio
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         channels = input_shape[-1]
         if self.ratio > channels:
             raise ValueError(f"ratio must be at most the {channels} channels, not {self.ratio}")
-        self.squeeze = keras.layers.Dense(channels // self.ratio, "relu", name="squeeze")
-        self.excite = keras.layers.Dense(channels, "sigmoid", name="excite")
-        self.squeeze.build([None, channels])
-        self.excite.build([None, channels // self.ratio])
+        self.squeeze = keras.layers.Dense(channels // self.ratio, "relu", dtype=self.dtype_policy, name="squeeze")
+        self.excite = keras.layers.Dense(channels, "sigmoid", dtype=self.dtype_policy, name="excite")
+        for dense, inputs in ((self.squeeze, channels), (self.excite, channels // self.ratio)):
+            with tf.name_scope(dense.name):
+                dense.build([None, inputs])
         super().build(input_shape)
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         mean = tf.reduce_mean(at_least_float32(features), axis=(1, 2), keepdims=True)
         return features * self.excite(self.squeeze(tf.cast(mean, features.dtype)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "ratio": self.ratio}

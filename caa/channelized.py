@@ -1,16 +1,17 @@
 """Channelized attention (Sect. 3.3.2): channel attention inside spatial attention, axial and over all
 pixels."""
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_groups, require_positive
 from caa.axial import AxialAttention, at_least_float32, attend_columns, attend_rows, swap_axes
 from caa.channel import ChannelAttention
 from caa.factored import channelize_axially, channelize_pixels
-from caa.grouped import channelize_in_groups
+from caa.grouped import channelize_in_groups, require_groups
 from caa.pixels import MAP_BYTES, attend_pixels, flatten_pixels, unflatten_pixels
-from caa.pointwise import Pointwise, deserialize_norm, serialize_norm
+from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
 
 
 @keras.saving.register_keras_serializable("caa")
@@ -40,30 +41,31 @@ class ChannelizedAxialAttention(AxialAttention):
 
     def __init__(
         self,
-        filters,
-        key_filters=64,
+        filters: int,
+        key_filters: int = 64,
         *,
-        gate_width=128,
-        gate_depth=5,
-        negative_slope=0.2,
-        groups=None,
-        norm=keras.layers.BatchNormalization,
-        **kwargs,
-    ):
+        gate_width: int = 128,
+        gate_depth: int = 5,
+        negative_slope: float = 0.2,
+        groups: int | None = None,
+        norm: Norm | None = keras.layers.BatchNormalization,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, key_filters, norm=norm, **kwargs)
         require_positive(gate_width=gate_width, gate_depth=gate_depth)
         require_groups(groups)
         self.groups = groups
         gate = {"width": gate_width, "depth": gate_depth, "negative_slope": negative_slope}
-        self.column_gate = ChannelAttention(**gate, name="column_gate")
-        self.row_gate = ChannelAttention(**gate, name="row_gate")
+        self.column_gate = ChannelAttention(**gate, dtype=self.dtype_policy, name="column_gate")
+        self.row_gate = ChannelAttention(**gate, dtype=self.dtype_policy, name="row_gate")
 
-    def build(self, input_shape):
-        self.column_gate.build([None, None, self.filters])
-        self.row_gate.build([None, None, self.filters])
+    def build(self, input_shape: tf.TensorShape) -> None:
+        for gate in (self.column_gate, self.row_gate):
+            with tf.name_scope(gate.name):
+                gate.build([None, None, self.filters])
         super().build(input_shape)
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         theta = self.theta(features, training=training)
         phi = self.phi(features, training=training)
         value = self.value(features, training=training)
@@ -72,7 +74,7 @@ class ChannelizedAxialAttention(AxialAttention):
         columns = channelize_in_groups(swap_axes(theta), swap_axes(value), self.column_gate, self.groups)
         return channelize_in_groups(phi, swap_axes(columns), self.row_gate, self.groups)
 
-    def gates(self, features):
+    def gates(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """The gates at inference (Eq. 3.9, 3.10): {"row_gates": [N, h, filters], "column_gates": [N, w, filters]}.
 
         The first weighs the column attention's result, one gate for each row; the second that of the row attention.
@@ -85,7 +87,7 @@ class ChannelizedAxialAttention(AxialAttention):
         column_gates = self.row_gate(tf.reduce_mean(at_least_float32(rows), axis=1) / width)
         return {"row_gates": row_gates, "column_gates": column_gates}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "gate_width": self.column_gate.width,
@@ -122,30 +124,34 @@ class ChannelizedSelfAttention(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        key_filters=64,
+        filters: int,
+        key_filters: int = 64,
         *,
-        gate_width=128,
-        gate_depth=5,
-        negative_slope=0.2,
-        groups=None,
-        norm=keras.layers.BatchNormalization,
-        **kwargs,
-    ):
+        gate_width: int = 128,
+        gate_depth: int = 5,
+        negative_slope: float = 0.2,
+        groups: int | None = None,
+        norm: Norm | None = keras.layers.BatchNormalization,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, key_filters=key_filters, gate_width=gate_width, gate_depth=gate_depth)
         require_groups(groups)
         self.filters, self.key_filters = filters, key_filters
         self.groups, self.make_norm, self.map_bytes = groups, deserialize_norm(norm), MAP_BYTES
-        self.theta = Pointwise(key_filters, norm=self.make_norm, name="theta")
-        self.value = Pointwise(filters, norm=self.make_norm, name="value")
-        self.gate = ChannelAttention(gate_width, gate_depth, negative_slope=negative_slope, name="gate")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.theta = Pointwise(key_filters, **shared, name="theta")
+        self.value = Pointwise(filters, **shared, name="value")
+        self.gate = ChannelAttention(
+            gate_width, gate_depth, negative_slope=negative_slope, dtype=self.dtype_policy, name="gate"
+        )
 
-    def build(self, input_shape):
-        self.gate.build([None, None, self.filters])
+    def build(self, input_shape: tf.TensorShape) -> None:
+        with tf.name_scope(self.gate.name):
+            self.gate.build([None, None, self.filters])
         super().build(input_shape)
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         theta = flatten_pixels(self.theta(features, training=training))
         value = flatten_pixels(self.value(features, training=training))
         if self.groups is None:
@@ -156,7 +162,7 @@ class ChannelizedSelfAttention(keras.layers.Layer):
             result = channelize_in_groups(theta, value, self.gate, self.groups)
         return unflatten_pixels(result, features)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -9,6 +9,8 @@ Row i's gate is the same all along the row, so it leaves the row attention as we
 attention is plain axial attention times two gates. Both are exact.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from caa.axial import at_least_float32, attend_rows, swap_axes
@@ -59,7 +61,9 @@ def _gate_columns(gated, gate, recompute):
     return product(gated, gate)
 
 
-def channelize_axially(theta, phi, value, column_gate, row_gate):
+def channelize_axially(
+    theta: tf.Tensor, phi: tf.Tensor, value: tf.Tensor, column_gate: Callable, row_gate: Callable
+) -> tf.Tensor:
     """Channelized axial attention (Eq. 3.11), factored.
 
     theta, phi [N, h, w, D], value [N, h, w, C] -> [N, h, w, C]. Plain axial attention times the gates of its rows and
@@ -86,7 +90,7 @@ def channelize_axially(theta, phi, value, column_gate, row_gate):
     )
 
 
-def channelize_pixels(attended, attended_positions, gate):
+def channelize_pixels(attended: tf.Tensor, attended_positions: tf.Tensor, gate: Callable) -> tf.Tensor:
     """Channelized self-attention, factored: weights the sums [N, P, C] by the gate of each, its α's mean."""
     mean = at_least_float32(attended) / tf.cast(attended_positions, at_least_float32(attended).dtype)
     return attended * tf.cast(gate(mean), attended.dtype)

@@ -1,11 +1,20 @@
 """Algorithm 2: channelized attention as it is defined, with every product α, in groups of queries."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from caa.axial import at_least_float32, attention_weights
 
 
-def channelize_in_groups(query_key, value, gate, groups):
+def require_groups(groups: int | None) -> None:
+    """Raises ValueError unless `groups` is None (the factored form) or an integer of at least 1 (Algorithm
+    2's G)."""
+    if groups is not None and (isinstance(groups, bool) or not isinstance(groups, int) or groups < 1):
+        raise ValueError(f"groups must be None (factored) or an integer of at least 1, not {groups!r}")
+
+
+def channelize_in_groups(query_key: tf.Tensor, value: tf.Tensor, gate: Callable, groups: int) -> tf.Tensor:
     """Algorithm 2, with every product α before its sum.
 
     query_key [N, L, Q, D], value [N, L, Q, C] -> [N, L, Q, C]. Each of the Q pixels of a line (a column, a row) attends

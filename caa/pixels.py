@@ -7,14 +7,14 @@ from caa.axial import at_least_float32, attention_weights
 MAP_BYTES = 2**28
 
 
-def flatten_pixels(x):
+def flatten_pixels(x: tf.Tensor) -> tf.Tensor:
     """[N, h, w, C] -> [N, h·w, C], with the number of pixels known where h and w are."""
     batch, height, width, channels = x.shape
     pixels = height * width if height and width else None
     return tf.ensure_shape(tf.reshape(x, [tf.shape(x)[0], -1, channels]), [batch, pixels, channels])
 
 
-def unflatten_pixels(x, like):
+def unflatten_pixels(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """[..., P, C] -> [N, h, w, C], with N, h and w those of `like` [N, h, w, any]."""
     shape = tf.shape(like)
     spread = tf.reshape(x, [shape[0], shape[1], shape[2], x.shape[-1]])
@@ -39,7 +39,9 @@ def _attend_block(query, key, value):
     return tf.matmul(attention_weights(query, key), value), gradient
 
 
-def attend_pixels(query, key, value, *, map_bytes=MAP_BYTES):
+def attend_pixels(
+    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *, map_bytes: int | None = MAP_BYTES
+) -> tf.Tensor:
     """Every query attends to all positions (Eq. 3.1, 3.2), exactly.
 
     query [N, P, D], key [N, M, D], value [N, M, C] -> [N, P, C].

@@ -1,21 +1,43 @@
-"""The transformations θ, φ and g: 1×1 convolutions, normalized or plain."""
+"""The transformations θ, φ and g: 1×1 convolutions, normalized or plain; what their arguments may be."""
 
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
 from tensorflow import keras
 
+NormFactory = Callable[..., keras.layers.Layer]  # called with a name
+Norm = NormFactory | dict[str, Any]  # a factory, or what `serialize_norm` has made of it
 
-def serialize_norm(norm):
+
+def require_positive(**arguments: Any) -> None:
+    """Raises ValueError, naming the argument and its value, unless each is an integer of at least 1."""
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
+
+
+def serialize_norm(norm: NormFactory | None) -> dict[str, Any] | None:
     """The configuration from which `deserialize_norm` makes an equal factory; None stays None."""
     return None if norm is None else keras.layers.serialize(norm(name="norm"))
 
 
-def deserialize_norm(norm):
+def deserialize_norm(norm: Norm | None) -> NormFactory | None:
     """A normalization factory from a factory or None (returned as they are) or from `serialize_norm`'s
     dict."""
     if not isinstance(norm, dict):
         return norm
     layer = keras.layers.deserialize(norm)
-    config = {key: value for key, value in layer.get_config().items() if key != "name"}
+    config = {key: value for key, value in layer.get_config().items() if key not in ("name", "dtype")}
     return lambda **kwargs: type(layer).from_config({**config, **kwargs})
+
+
+def normalization(norm: Callable[..., keras.layers.Layer], dtype: keras.mixed_precision.Policy) -> keras.layers.Layer:
+    """The layer "norm" that the factory makes, in the precision `dtype`; a factory is called with a name alone."""
+    layer = norm(name="norm")
+    if layer.dtype_policy.name == dtype.name:
+        return layer
+    return type(layer).from_config({**layer.get_config(), "dtype": dtype})
 
 
 @keras.saving.register_keras_serializable("caa")
@@ -25,17 +47,18 @@ class Pointwise(keras.layers.Layer):
     With `norm=None` it is the convolution alone, with a bias.
     """
 
-    def __init__(self, filters, *, norm=keras.layers.BatchNormalization, **kwargs):
+    def __init__(self, filters: int, *, norm: Norm | None = keras.layers.BatchNormalization, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        require_positive(filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
-        self.conv = keras.layers.Conv2D(filters, 1, use_bias=norm is None, name="conv")
-        self.norm = None if norm is None else self.make_norm(name="norm")
+        self.conv = keras.layers.Conv2D(filters, 1, use_bias=norm is None, dtype=self.dtype_policy, name="conv")
+        self.norm = None if norm is None else normalization(self.make_norm, self.dtype_policy)
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         transformed = self.conv(features)
         if self.norm is None:
             return transformed
         return keras.activations.relu(self.norm(transformed, training=training))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "norm": serialize_norm(self.make_norm)}

@@ -1,11 +1,18 @@
 """Class centers: the mean feature of each class according to the ground truth (Sect. 4.3.1).
 
 Pixels come in G groups that have centers of their own: the batch is one group (μ_batch), or each image is (μ_image).
+The batch is that of all replicas of a `tf.distribute.Strategy`, over which sums are taken.
 """
 
 import tensorflow as tf
 
-from car.replicas import sum_over_replicas
+
+def sum_over_replicas(x: tf.Tensor) -> tf.Tensor:
+    """The sum of x over the replicas, the same on each, differentiable; x itself outside of `strategy.run`."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return x
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
 @tf.custom_gradient
@@ -19,7 +26,7 @@ def _sum_by_segment(values, segments, count):
     return tf.math.unsorted_segment_sum(values, segments, count), gradient
 
 
-def sum_by_class(values, labels, num_classes):
+def sum_by_class(values: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
     """Yᵀ·X of Eq. 4.1 without a matrix product: values [G, Q, C], labels [G, Q] -> [G, K, C].
 
     Labels of K and above belong to no class.
@@ -32,12 +39,14 @@ def sum_by_class(values, labels, num_classes):
     return tf.ensure_shape(tf.reshape(sums, [groups, slots, channels]), [values.shape[0], slots, channels])[:, :-1]
 
 
-def count_by_class(labels, num_classes, dtype):
+def count_by_class(labels: tf.Tensor, num_classes: int, dtype: tf.DType) -> tf.Tensor:
     """N_non-zero of Eq. 4.1: labels [G, Q] -> [G, K]."""
     return tf.reduce_sum(tf.one_hot(labels, num_classes, dtype=dtype), axis=1)
 
 
-def class_centers(features, labels, num_classes, *, over_replicas=False):
+def class_centers(
+    features: tf.Tensor, labels: tf.Tensor, num_classes: int, *, over_replicas: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The centers μ of Eq. 4.1, and how many pixels each stands for.
 
     An absent class has its center at zero, and no gradient passes through it.
@@ -60,7 +69,7 @@ def class_centers(features, labels, num_classes, *, over_replicas=False):
     return sums / tf.maximum(counts, 1), counts[..., 0]
 
 
-def moved_centers(old, centers, counts, decay):
+def moved_centers(old: tf.Tensor, centers: tf.Tensor, counts: tf.Tensor, decay: float) -> tf.Tensor:
     """The moving average of Table 4.2: old + (1 − decay)·(centers − old) for the classes that are present.
 
     old, centers [G, K, C], counts [G, K] -> [G, K, C].

@@ -1,5 +1,7 @@
 """Class-aware regularization for `model.fit`."""
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -28,11 +30,13 @@ class ClassAwareEndpoint(ClassAwareRegularizer):
         >>> inference_model = keras.Model(image, classifier(features))
     """
 
-    def __init__(self, num_classes, *args, **kwargs):
+    def __init__(self, num_classes: int, *args: Any, **kwargs: Any) -> None:
         super().__init__(num_classes, *args, **kwargs)
-        self.logged = {name: keras.metrics.Mean(name) for name in (*self.weights_of_terms, *STATISTICS)}
+        self.logged = {
+            name: keras.metrics.Mean(name, dtype=self.dtype_policy) for name in (*self.weights_of_terms, *STATISTICS)
+        }
 
-    def call(self, features, labels=None, training=None):
+    def call(self, features: tf.Tensor, labels: tf.Tensor | None = None, training: bool | None = None) -> tf.Tensor:
         if labels is None or not training:
             return features
         terms = super().call(features, labels)

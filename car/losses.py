@@ -6,13 +6,13 @@ Shapes: features X [G, Q, C], labels [G, Q] int32 with K for pixels that are ign
 
 import tensorflow as tf
 
-from car.replicas import sum_over_replicas
+from car.centers import sum_over_replicas
 from car.settings import ClassAwareSettings
 
 DEFAULTS = ClassAwareSettings()
 
 
-def mean_square(deviations, settings, weights=None):
+def mean_square(deviations: tf.Tensor, settings: ClassAwareSettings, weights: tf.Tensor | None = None) -> tf.Tensor:
     """f_mse: deviations [G, Q, D], weights [G, Q] of 0 and 1 (default: all 1) -> scalar; 0 where no weight is set."""
     squared = settings.reduction == "mean_of_squares"
     sizes = tf.reduce_sum(tf.square(deviations) if squared else tf.abs(deviations), axis=-1)
@@ -25,7 +25,9 @@ def mean_square(deviations, settings, weights=None):
     return mean if squared else tf.square(mean)
 
 
-def intra_center_to_pixel(features, labels, centers, settings=DEFAULTS):
+def intra_center_to_pixel(
+    features: tf.Tensor, labels: tf.Tensor, centers: tf.Tensor, settings: ClassAwareSettings = DEFAULTS
+) -> tf.Tensor:
     """Intra-class center-to-pixel loss (Eq. 4.2, 4.3): how far pixels are from the center of their class.
 
     A pixel's own center is looked up; Y·μ needs no matrix product.
@@ -42,7 +44,7 @@ def intra_center_to_pixel(features, labels, centers, settings=DEFAULTS):
     return tf.maximum(loss, settings.intra_floor) if settings.intra_floor else loss
 
 
-def inter_center_to_center(centers, settings=DEFAULTS):
+def inter_center_to_center(centers: tf.Tensor, settings: ClassAwareSettings = DEFAULTS) -> tf.Tensor:
     """Inter-class center-to-center loss (Eq. 4.4–4.7): how similar the centers of different classes are.
 
     An absent class, whose center is zero, contributes the constant of K equal similarities and moves nothing.
@@ -55,7 +57,9 @@ def inter_center_to_center(centers, settings=DEFAULTS):
     return mean_square(_sum_of_excess(excess, settings), settings)
 
 
-def inter_center_to_pixel(features, labels, centers, settings=DEFAULTS):
+def inter_center_to_pixel(
+    features: tf.Tensor, labels: tf.Tensor, centers: tf.Tensor, settings: ClassAwareSettings = DEFAULTS
+) -> tf.Tensor:
     """Inter-class center-to-pixel loss (Eq. 4.8–4.14): how similar pixels are to the centers of other classes."""
     num_classes = centers.shape[1]
     centers = _fixed(centers, "inter_c2p", settings)

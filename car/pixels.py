@@ -1,11 +1,13 @@
 """From feature maps and ground truth to pixels with labels."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 IGNORE_LABEL = 255
 
 
-def check_shapes(branches, labels):
+def check_shapes(branches: Sequence[tf.Tensor], labels: tf.Tensor) -> None:
     """Refuses what the losses cannot be computed of: features that are no maps, labels that do not belong to them.
 
     Raises:
@@ -24,7 +26,7 @@ def check_shapes(branches, labels):
             )
 
 
-def check_values(branches, labels, num_classes):
+def check_values(branches: Sequence[tf.Tensor], labels: tf.Tensor, num_classes: int) -> tf.Tensor:
     """The labels, once they and the batch sizes are found to be right.
 
     Args:
@@ -53,19 +55,21 @@ def check_values(branches, labels, num_classes):
         return tf.identity(labels)
 
 
-def resize_labels(labels, height, width):
-    """[N, H, W] integers -> [N, height, width], nearest with corners aligned as the author does; no new value can
+def resize_labels(labels: tf.Tensor, size: tuple[int | tf.Tensor, int | tf.Tensor]) -> tf.Tensor:
+    """[N, H, W] integers -> [N, h, w] int32, nearest with corners aligned as the author does; no new value can
     appear.
 
     In float32, which is exact below 2²⁴ and has a kernel on every device.
     """
     resized = tf.raw_ops.ResizeNearestNeighbor(
-        images=tf.cast(labels, tf.float32)[..., tf.newaxis], size=[height, width], align_corners=True
+        images=tf.cast(labels, tf.float32)[..., tf.newaxis], size=size, align_corners=True
     )
     return tf.cast(resized[..., 0], tf.int32)
 
 
-def labelled_pixels(features, labels, num_classes, pooling=1):
+def labelled_pixels(
+    features: tf.Tensor, labels: tf.Tensor, num_classes: int, pooling: int = 1
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Pixels with their labels: features [N, h, w, C], labels [N, H, W] -> ([N, P, C], [N, P]).
 
     The features are float32 at least; the labels are resized to h × w, and are K where they are ignored.
@@ -76,10 +80,10 @@ def labelled_pixels(features, labels, num_classes, pooling=1):
             author's code has 2 for UperNet and OCR.
     """
     features = tf.cast(features, tf.float32) if features.dtype.size < 4 else features
-    labels = resize_labels(labels, *_size(features))
+    labels = resize_labels(labels, _size(features))
     if pooling > 1:
         features = tf.nn.avg_pool2d(features, pooling, pooling, "SAME")
-        labels = resize_labels(labels, *_size(features))
+        labels = resize_labels(labels, _size(features))
     labels = tf.where((labels >= 0) & (labels < num_classes), labels, num_classes)
     batch = tf.shape(features)[0]
     return tf.reshape(features, [batch, -1, features.shape[-1]]), tf.reshape(labels, [batch, -1])

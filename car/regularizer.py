@@ -1,7 +1,8 @@
 """Class-aware regularization of any feature map."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
@@ -47,16 +48,16 @@ class ClassAwareRegularizer(keras.layers.Layer):
 
     def __init__(
         self,
-        num_classes,
-        terms=TERMS,
+        num_classes: int,
+        terms: Iterable[str] | Mapping[str, float] = TERMS,
         *,
-        centers="batch",
-        moving_average=None,
-        pooling=1,
-        settings=None,
-        check_inputs=True,
-        **kwargs,
-    ):
+        centers: str = "batch",
+        moving_average: float | None = None,
+        pooling: int = 1,
+        settings: ClassAwareSettings | Mapping[str, Any] | str | None = None,
+        check_inputs: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.num_classes = _at_least(2, "num_classes", num_classes)
         self.pooling = _at_least(1, "pooling", pooling)
@@ -71,7 +72,7 @@ class ClassAwareRegularizer(keras.layers.Layer):
         self.settings, self.check_inputs = ClassAwareSettings.of(settings), check_inputs
         self.moving_centers = []
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape | Sequence[tf.TensorShape]) -> None:
         if self.moving_average is not None:
             several = isinstance(input_shape[0], tf.TensorShape | tuple | list)
             for index, shape in enumerate(input_shape if several else [input_shape]):
@@ -89,7 +90,7 @@ class ClassAwareRegularizer(keras.layers.Layer):
             experimental_autocast=False,
         )
 
-    def call(self, features, labels):
+    def call(self, features: tf.Tensor | Sequence[tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
         branches, labels = self._checked(features, labels)
         totals = {}
         for index, branch in enumerate(branches):
@@ -97,7 +98,7 @@ class ClassAwareRegularizer(keras.layers.Layer):
                 totals[name] = totals[name] + value if name in totals else value
         return totals
 
-    def diagnose(self, features, labels):
+    def diagnose(self, features: tf.Tensor | Sequence[tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """What `car.class_statistics` measures of the same pixels, averaged over the branches."""
         branches, labels = self._checked(features, labels)
         measured = [
@@ -137,7 +138,7 @@ class ClassAwareRegularizer(keras.layers.Layer):
         variable.assign(tf.cast(moved[0], variable.dtype))
         return moved
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 TERMS = ("intra_c2p", "inter_c2c", "inter_c2p")
 CHOICES = {
@@ -52,7 +53,7 @@ class ClassAwareSettings:
     intra_floor: float = 0.0
     inter_margin: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "fixed_centers", tuple(self.fixed_centers))
         for name in ("c2c_threshold", "c2p_threshold"):
             if not 0 <= getattr(self, name) <= 1:
@@ -69,13 +70,13 @@ class ClassAwareSettings:
             raise ValueError(f"inter_margin must lie in [0, 0.5), not {self.inter_margin}")
 
     @classmethod
-    def thesis(cls):
+    def thesis(cls) -> "ClassAwareSettings":
         """Eq. 4.1–4.14 to the letter: gradients reach the centers everywhere, and nothing is scaled or left out that
         the equations do not."""
         return cls(scaled_c2p=False, own_similarity="added", fixed_centers=(), ignored_pixels="counted")
 
     @classmethod
-    def author(cls):
+    def author(cls) -> "ClassAwareSettings":
         """The objective of the author's published code."""
         return cls(
             reduction="square_of_mean",
@@ -86,7 +87,7 @@ class ClassAwareSettings:
         )
 
     @classmethod
-    def of(cls, value):
+    def of(cls, value: Any) -> "ClassAwareSettings":
         """Settings from settings, a mapping of some of their attributes, "thesis" or "author", or None (the defaults).
 
         Raises:

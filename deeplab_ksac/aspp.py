@@ -1,9 +1,11 @@
 """Atrous spatial pyramid pooling, what KSAC replaces (Sect. 2.2.1)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.ksac import check_atrous_rates
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -12,6 +14,8 @@ from deeplab_ksac.layers import (
     deserialize_norm,
     serialize_norm,
 )
+from deeplab_ksac.layers.arguments import check_atrous_rates
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -35,14 +39,14 @@ class ASPP(keras.layers.Layer):
 
     def __init__(
         self,
-        filters=256,
-        atrous_rates=(6, 12, 18),
+        filters: int = 256,
+        atrous_rates: Sequence[int] = (6, 12, 18),
         *,
-        separable=False,
-        project=True,
-        norm=BatchNorm(),
-        **kwargs,
-    ):
+        separable: bool = False,
+        project: bool = True,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters, self.atrous_rates = filters, check_atrous_rates(atrous_rates)
         self.separable, self.project = separable, project
@@ -59,16 +63,16 @@ class ASPP(keras.layers.Layer):
         ]
         self.projection = ConvNormAct(filters, 1, **shared, name="projection") if project else None
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         context = tf.concat([branch(features, training=training) for branch in self.branches], axis=-1)
         return self.projection(context, training=training) if self.project else context
 
-    def rate_features(self, features):
+    def rate_features(self, features: tf.Tensor) -> dict[int, tf.Tensor]:
         """What each atrous rate sees at inference (Fig. 2.4): [N, h, w, C] -> {rate: [N, h, w, filters]}."""
         atrous = self.branches[-len(self.atrous_rates) :]
-        return {rate: branch(features, training=False) for rate, branch in zip(self.atrous_rates, atrous)}
+        return {rate: branch(features, training=False) for rate, branch in zip(self.atrous_rates, atrous, strict=True)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

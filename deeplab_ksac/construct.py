@@ -2,27 +2,42 @@
 
 import difflib
 import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from deeplab_ksac.experiment import Part
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def construct(table, part, **shared):
+def construct(table: Mapping[str, Callable], part: Part, /, **shared: Any) -> Any:
     """Builds `table[part.name]` with the part's own arguments and those of the shared ones that it takes.
 
     Raises:
-        ValueError: a name that the table does not have, or an argument that the constructor does not take; the message
-            lists those there are.
+        ValueError: a name that the table does not have; as `construct_with`.
     """
     if part.name not in table:
         near = difflib.get_close_matches(part.name, table, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{part.name!r} is none of {', '.join(sorted(table))}{hint}")
-    constructor = table[part.name]
+    return construct_with(part.args, table[part.name], part.name, **shared)
+
+
+def construct_with(arguments: Mapping[str, Any], constructor: Callable, kind: str, /, **shared: Any) -> Any:
+    """Calls a constructor with an experiment's `arguments` and those of the shared ones that it takes.
+
+    Raises:
+        ValueError: an argument that the constructor does not take, whose message lists those there are; one that is
+            missing, or whose value has a type that the constructor cannot take. `kind` is what the message calls it.
+    """
     parameters = inspect.signature(constructor).parameters.values()
     taken = [parameter.name for parameter in parameters if parameter.kind not in VARIADIC]
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         taken.append("name")  # of a Keras layer
-    unknown = sorted(set(part.args) - set(taken))
+    unknown = sorted(set(arguments) - set(taken))
     if unknown:
-        raise ValueError(f"{part.name!r} takes no {unknown[0]!r}; it takes {', '.join(taken)}")
-    return constructor(**{**{name: value for name, value in shared.items() if name in taken}, **part.args})
+        raise ValueError(f"{kind!r} takes no {unknown[0]!r}; it takes {', '.join(taken)}")
+    try:
+        return constructor(**{**{key: value for key, value in shared.items() if key in taken}, **arguments})
+    except TypeError as error:
+        raise ValueError(f"{kind!r} cannot be made of {dict(arguments)}: {error}") from error

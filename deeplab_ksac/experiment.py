@@ -212,29 +212,42 @@ def to_dict(value):
     return value
 
 
+class FieldTypeError(TypeError, ValueError):
+    """A value of another type than its field's: an error of the input, as other wrong values are."""
+
+
 def from_dict(kind, value, path=""):
     """The value of type `kind` (Experiment, ModelSpec …) of which `to_dict` made `value`.
 
     Raises:
         ValueError: an unknown or missing field, by its path.
-        TypeError: a value of the wrong type, by its path.
+        FieldTypeError: a value of the wrong type, by its path.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return None if value is None else from_dict(arguments[0], value, path)
     if dataclasses.is_dataclass(kind):
-        return _dataclass_from_dict(kind, value, path)
+        return _dataclass_from_dict(kind, _checked(value, Mapping, path, kind.__name__), path)
     if origin is tuple:
+        _checked(value, (list, tuple), path, "a list")
         items = arguments if arguments[-1] is not Ellipsis else arguments[:1] * len(value)
         if len(items) != len(value):
             raise ValueError(f"{path} takes {len(items)} values, not {len(value)}: {list(value)}")
-        return tuple(from_dict(item, entry, f"{path}[{i}]") for i, (item, entry) in enumerate(zip(items, value)))
+        pairs = enumerate(zip(items, value, strict=True))
+        return tuple(from_dict(item, entry, f"{path}[{i}]") for i, (item, entry) in pairs)
     if origin is Mapping or kind is Mapping:
-        return {key: _tuples(item) for key, item in dict(value).items()}
-    number = kind is float and isinstance(value, int) and not isinstance(value, bool)
-    if not isinstance(value, kind) and not number:
-        raise TypeError(f"{path} takes {kind.__name__}, not {value!r}")
-    return float(value) if number else value
+        return {key: _tuples(item) for key, item in _checked(value, Mapping, path, "arguments by name").items()}
+    if isinstance(value, bool) and kind is not bool:  # Python's True is a number
+        raise FieldTypeError(f"{path} takes {kind.__name__}, not {value!r}")
+    number = kind is float and isinstance(value, int)
+    return float(value) if number else _checked(value, kind, path, kind.__name__)
+
+
+def _checked(value, kind, path, words):
+    """The value, if it is of a kind; an error in `words` if not."""
+    if not isinstance(value, kind):
+        raise FieldTypeError(f"{path} takes {words}, not {value!r}")
+    return value
 
 
 def _dataclass_from_dict(kind, value, path):
@@ -243,12 +256,11 @@ def _dataclass_from_dict(kind, value, path):
     unknown = sorted(set(value) - set(hints))
     if unknown:
         raise ValueError(f"{dot}{unknown[0]} is no field of {kind.__name__}; it has {', '.join(hints)}")
-    try:
-        return kind(**{name: from_dict(hints[name], item, f"{dot}{name}") for name, item in value.items()})
-    except TypeError as error:
-        if "required positional argument" not in str(error):
-            raise
-        raise ValueError(f"{path or kind.__name__}: {str(error).split('__() ')[-1]}") from error
+    required = [f.name for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING]
+    missing = [name for name in required if name not in value]
+    if missing:
+        raise ValueError(f"{path or kind.__name__} misses {', '.join(missing)}")
+    return kind(**{name: from_dict(hints[name], item, f"{dot}{name}") for name, item in value.items()})
 
 
 def _tuples(value):
@@ -295,5 +307,7 @@ def differences(old, new, path=""):
             for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
         ]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [line for i, (a, b) in enumerate(zip(old, new)) for line in differences(a, b, f"{path}[{i}]")]
+        return [
+            line for i, (a, b) in enumerate(zip(old, new, strict=True)) for line in differences(a, b, f"{path}[{i}]")
+        ]
     return [] if old == new else [f"{path}: {old!r} -> {new!r}"]

@@ -1,24 +1,21 @@
 """Kernel-sharing atrous convolution (Chapter 2): one 3×3 kernel that sees the features at several atrous rates."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, atrous_conv2d, deserialize_norm, serialize_norm
+from deeplab_ksac.layers.arguments import check_atrous_rates, require_positive
+from deeplab_ksac.layers.norm import Norm
 from deeplab_ksac.shared_products import shared_atrous_products
 
 METHODS = ("shared", "direct")
 MERGES = ("sum", "concat")
 
 
-def check_atrous_rates(atrous_rates):
-    """The rates as a tuple of integers; refuses an empty one and rates below 1."""
-    rates = tuple(atrous_rates)
-    if not rates or any(rate != int(rate) or rate < 1 for rate in rates):
-        raise ValueError(f"atrous_rates must be one or more integers of at least 1, not {atrous_rates!r}")
-    return tuple(int(rate) for rate in rates)
-
-
-def direct_atrous_products(features, kernel, atrous_rates):
+def direct_atrous_products(features: tf.Tensor, kernel: tf.Tensor, atrous_rates: Sequence[int]) -> list[tf.Tensor]:
     """Algorithm 1, line 4, as written: a whole convolution for every rate. Shapes as `shared_atrous_products`."""
     return [atrous_conv2d(features, kernel, rate) for rate in atrous_rates]
 
@@ -41,11 +38,21 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         norm: factory of the normalization layers.
 
     Raises:
-        ValueError: unknown merge or method, no rates or a rate below 1.
+        ValueError: filters below 1, unknown merge or method, no rates or a rate below 1.
     """
 
-    def __init__(self, filters, atrous_rates=(6, 12, 18), *, merge="sum", method="shared", norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        atrous_rates: Sequence[int] = (6, 12, 18),
+        *,
+        merge: str = "sum",
+        method: str = "shared",
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        require_positive(filters=filters)
         if merge not in MERGES:
             raise ValueError(f"merge must be one of {', '.join(MERGES)}, not {merge!r}")
         if method not in METHODS:
@@ -58,24 +65,24 @@ class KernelSharingAtrousConv(keras.layers.Layer):
             for index, rate in enumerate(self.atrous_rates)
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         self.kernel = self.add_weight("kernel", [3, 3, input_shape[-1], self.filters], initializer="glorot_uniform")
         super().build(input_shape)
 
-    def branches(self, features, training=None):
+    def branches(self, features: tf.Tensor, training: bool | None = None) -> list[tf.Tensor]:
         """The maps of the rates before they are merged, [N, h, w, filters] each."""
         products = shared_atrous_products if self.method == "shared" else direct_atrous_products
         kernel = tf.cast(self.kernel, features.dtype)
         return [
             tf.nn.relu(norm(branch, training=training))
-            for branch, norm in zip(products(features, kernel, self.atrous_rates), self.norms)
+            for branch, norm in zip(products(features, kernel, self.atrous_rates), self.norms, strict=True)
         ]
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         branches = self.branches(features, training)
         return tf.add_n(branches) if self.merge == "sum" else tf.concat(branches, axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -105,15 +112,15 @@ class KSAC(keras.layers.Layer):
 
     def __init__(
         self,
-        filters=256,
-        atrous_rates=(6, 12, 18),
+        filters: int = 256,
+        atrous_rates: Sequence[int] = (6, 12, 18),
         *,
-        merge="sum",
-        method="shared",
-        project=True,
-        norm=BatchNorm(),
-        **kwargs,
-    ):
+        merge: str = "sum",
+        method: str = "shared",
+        project: bool = True,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters, self.project = filters, project
         self.make_norm = deserialize_norm(norm)
@@ -125,16 +132,16 @@ class KSAC(keras.layers.Layer):
         )
         self.projection = ConvNormAct(filters, 1, **shared, name="projection") if project else None
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         branches = (self.image_level, self.pointwise, self.pyramid)
         context = tf.concat([branch(features, training=training) for branch in branches], axis=-1)
         return self.projection(context, training=training) if self.project else context
 
-    def rate_features(self, features):
+    def rate_features(self, features: tf.Tensor) -> dict[int, tf.Tensor]:
         """What each atrous rate sees at inference (Fig. 2.4): [N, h, w, C] -> {rate: [N, h, w, filters]}."""
-        return dict(zip(self.pyramid.atrous_rates, self.pyramid.branches(features, training=False)))
+        return dict(zip(self.pyramid.atrous_rates, self.pyramid.branches(features, training=False), strict=True))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

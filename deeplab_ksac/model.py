@@ -1,19 +1,31 @@
 """A model is its parts in a row: backbone, neck, head, projection, bottleneck, decoder, classifier."""
 
+from collections.abc import Sequence
+
 from tensorflow import keras
 
 from deeplab_ksac.backbones import BACKBONES
-from deeplab_ksac.construct import construct
+from deeplab_ksac.construct import construct, construct_with
+from deeplab_ksac.experiment import ModelSpec
 from deeplab_ksac.heads import HEADS
+from deeplab_ksac.heads.auxiliary import AuxiliaryClassifier
 from deeplab_ksac.heads.decoders import DECODERS, Bottleneck
 from deeplab_ksac.heads.necks import NECKS
 from deeplab_ksac.heads.projection import PROJECTIONS
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, ResizeLike
+from deeplab_ksac.layers import BatchNorm, ResizeLike
 
 
 def segmentation_model(
-    backbone, head, *, num_classes, projection=None, bottleneck=None, neck=None, decoder=None, auxiliary=None
-):
+    backbone: keras.Model,
+    head: keras.layers.Layer,
+    *,
+    num_classes: int,
+    projection: Sequence[keras.layers.Layer] | None = None,
+    bottleneck: Sequence[keras.layers.Layer] | None = None,
+    neck: keras.layers.Layer | None = None,
+    decoder: keras.layers.Layer | None = None,
+    auxiliary: keras.layers.Layer | None = None,
+) -> keras.Model:
     """Joins parts to one functional model: image [N, H, W, 3] float32, RGB 0…255 -> a dict of named outputs.
 
     "logits" [N, H, W, K] float32, and every other output of the head whose name ends in "logits", at the image's size;
@@ -29,6 +41,9 @@ def segmentation_model(
         neck: layer, pyramid -> pyramid.
         decoder: layer, (features, pyramid) -> features.
         auxiliary: layer, pyramid -> logits [N, h, w, K] of the auxiliary loss: the output "aux_logits".
+
+    Raises:
+        ValueError: more or fewer projections or bottlenecks than the head has features.
     """
     image = backbone.input
     pyramid = backbone.output
@@ -38,10 +53,10 @@ def segmentation_model(
     features = outputs["features"]
     branches = list(features) if isinstance(features, list | tuple) else [features]
     if projection is not None:
-        branches = [layer(branch) for layer, branch in zip(projection, branches)]
+        branches = _of_each(projection, branches, "projections")
         outputs["features"] = branches[0] if len(branches) == 1 else tuple(branches)
     if bottleneck is not None:
-        branches = [layer(branch) for layer, branch in zip(bottleneck, branches)]
+        branches = _of_each(bottleneck, branches, "bottlenecks")
     joined = branches[0] if len(branches) == 1 else keras.layers.Add(name="join")(branches)
     if decoder is not None:
         joined = decoder(joined, pyramid)
@@ -54,64 +69,46 @@ def segmentation_model(
     return keras.Model(image, outputs, name="segmentation")
 
 
-@keras.saving.register_keras_serializable("deeplab_ksac")
-class AuxiliaryClassifier(keras.layers.Layer):
-    """An FCN classifier on an earlier stage, for the auxiliary loss: pyramid -> logits [N, h, w, num_classes].
-
-    Args:
-        num_classes: K.
-        level: the stage, a key of the pyramid.
-        filters: channels of the 3×3 convolution before the classifier.
-        norm: factory of the normalization layer.
-    """
-
-    def __init__(self, num_classes, *, level="c4", filters=256, norm=BatchNorm(), **kwargs):
-        super().__init__(**kwargs)
-        self.level = level
-        self.context = ConvNormAct(filters, 3, norm=norm, name="context")
-        self.classifier = keras.layers.Conv2D(num_classes, 1, name="classifier")
-
-    def call(self, pyramid, training=None):
-        return self.classifier(self.context(pyramid[self.level], training=training))
-
-    def get_config(self):
-        context = self.context.get_config()
-        return {
-            **super().get_config(),
-            "num_classes": self.classifier.filters,
-            "level": self.level,
-            "filters": context["filters"],
-            "norm": context["norm"],
-        }
+def _of_each(layers, branches, kind):
+    """What each of the `layers` makes of its branch of the head's features."""
+    if len(layers) != len(branches):
+        raise ValueError(f"the head gives {len(branches)} maps of features, and there are {len(layers)} {kind}")
+    return [layer(branch) for layer, branch in zip(layers, branches, strict=True)]
 
 
-def build_model(spec, num_classes):
+def build_model(spec: ModelSpec, num_classes: int) -> keras.Model:
     """The model of a `ModelSpec`, with `num_classes` logits.
 
     Raises:
         ValueError: a part that its registry does not have, an argument that a part does not take, or whose value it
             refuses; a projection without the bottleneck that it is folded into.
     """
-    norm = BatchNorm(**spec.norm)
+    norm = construct_with(spec.norm, BatchNorm, "norm")
     shared = {"norm": norm, "output_stride": spec.output_stride, "num_classes": num_classes}
     backbone = construct(BACKBONES, spec.backbone, **shared)
     head = construct(HEADS, spec.head, name="head", **shared)
+    branches = range(getattr(head, "branches", 1))
     arguments = head.bottleneck if spec.bottleneck is None else spec.bottleneck
-    branches = getattr(head, "branches", 1)
-    if spec.projection and not arguments:
-        raise ValueError(f"a projection needs a bottleneck behind it, and {spec.head.name!r} has none; name one")
-    shared["use_bias"] = bool(arguments) and arguments.get("kernel_size", 1) == 1
+    bottleneck = projection = None
+    if arguments is not None:
+        bottleneck = [
+            construct_with(arguments, Bottleneck, "bottleneck", norm=norm, name=f"bottleneck_{i}") for i in branches
+        ]
+    if spec.projection is not None:
+        if bottleneck is None:
+            raise ValueError(f"a projection needs a bottleneck behind it, and {spec.head.name!r} has none; name one")
+        shared["use_bias"] = bottleneck[0].kernel_size == 1
+        projection = [construct(PROJECTIONS, spec.projection, name=f"projection_{i}", **shared) for i in branches]
+    auxiliary = spec.auxiliary
+    if auxiliary is not None:
+        auxiliary = construct_with(auxiliary, AuxiliaryClassifier, "auxiliary", name="auxiliary", **shared)
     return segmentation_model(
         backbone,
         head,
         num_classes=num_classes,
-        projection=spec.projection
-        and [construct(PROJECTIONS, spec.projection, name=f"projection_{i}", **shared) for i in range(branches)],
-        bottleneck=arguments
-        and [Bottleneck(**arguments, norm=norm, name=f"bottleneck_{index}") for index in range(branches)],
+        projection=projection,
+        bottleneck=bottleneck,
         neck=spec.neck and construct(NECKS, spec.neck, name="neck", **shared),
         decoder=spec.decoder and construct(DECODERS, spec.decoder, name="decoder", **shared),
-        auxiliary=None
-        if spec.auxiliary is None
-        else AuxiliaryClassifier(num_classes, **spec.auxiliary, norm=norm, name="auxiliary"),
+        auxiliary=auxiliary,
     )

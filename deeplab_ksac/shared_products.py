@@ -1,18 +1,41 @@
 """One 3×3 kernel at several atrous rates for the multiply-adds of one: the products are shared, only places differ.
 
-Every rate multiplies the same features by the same nine taps K[a, b]; the rate r only decides where each product is
-added:
+In one dimension, five pixels and a kernel of three taps:
+
+    X = 1 2 3 4 5        K[-1], K[0], K[1] = 1, 10, 100
+
+Each pixel times each tap, 15 multiplications:
+
+    X · K[-1] =   1   2   3   4   5
+    X · K[0]  =  10  20  30  40  50
+    X · K[1]  = 100 200 300 400 500
+
+At rate 1 a pixel adds the first row's number to the left of it, the second's under it, the third's to the right of it;
+at rate 2 it adds those two pixels away. Zero is added where that is outside the map. There is nothing left to multiply,
+whatever the number of rates; the digits of a result say which pixels it has read:
+
+    rate 1:  210 321 432 543  54       321 = 1 + 20 + 300: the pixels 1, 2, 3
+    rate 2:  310 420 531  42  53       531 = 1 + 30 + 500: the pixels 1, 3, 5
+
+    >>> X = tf.reshape([1.0, 2.0, 3.0, 4.0, 5.0], [1, 1, 5, 1])
+    >>> K = tf.reshape([0.0, 0.0, 0.0, 1.0, 10.0, 100.0, 0.0, 0.0, 0.0], [3, 3, 1, 1])
+    >>> for out in shared_atrous_products(X, K, atrous_rates=(1, 2)):
+    ...     print(*(int(value) for value in tf.reshape(out, [5])))
+    210 321 432 543 54
+    310 420 531 42 53
+
+In two dimensions there are nine products, one for each of the taps K[a, b], matrices over the channels:
 
     out_r[i, j] = Σ_{a, b ∈ -1, 0, 1} (X · K[a, b])[i + r·a, j + r·b]          (zero outside the map)
 
-So the nine products are computed once, whatever the number of rates, and each only at the positions from which the
-smallest rate reaches the map (the other rates' positions lie inside these). Rows lead in memory while they are cut
-out, so that a span of rows is a view and not a copy. The gradient is written out because the backward pass has the
-same form, and a simpler one: what arrives at the nine taps side by side, one product for the features, one for the
-kernel.
+Each is computed only at the positions from which the smallest rate reaches the map (the other rates' positions are
+among these). Rows lead in memory while they are cut out, so that a span of rows is a view and not a copy. The gradient
+is written out because the backward pass has the same form, and a simpler one: what arrives at the nine taps side by
+side, one product for the features, one for the kernel.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -101,7 +124,7 @@ def rows_first(maps):
 
 
 @tf.autograph.experimental.do_not_convert
-def shared_atrous_products(features, kernel, atrous_rates):
+def shared_atrous_products(features: tf.Tensor, kernel: tf.Tensor, atrous_rates: Sequence[int]) -> list[tf.Tensor]:
     """The shared kernel's convolutions at all rates, at the multiply-adds of one rate.
 
     features [N, h, w, I], kernel [3, 3, I, C] -> one [N, h, w, C] for each rate. Any size, static or not; rates may
@@ -148,8 +171,8 @@ def forward(features, kernel, reach):
             first = TAPS.index((a, b)) * channels
             products[a] = tap_product(row_window(columns, a, reach), weights[first : first + channels])
         before = list(products.values())
-        for rate, summed in zip(reach.rates, sums):
-            for band, terms in zip(reach.bands(rate), summed):
+        for rate, summed in zip(reach.rates, sums, strict=True):
+            for band, terms in zip(reach.bands(rate), summed, strict=True):
                 terms[:] = total(terms + band_terms(products, b, rate, band, reach))
     return [rows_first(tf.concat([band for bands in summed for band in bands], 0)) for summed in sums]
 

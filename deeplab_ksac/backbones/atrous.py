@@ -2,15 +2,26 @@
 
 import difflib
 import functools
+from collections.abc import Mapping
 
 from tensorflow import keras
 
 from deeplab_ksac.backbones.contract import STAGE_STRIDES, require_output_stride
 from deeplab_ksac.backbones.rewriting import plan_rewrite
 from deeplab_ksac.layers import BatchNorm
+from deeplab_ksac.layers.norm import NormFactory
 
 
-def with_output_stride(model, output_stride, *, endpoints=None, norm=BatchNorm(), padding="same", replacements=None):
+def with_output_stride(
+    model: keras.Model,
+    output_stride: int,
+    *,
+    endpoints: Mapping[str, str] | None = None,
+    norm: NormFactory = BatchNorm(),
+    epsilon: float | None = None,
+    padding: str = "same",
+    replacements: Mapping[str, keras.layers.Layer] | None = None,
+) -> keras.Model:
     """A strided network made dense: [N, H, W, 3] -> {"c2", "c3", "c4", "c5"}, ⌈H / s⌉ × ⌈W / s⌉ pixels each.
 
     Where a stride would bring the features below `output_stride` it becomes 1, and every later kernel is dilated by the
@@ -20,7 +31,8 @@ def with_output_stride(model, output_stride, *, endpoints=None, norm=BatchNorm()
     - Padding that Keras fixes for even sizes (ZeroPadding2D of (0, 1) before a strided 3×3) becomes "same", which is
       equal to it at even sizes and right at odd ones. Unpadded kernels become "same" too, so that sizes are ⌈n / s⌉.
       With `padding` "centered", strided convolutions are centered on every stride-th pixel from the first on.
-    - Batch normalization comes from `norm`: its momentum and synchronization, the network's own epsilon and weights.
+    - Batch normalization comes from `norm`: its momentum and synchronization, the network's own weights and, unless
+      another is asked for, epsilon.
     - Global means (squeeze-and-excitation) are taken over the dense map.
 
     Args:
@@ -30,6 +42,7 @@ def with_output_stride(model, output_stride, *, endpoints=None, norm=BatchNorm()
         endpoints: names of layers whose outputs are c2 … c5, {"c5": "block_16_project_BN"}; those not named are the
             widest tensor that enters the next stride, and for c5 the model's output.
         norm: factory of the normalization layers; other than batch normalization they start from their initial weights.
+        epsilon: of the batch normalization; None keeps the network's own.
         padding: "same", TensorFlow's, or "centered", PyTorch's: what the network's weights were trained with.
         replacements: name of a layer -> another of the same shapes that takes its place, with its own weights.
 
@@ -43,7 +56,9 @@ def with_output_stride(model, output_stride, *, endpoints=None, norm=BatchNorm()
     names = _endpoint_names(model, plan, endpoints or {})
 
     image = keras.Input([None, None, model.input_shape[-1]], name="image", dtype="float32")
-    replace = functools.partial(_replacement, changes=plan.changes, norm=norm, replacements=replacements)
+    replace = functools.partial(
+        _replacement, changes=plan.changes, norm=norm, epsilon=epsilon, replacements=replacements
+    )
     dense = keras.models.clone_model(model, input_tensors=image, clone_function=replace)
     for layer in model.layers:
         if layer.name not in replacements:
@@ -55,14 +70,14 @@ def with_output_stride(model, output_stride, *, endpoints=None, norm=BatchNorm()
     return keras.Model(dense.input, outputs, name=model.name)
 
 
-def _replacement(layer, changes, norm, replacements):
+def _replacement(layer, changes, norm, epsilon, replacements):
     """The layer that takes `layer`'s place: the one asked for, a normalization by `norm`, a planned change, a copy."""
     if layer.name in replacements:
         return replacements[layer.name]
     if isinstance(layer, keras.layers.BatchNormalization):
         return norm(
             name=layer.name,
-            epsilon=layer.epsilon,
+            epsilon=layer.epsilon if epsilon is None else epsilon,
             center=layer.center,
             scale=layer.scale,
             trainable=layer.trainable,

@@ -1,5 +1,6 @@
 """What every backbone shares: the output strides it may have and the image it begins with."""
 
+import tensorflow as tf
 from tensorflow import keras
 
 OUTPUT_STRIDES = (8, 16, 32)
@@ -19,13 +20,13 @@ PREPROCESSINGS = {
 }
 
 
-def require_output_stride(output_stride):
+def require_output_stride(output_stride: int) -> None:
     """Raises ValueError unless `output_stride`, the ratio of the image's size to c5's, is 8, 16 or 32."""
     if output_stride not in OUTPUT_STRIDES:
         raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride!r}")
 
 
-def require_strided(output_stride, family):
+def require_strided(output_stride: int, family: str) -> None:
     """Raises ValueError unless `output_stride` is 32, for a `family` of networks whose strides cannot be taken away."""
     require_output_stride(output_stride)
     if output_stride != 32:
@@ -35,19 +36,19 @@ def require_strided(output_stride, family):
         )
 
 
-def require_endpoints(endpoints):
+def require_endpoints(endpoints: str) -> None:
     """Raises ValueError unless `endpoints`, which of an inverted bottleneck's tensors are given, is one of the two."""
     if endpoints not in ("expanded", "narrow"):
         raise ValueError(f"endpoints must be 'expanded' or 'narrow', not {endpoints!r}")
 
 
-def require_preprocessing(preprocessing):
+def require_preprocessing(preprocessing: str) -> None:
     """Raises ValueError unless `preprocessing` is a key of PREPROCESSINGS."""
     if preprocessing not in PREPROCESSINGS:
         raise ValueError(f"preprocessing must be one of {', '.join(PREPROCESSINGS)}, not {preprocessing!r}")
 
 
-def image_input(preprocessing="tf"):
+def image_input(preprocessing: str = "tf") -> tuple[tf.Tensor, tf.Tensor]:
     """The network's input and what its first convolution sees: two tensors [N, H, W, 3], `image` and its scaling.
 
     image, RGB 0…255 float32, is normalized in float32 under every precision policy. The default is the author's −1…1,
@@ -63,7 +64,7 @@ def image_input(preprocessing="tf"):
     return image, normalization(preprocessing)(image)
 
 
-def normalization(preprocessing, name="normalize"):
+def normalization(preprocessing: str, name: str = "normalize") -> keras.layers.Layer:
     """The layer that applies a preprocessing, in float32: [N, H, W, 3] -> the same; ValueError for an unknown one."""
     require_preprocessing(preprocessing)
     scale, offset = PREPROCESSINGS[preprocessing]

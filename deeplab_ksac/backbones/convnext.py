@@ -6,16 +6,18 @@ whose sides are no multiple of 32.
 """
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.backbones.contract import image_input, require_strided
+from deeplab_ksac.backbones.convolutions import patch_conv, require_edge
 from deeplab_ksac.backbones.keras_weights import KerasWeights
-from deeplab_ksac.backbones.patches import patch_conv, require_edge
 from deeplab_ksac.backbones.weights import TimmWeights, affine_tensors, kernel_tensors
-from deeplab_ksac.layers.drop_path import DropPath
+from deeplab_ksac.layers import DropPath
 
 EPSILON = 1e-6  # of the layer normalization
 
@@ -35,7 +37,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         scale: initial factor of every channel.
     """
 
-    def __init__(self, drop_path_rate=0.0, *, expansion=4, scale=1e-6, **kwargs):
+    def __init__(self, drop_path_rate: float = 0.0, *, expansion: int = 4, scale: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.drop_path_rate, self.expansion, self.scale = drop_path_rate, expansion, scale
         policy = self.dtype_policy
@@ -45,7 +47,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         self.norm = keras.layers.LayerNormalization(epsilon=EPSILON, dtype=policy, name="norm")
         self.drop_path = DropPath(drop_path_rate, dtype=policy, name="drop_path")
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         channels, dense = input_shape[-1], functools.partial(keras.layers.Dense, dtype=self.dtype_policy)
         self.expand = dense(self.expansion * channels, kernel_initializer=_small(), name="expand")
         self.reduce = dense(channels, kernel_initializer=_small(), name="reduce")
@@ -54,12 +56,12 @@ class ConvNeXtBlock(keras.layers.Layer):
         )
         super().build(input_shape)
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         hidden = self.expand(self.norm(self.depthwise(features)))
         branch = self.gamma * self.reduce(tf.nn.gelu(hidden, approximate=False))
         return features + self.drop_path(branch, training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "drop_path_rate": self.drop_path_rate,
@@ -69,15 +71,15 @@ class ConvNeXtBlock(keras.layers.Layer):
 
 
 def convnext(
-    output_stride=32,
+    output_stride: int = 32,
     *,
-    widths=(96, 192, 384, 768),
-    depths=(3, 3, 9, 3),
-    drop_path_rate=0.4,
-    scale=1e-6,
-    edge="pad",
-    preprocessing="torch",
-):
+    widths: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (3, 3, 9, 3),
+    drop_path_rate: float = 0.4,
+    scale: float = 1e-6,
+    edge: str = "pad",
+    preprocessing: str = "torch",
+) -> keras.Model:
     """ConvNeXt: image [N, H, W, 3], RGB 0…255 -> {"c2" … "c5"} of `widths` channels.
 
     c2 … c5 are the stages' last sums, not normalized, at ratios 4, 8, 16, 32 to the image.
@@ -104,7 +106,7 @@ def convnext(
     x = keras.layers.LayerNormalization(epsilon=EPSILON, name="stem.1")(x)
     rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
     pyramid = {}
-    for stage, (width, depth) in enumerate(zip(widths, depths)):
+    for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         if stage:
             x = keras.layers.LayerNormalization(epsilon=EPSILON, name=f"stages.{stage}.downsample.0")(x)
             x = patch_conv(x, width, 2, f"stages.{stage}.downsample.1", edge)
@@ -123,7 +125,7 @@ CONVNEXTS = {
 }
 
 
-def timm_tensors(model):
+def timm_tensors(model: keras.Model) -> list[tuple[str, tf.Variable, Any]]:
     """Where each tensor of timm's `convnext_*` goes: (name, variable, layout); layers are named as timm's modules."""
     tensors = []
     for layer in model.layers:
@@ -172,15 +174,15 @@ def _block_from_keras(network, prefix, block):
     }
     values = {}
     for part, variables in parts.items():
-        for variable, value in zip(variables, network.get_layer(f"{prefix}_{part}").get_weights()):
+        for variable, value in zip(variables, network.get_layer(f"{prefix}_{part}").get_weights(), strict=True):
             values[variable.ref()] = value.transpose(0, 1, 3, 2) if value.ndim == 4 else value
     return [values[variable.ref()] for variable in block.weights]
 
 
-def keras_weights(network):
-    """The `KerasWeights` of `keras.applications.<network>`."""
+def keras_weights(network: Callable[..., keras.Model]) -> KerasWeights:
+    """The `KerasWeights` of a network of `keras.applications`."""
     return KerasWeights(
-        lambda weights, arguments: getattr(keras.applications, network)(include_top=False, weights=weights),
+        lambda weights, arguments: network(include_top=False, weights=weights),
         _from_keras,
         {"preprocessing": "torch"},
     )

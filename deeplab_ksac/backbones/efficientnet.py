@@ -2,31 +2,44 @@
 
 import functools
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.backbones.atrous import with_output_stride
 from deeplab_ksac.backbones.contract import normalization, require_endpoints, require_output_stride
 from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers
-from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmWeights, norm_tensors
+from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmFile, TimmWeights, norm_tensors
 from deeplab_ksac.layers import BatchNorm, DropPath
+from deeplab_ksac.layers.norm import NormFactory
 
-SIZES = {f"efficientnet_b{size}": f"EfficientNetB{size}" for size in range(8)}
+SIZES = {
+    "efficientnet_b0": keras.applications.EfficientNetB0,
+    "efficientnet_b1": keras.applications.EfficientNetB1,
+    "efficientnet_b2": keras.applications.EfficientNetB2,
+    "efficientnet_b3": keras.applications.EfficientNetB3,
+    "efficientnet_b4": keras.applications.EfficientNetB4,
+    "efficientnet_b5": keras.applications.EfficientNetB5,
+    "efficientnet_b6": keras.applications.EfficientNetB6,
+    "efficientnet_b7": keras.applications.EfficientNetB7,
+}
 LAST_BLOCKS = {"c2": 2, "c3": 3, "c4": 5, "c5": 7}  # the stages of the paper after which the resolution halves, or ends
 
 
 def efficientnet(
-    output_stride=16,
+    output_stride: int = 16,
     *,
-    size="efficientnet_b0",
-    norm=BatchNorm(),
-    endpoints="narrow",
-    drop_path_rate=0.2,
-    padding="same",
-    epsilon=1e-3,
-    preprocessing="tf",
-    blocks=None,
-):
+    size: str = "efficientnet_b0",
+    norm: NormFactory = BatchNorm(),
+    endpoints: str = "narrow",
+    drop_path_rate: float = 0.2,
+    padding: str = "same",
+    epsilon: float = 1e-3,
+    preprocessing: str = "tf",
+    blocks: Sequence[Mapping[str, Any]] | None = None,
+) -> keras.Model:
     """EfficientNet: image [N, H, W, 3], RGB 0…255 -> {"c2", "c3", "c4", "c5"}, of 24, 40, 112, 320 channels for B0.
 
     c2, c3, c4 are the outputs of the blocks before the strides; c5 is that of the last block, without the 1×1
@@ -54,15 +67,13 @@ def efficientnet(
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f"drop_path_rate must lie in [0, 1), not {drop_path_rate}")
     strided = _network(size, blocks, weights=None, drop_connect_rate=drop_path_rate)
-    for layer in strided.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.epsilon = epsilon
     ends = {stage: _last_layer(strided, f"block{number}") for stage, number in LAST_BLOCKS.items()}
     return with_output_stride(
         strided,
         output_stride,
         endpoints=ends if endpoints == "narrow" else {"c5": ends["c5"]},
         norm=norm,
+        epsilon=epsilon,
         padding=padding,
         replacements=_replacements(strided, preprocessing),
     )
@@ -72,7 +83,7 @@ def _network(size, blocks, **arguments):
     """Keras' network of a size, without its top, with the paper's stages or others."""
     if blocks is not None:
         arguments["blocks_args"] = [dict(block) for block in blocks]
-    return getattr(keras.applications, SIZES[size])(include_top=False, input_shape=[None, None, 3], **arguments)
+    return SIZES[size](include_top=False, input_shape=[None, None, 3], **arguments)
 
 
 def _last_layer(network, block):
@@ -107,7 +118,7 @@ NAMES = {
 UNEXPANDED_NAMES = {**NAMES, "bn": "bn1", "project_conv": "conv_pw", "project_bn": "bn2"}
 
 
-def timm_tensors(model):
+def timm_tensors(model: keras.Model) -> list[tuple[str, tf.Variable, Any]]:
     """timm's names of an EfficientNet's tensors: [(name, variable, layout)]."""
     layers = {layer.name: layer for layer in model.layers}
     tensors = [("conv_stem.weight", layers["stem_conv"].kernel, "conv"), *norm_tensors(layers["stem_bn"], "bn1")]
@@ -126,7 +137,7 @@ def timm_tensors(model):
     return tensors
 
 
-def timm_arguments(file):
+def timm_arguments(file: TimmFile) -> dict[str, Any]:
     """timm's "tf_" networks are the paper's; those without were trained with PyTorch's padding and epsilon."""
     own = file.architecture.startswith("efficientnet")
     return {
@@ -139,7 +150,7 @@ def timm_arguments(file):
 TIMM = TimmWeights(timm_tensors, timm_arguments, ignored=(*CLASSIFIERS, "conv_head.", "bn2."))
 
 
-def keras_weights(size):
+def keras_weights(size: str) -> KerasWeights:
     """The `KerasWeights` of a size; the mean and deviation in Keras' files are those of our preprocessing "torch"."""
 
     def network(weights, arguments):

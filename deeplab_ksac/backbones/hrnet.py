@@ -1,6 +1,8 @@
 """HRNet (Wang et al., TPAMI 2020): four resolutions side by side that exchange what they see (Table 4.5, Fig. 4.6)."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
@@ -8,6 +10,7 @@ from tensorflow import keras
 from deeplab_ksac.backbones.contract import image_input, require_strided
 from deeplab_ksac.backbones.weights import TimmWeights, norm_tensors
 from deeplab_ksac.layers import BatchNorm, ResizeLike, spatial_size
+from deeplab_ksac.layers.norm import NormFactory
 
 EPSILON = 1e-5  # of the batch normalization
 UPSAMPLINGS = ("nearest", "bilinear")
@@ -20,11 +23,11 @@ class RepeatPixels(keras.layers.Layer):
     Pixel (y, x) comes from (⌊y / factor⌋, ⌊x / factor⌋), so any H of (h − 1) · factor + 1 … h · factor will do.
     """
 
-    def __init__(self, factor, **kwargs):
+    def __init__(self, factor: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.factor = factor
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         coarse, fine = inputs
         (height, width), channels = spatial_size(coarse), coarse.shape[-1]
         batch = tf.shape(coarse)[0] if coarse.shape[0] is None else coarse.shape[0]
@@ -33,7 +36,7 @@ class RepeatPixels(keras.layers.Layer):
         size = spatial_size(fine)
         return repeated[:, : size[0], : size[1]]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": self.factor}
 
 
@@ -45,10 +48,18 @@ class Builder:
         upsampling: a key of UPSAMPLINGS.
     """
 
-    def __init__(self, norm, upsampling):
+    def __init__(self, norm: NormFactory, upsampling: str) -> None:
         self.norm, self.upsampling = functools.partial(norm, epsilon=EPSILON), upsampling
 
-    def conv_norm(self, x, filters, kernel_size, names, stride=1, activate=True):
+    def conv_norm(
+        self,
+        x: tf.Tensor,
+        filters: int,
+        kernel_size: int,
+        names: tuple[str, str],
+        stride: int = 1,
+        activate: bool = True,
+    ) -> tf.Tensor:
         """Convolution, normalization and, unless it is left, ReLU: [N, h, w, C] -> [N, ⌈h/stride⌉, …, filters].
 
         A strided kernel is centered on every second pixel from the first one on, at odd and even sizes alike.
@@ -62,7 +73,7 @@ class Builder:
         x = self.norm(name=norm)(x)
         return keras.layers.ReLU(name=f"{norm}.relu")(x) if activate else x
 
-    def block(self, x, width, name, kernel_sizes, expansion=1):
+    def block(self, x: tf.Tensor, width: int, name: str, kernel_sizes: Sequence[int], expansion: int = 1) -> tf.Tensor:
         """A residual block of convolutions of `width` channels, the last of expansion · width."""
         y, last = x, len(kernel_sizes)
         for number, kernel_size in enumerate(kernel_sizes, start=1):
@@ -74,7 +85,7 @@ class Builder:
             x = self.conv_norm(x, width * expansion, 1, names, activate=False)
         return keras.layers.ReLU(name=f"{name}.relu")(keras.layers.Add(name=f"{name}.add")([y, x]))
 
-    def transition(self, branches, widths, name):
+    def transition(self, branches: list[tf.Tensor], widths: Sequence[int], name: str) -> list[tf.Tensor]:
         """One branch more, strided from the last one: a list of maps to a list of len(widths) maps."""
         if len(branches) == 1:
             first = self.conv_norm(branches[0], widths[0], 3, (f"{name}.0.0", f"{name}.0.1"))
@@ -83,7 +94,7 @@ class Builder:
             kept, names = branches, (f"{name}.{len(branches)}.0.0", f"{name}.{len(branches)}.0.1")
         return [*kept, self.conv_norm(branches[-1], widths[-1], 3, names, stride=2)]
 
-    def module(self, branches, blocks, name):
+    def module(self, branches: list[tf.Tensor], blocks: int, name: str) -> list[tf.Tensor]:
         """`blocks` basic blocks on every branch, then each resolution's sum of all of them."""
         branches = list(branches)
         for index, x in enumerate(branches):
@@ -92,7 +103,7 @@ class Builder:
             branches[index] = x
         return [self.fuse(branches, index, f"{name}.fuse_layers.{index}") for index in range(len(branches))]
 
-    def fuse(self, branches, target, name):
+    def fuse(self, branches: list[tf.Tensor], target: int, name: str) -> tf.Tensor:
         """The sum of all branches at the resolution of one, activated."""
         here = branches[target]
         parts = []
@@ -120,15 +131,15 @@ class Builder:
 
 
 def hrnet(
-    output_stride=32,
+    output_stride: int = 32,
     *,
-    norm=BatchNorm(),
-    width=48,
-    modules=(1, 4, 3),
-    blocks=(4, 4, 4, 4),
-    upsampling="nearest",
-    preprocessing="torch",
-):
+    norm: NormFactory = BatchNorm(),
+    width: int = 48,
+    modules: Sequence[int] = (1, 4, 3),
+    blocks: Sequence[int] = (4, 4, 4, 4),
+    upsampling: str = "nearest",
+    preprocessing: str = "torch",
+) -> keras.Model:
     """HRNet: image [N, H, W, 3], RGB 0…255 -> {"c2" … "c5"} of 1, 2, 4, 8 · width channels.
 
     The four resolutions as the last stage leaves them, at ratios 4, 8, 16, 32 to the image: what HRNetV2 brings to one
@@ -160,7 +171,7 @@ def hrnet(
     for block in range(blocks[0]):
         x = build.block(x, 64, f"layer1.{block}", (1, 3, 1), expansion=4)
     branches = [x]
-    for stage, (count, depth) in enumerate(zip(modules, blocks[1:]), start=2):
+    for stage, (count, depth) in enumerate(zip(modules, blocks[1:], strict=True), start=2):
         branches = build.transition(branches, [width * 2**i for i in range(stage)], f"transition{stage - 1}")
         for module in range(count):
             branches = build.module(branches, depth, f"stage{stage}.{module}")
@@ -170,7 +181,7 @@ def hrnet(
 HRNETS = {"hrnet_w32": functools.partial(hrnet, width=32), "hrnet_w48": functools.partial(hrnet, width=48)}
 
 
-def timm_tensors(model):
+def timm_tensors(model: keras.Model) -> list[tuple[str, tf.Variable, Any]]:
     """Where each tensor of timm's `hrnet_*` goes: (name, variable, layout); layers are named as timm's modules."""
     tensors = []
     for layer in model.layers:

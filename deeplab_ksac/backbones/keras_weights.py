@@ -4,7 +4,9 @@ import dataclasses
 import os
 import typing
 from collections.abc import Callable, Mapping
+from typing import Any
 
+import numpy as np
 from tensorflow import keras
 
 
@@ -24,7 +26,7 @@ class KerasWeights:
     arguments: Mapping[str, typing.Any]
 
 
-def same_layers(network, model):
+def same_layers(network: keras.Model, model: keras.Model) -> list[tuple[keras.layers.Layer, list[np.ndarray]]]:
     """The weights of every layer of the network whose name the model has, for `KerasWeights.copy`."""
     names = {layer.name for layer in model.layers}
     return [
@@ -34,7 +36,7 @@ def same_layers(network, model):
     ]
 
 
-def load_keras(model, weights, published, arguments):
+def load_keras(model: keras.Model, weights: str, published: KerasWeights, arguments: Mapping[str, Any]) -> None:
     """Gives a backbone the weights of `keras.applications`.
 
     Args:

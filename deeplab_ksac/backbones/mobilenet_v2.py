@@ -1,7 +1,9 @@
 """MobileNetV2 with DeepLab's endpoints, made dense by the output-stride rewrite."""
 
 import re
+from typing import Any
 
+import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.backbones.atrous import with_output_stride
@@ -9,20 +11,21 @@ from deeplab_ksac.backbones.contract import image_input, require_endpoints, requ
 from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers
 from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmWeights, norm_tensors
 from deeplab_ksac.layers import BatchNorm
+from deeplab_ksac.layers.norm import NormFactory
 
 BLOCK_OUTPUTS = {"c2": "block_2_add", "c3": "block_5_add", "c4": "block_12_add"}
 
 
 def mobilenet_v2(
-    output_stride=16,
+    output_stride: int = 16,
     *,
-    norm=BatchNorm(),
-    alpha=1.0,
-    endpoints="expanded",
-    padding="same",
-    epsilon=1e-3,
-    preprocessing="tf",
-):
+    norm: NormFactory = BatchNorm(),
+    alpha: float = 1.0,
+    endpoints: str = "expanded",
+    padding: str = "same",
+    epsilon: float = 1e-3,
+    preprocessing: str = "tf",
+) -> keras.Model:
     """MobileNetV2: image [N, H, W, 3], RGB 0…255 -> {"c2", "c3", "c4", "c5"} of 144, 192, 576, 320 channels.
 
     c2, c3, c4 are the expanded activations before the next stride; c5 is the last bottleneck, linear, without the
@@ -44,18 +47,15 @@ def mobilenet_v2(
     require_endpoints(endpoints)
     _, normalized = image_input(preprocessing)
     strided = keras.applications.MobileNetV2(input_tensor=normalized, alpha=alpha, include_top=False, weights=None)
-    for layer in strided.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.epsilon = epsilon
     named = {"c5": "block_16_project_BN", **(BLOCK_OUTPUTS if endpoints == "narrow" else {})}
-    return with_output_stride(strided, output_stride, endpoints=named, norm=norm, padding=padding)
+    return with_output_stride(strided, output_stride, endpoints=named, norm=norm, epsilon=epsilon, padding=padding)
 
 
 REPEATS = (1, 2, 3, 4, 3, 3, 1)
 LAYER = re.compile(r"(?:block_(\d+)|expanded_conv)_(expand|depthwise|project)(_BN)?")
 
 
-def timm_tensors(model):
+def timm_tensors(model: keras.Model) -> list[tuple[str, tf.Variable, Any]]:
     """timm's names of a MobileNetV2's tensors: [(name, variable, layout)]."""
     stem = model.get_layer("Conv1").kernel
     tensors = [("conv_stem.weight", stem, "conv"), *norm_tensors(model.get_layer("bn_Conv1"), "bn1")]

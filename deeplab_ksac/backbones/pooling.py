@@ -1,6 +1,7 @@
 """Pooling whose window is spread by an atrous rate: what a strided pooling becomes in a dense network."""
 
 import functools
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
@@ -22,13 +23,13 @@ class AtrousPooling2D(keras.layers.Layer):
         ValueError: another reduction.
     """
 
-    def __init__(self, pool_size, atrous_rate=1, *, reduction, **kwargs):
+    def __init__(self, pool_size: int, atrous_rate: int = 1, *, reduction: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if reduction not in ("max", "mean"):
             raise ValueError(f"reduction must be 'max' or 'mean', not {reduction!r}")
         self.pool_size, self.atrous_rate, self.reduction = pool_size, atrous_rate, reduction
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         if self.reduction == "max":
             return self._combine(features, tf.maximum, features.dtype.min)
         counts = self._combine(tf.ones_like(features[:1, :, :, :1]), tf.add, 0)
@@ -50,7 +51,7 @@ class AtrousPooling2D(keras.layers.Layer):
             x = tf.ensure_shape(functools.reduce(operation, taps), x.shape)
         return x
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "pool_size": self.pool_size,

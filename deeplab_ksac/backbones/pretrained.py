@@ -7,8 +7,11 @@ file only once, for `load_weights`.
 
 import json
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from tensorflow import keras
 
 from deeplab_ksac.backbones import convnext, efficientnet, hrnet, resnet, swin, xception
 from deeplab_ksac.backbones.contract import PREPROCESSINGS
@@ -31,19 +34,19 @@ TIMM = {
 
 # backbone -> its `KerasWeights`
 KERAS = {
-    "resnet50": resnet.keras_weights("ResNet50"),
-    "resnet101": resnet.keras_weights("ResNet101"),
+    "resnet50": resnet.keras_weights(keras.applications.ResNet50),
+    "resnet101": resnet.keras_weights(keras.applications.ResNet101),
     "mobilenet_v2": MOBILENET_V2_KERAS,
     **{size: efficientnet.keras_weights(size) for size in efficientnet.SIZES},
-    "convnext_tiny": convnext.keras_weights("ConvNeXtTiny"),
-    "convnext_small": convnext.keras_weights("ConvNeXtSmall"),
-    "convnext_base": convnext.keras_weights("ConvNeXtBase"),
-    "convnext_large": convnext.keras_weights("ConvNeXtLarge"),
-    "convnext_xlarge": convnext.keras_weights("ConvNeXtXLarge"),
+    "convnext_tiny": convnext.keras_weights(keras.applications.ConvNeXtTiny),
+    "convnext_small": convnext.keras_weights(keras.applications.ConvNeXtSmall),
+    "convnext_base": convnext.keras_weights(keras.applications.ConvNeXtBase),
+    "convnext_large": convnext.keras_weights(keras.applications.ConvNeXtLarge),
+    "convnext_xlarge": convnext.keras_weights(keras.applications.ConvNeXtXLarge),
 }
 
 
-def weight_arguments(name, weights):
+def weight_arguments(name: str, weights: str) -> dict[str, Any]:
     """The arguments of a backbone's constructor that a weight set is made for: its preprocessing among them.
 
     Args:
@@ -67,7 +70,7 @@ def weight_arguments(name, weights):
     return dict(arguments)
 
 
-def load_weights(model, name, weights, arguments):
+def load_weights(model: keras.Model, name: str, weights: str, arguments: Mapping[str, Any]) -> None:
     """Gives a backbone published weights, every tensor accounted for.
 
     Args:
@@ -88,7 +91,7 @@ def load_weights(model, name, weights, arguments):
         load_keras(model, weights, _published(KERAS, name, weights), arguments)
 
 
-def is_timm(weights):
+def is_timm(weights: str) -> bool:
     """Whether weights are a safetensors file, by its name."""
     return str(weights).endswith(".safetensors")
 

@@ -2,21 +2,25 @@
 
 import functools
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.backbones.contract import image_input, require_output_stride
 from deeplab_ksac.backbones.convolutions import conv_norm, relu
 from deeplab_ksac.backbones.keras_weights import KerasWeights
-from deeplab_ksac.backbones.stride_placement import VARIANTS, plan_blocks
-from deeplab_ksac.backbones.weights import TimmWeights, norm_tensors
+from deeplab_ksac.backbones.stride_placement import VARIANTS, Block, StridePlacement, plan_blocks
+from deeplab_ksac.backbones.weights import TimmFile, TimmWeights, norm_tensors
 from deeplab_ksac.layers import BatchNorm
+from deeplab_ksac.layers.norm import NormFactory
 
 # name -> the 3×3 convolutions' channels in units of `width`: DeepLab's stem, and that of ResNet-C ("resnet50c")
 STEMS = {"deep": (1, 1, 2), "deep_narrow": (1 / 2, 1 / 2, 1), "7x7": ()}
 
 
-def stem_layers(x, stem, width, norm):
+def stem_layers(x: tf.Tensor, stem: str, width: int, norm: NormFactory) -> tf.Tensor:
     """The image to a quarter of its size: [N, H, W, 3] -> [N, H/4, W/4, width or, with the deep stem, 2 · width]."""
     if stem == "7x7":
         x = relu(conv_norm(x, width, 7, "stem1", norm=norm, stride=2), "stem1")
@@ -27,7 +31,9 @@ def stem_layers(x, stem, width, norm):
     return keras.layers.MaxPooling2D(3, 2, name="stem_pool")(x)
 
 
-def shortcut(x, filters, block, placement, name, norm):
+def shortcut(
+    x: tf.Tensor, filters: int, block: Block, placement: StridePlacement, name: str, norm: NormFactory
+) -> tf.Tensor:
     """The residual path: x itself where shapes allow, else strided and projected to `filters` channels."""
     stride = block.stride
     if stride > 1 and placement.pooled:
@@ -39,7 +45,9 @@ def shortcut(x, filters, block, placement, name, norm):
     return x
 
 
-def bottleneck(x, width, block, placement, name, norm):
+def bottleneck(
+    x: tf.Tensor, width: int, block: Block, placement: StridePlacement, name: str, norm: NormFactory
+) -> tf.Tensor:
     """1×1, 3×3, 1×1 convolution beside a shortcut: [N, h, w, C] -> [N, h/stride, w/stride, 4 · width]."""
     first, second = (block.stride, 1) if placement.conv == 1 else (1, block.stride)
     y = relu(conv_norm(x, width, 1, f"{name}_1", norm=norm, stride=first), f"{name}_1")
@@ -63,17 +71,17 @@ def _require_arguments(output_stride, stem, variant, blocks, multi_grid):
 
 
 def resnet(
-    output_stride=16,
+    output_stride: int = 16,
     *,
-    norm=BatchNorm(),
-    blocks=(3, 4, 6, 3),
-    width=64,
-    stem="deep",
-    variant="std",
-    multi_grid=(1, 2, 4),
-    epsilon=1.001e-5,
-    preprocessing="tf",
-):
+    norm: NormFactory = BatchNorm(),
+    blocks: Sequence[int] = (3, 4, 6, 3),
+    width: int = 64,
+    stem: str = "deep",
+    variant: str = "std",
+    multi_grid: Sequence[int] = (1, 2, 4),
+    epsilon: float | None = 1.001e-5,
+    preprocessing: str = "tf",
+) -> keras.Model:
     """ResNet of bottlenecks: image [N, H, W, 3], RGB 0…255 -> {"c2" … "c5"} of 4, 8, 16, 32 · width channels.
 
     c2, c3, c4 are what enters the next stride (the end of their stage; with the variants that stride at a stage's end,
@@ -120,7 +128,7 @@ DEEP_STEM |= {"stem3_conv": "conv1.6", "stem3_norm": "bn1"}
 PLAIN_STEM = {"stem1_conv": "conv1", "stem1_norm": "bn1"}
 
 
-def timm_tensors(model):
+def timm_tensors(model: keras.Model) -> list[tuple[str, tf.Variable, Any]]:
     """timm's names of a ResNet's tensors: [(name, variable, layout)]."""
     layers = {layer.name: layer for layer in model.layers}
     names = dict(DEEP_STEM if "stem3_conv" in layers else PLAIN_STEM)
@@ -137,7 +145,7 @@ def timm_tensors(model):
     return tensors
 
 
-def timm_arguments(file):
+def timm_arguments(file: TimmFile) -> dict[str, Any]:
     """What timm's ResNets are: strides on the 3×3 convolutions, one of three stems by the file's tensors."""
     stem = "7x7" if "conv1.weight" in file.shapes else "deep"
     if file.shapes.get("conv1.0.weight", [64])[0] == 32:
@@ -168,10 +176,10 @@ def _from_keras(network, model):
     return pairs
 
 
-def keras_weights(network):
-    """The `KerasWeights` of `keras.applications.<network>`."""
+def keras_weights(network: Callable[..., keras.Model]) -> KerasWeights:
+    """The `KerasWeights` of a network of `keras.applications`."""
     return KerasWeights(
-        lambda weights, arguments: getattr(keras.applications, network)(include_top=False, weights=weights),
+        lambda weights, arguments: network(include_top=False, weights=weights),
         _from_keras,
         {"preprocessing": "caffe", "epsilon": 1.001e-5, "variant": "std", "stem": "7x7"},
     )

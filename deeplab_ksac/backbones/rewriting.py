@@ -29,7 +29,7 @@ class Grid:
     kept: int = 1
 
     @property
-    def rate(self):
+    def rate(self) -> int:
         """The dilation that kernels on this map need."""
         return self.strided // self.kept
 
@@ -49,7 +49,7 @@ class Rewrite:
     entering: dict = dataclasses.field(default_factory=dict)
 
 
-def plan_rewrite(model, output_stride, padding="same"):
+def plan_rewrite(model: keras.Model, output_stride: int, padding: str = "same") -> Rewrite:
     """The Rewrite that brings a functional model to `output_stride`; ValueError names a layer that can't be."""
     if padding not in PADDINGS:
         raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, not {padding!r}")

@@ -1,6 +1,7 @@
 """Where a ResNet strides, and which atrous rates take the place of strides."""
 
 import dataclasses
+from collections.abc import Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +42,9 @@ class Block:
     rate: int
 
 
-def plan_blocks(blocks, output_stride, placement, multi_grid):
+def plan_blocks(
+    blocks: Sequence[int], output_stride: int, placement: StridePlacement, multi_grid: Sequence[int]
+) -> list[list[Block]]:
     """Strides and atrous rates of all bottlenecks: a list of `Block` for each of the stages 2–5.
 
     A stride that would bring the features below `output_stride` is taken away and doubles the rate of what follows

@@ -1,28 +1,31 @@
 """Swin Transformer (Liu et al., ICCV 2021): attention in shifted windows, in four stages (Tables 4.1–4.7)."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.backbones.attention_windows import resize_position_bias
 from deeplab_ksac.backbones.contract import image_input, require_strided
-from deeplab_ksac.backbones.patches import patch_conv, require_edge
+from deeplab_ksac.backbones.convolutions import patch_conv, require_edge
 from deeplab_ksac.backbones.weights import TimmWeights, affine_tensors, kernel_tensors
 from deeplab_ksac.backbones.window_attention import EPSILON, PatchMerging, SwinBlock
-from deeplab_ksac.backbones.windows import resize_position_bias
 
 
 def swin(
-    output_stride=32,
+    output_stride: int = 32,
     *,
-    width=96,
-    depths=(2, 2, 6, 2),
-    heads=(3, 6, 12, 24),
-    window_size=7,
-    drop_path_rate=0.3,
-    edge="pad",
-    preprocessing="torch",
-):
+    width: int = 96,
+    depths: Sequence[int] = (2, 2, 6, 2),
+    heads: Sequence[int] = (3, 6, 12, 24),
+    window_size: int | Sequence[int] = 7,
+    drop_path_rate: float = 0.3,
+    edge: str = "pad",
+    preprocessing: str = "torch",
+) -> keras.Model:
     """Swin: image [N, H, W, 3], RGB 0…255 -> {"c2" … "c5"} of 1, 2, 4, 8 · width channels.
 
     c2 … c5 are the stages' last sums, not normalized, at ratios 4, 8, 16, 32 to the image. A window that reaches
@@ -52,7 +55,7 @@ def swin(
     x = keras.layers.LayerNormalization(epsilon=EPSILON, name="patch_embed.norm")(x)
     rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
     pyramid = {}
-    for stage, (depth, stage_heads, side) in enumerate(zip(depths, heads, sides)):
+    for stage, (depth, stage_heads, side) in enumerate(zip(depths, heads, sides, strict=True)):
         if stage:
             x = PatchMerging(name=f"layers.{stage}.downsample")(x)
         for index in range(depth):
@@ -71,7 +74,7 @@ SWINS = {
 }
 
 
-def timm_tensors(model):
+def timm_tensors(model: keras.Model) -> list[tuple[str, tf.Variable, Any]]:
     """Where each tensor of timm's `swin_*` goes: (name, variable, layout); layers are named as timm's modules.
 
     Tables of relative position bias for another window are resized as timm does it.

@@ -8,10 +8,13 @@ made from the layers' names, so that `model` may as well be the whole segmentati
 import dataclasses
 import os
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import safetensors
+import tensorflow as tf
+from tensorflow import keras
 
 CLASSIFIERS = ("fc.", "head.", "classifier.")
 COUNTERS = (".num_batches_tracked",)  # PyTorch's batch normalization counts its updates; nothing here reads it
@@ -50,7 +53,9 @@ class TimmWeights:
     ignored: tuple[str, ...] = CLASSIFIERS
 
 
-def load_timm(model, path, tensors, ignored=CLASSIFIERS):
+def load_timm(
+    model: keras.Model, path: str, tensors: list[tuple[str, tf.Variable, Any]], ignored: Sequence[str] = CLASSIFIERS
+) -> None:
     """Gives a network's variables the tensors of a safetensors file, all of them or none.
 
     Args:
@@ -89,7 +94,7 @@ def load_timm(model, path, tensors, ignored=CLASSIFIERS):
         variable.assign(values[name].astype(variable.dtype.as_numpy_dtype))
 
 
-def opened(path):
+def opened(path: str) -> safetensors.safe_open:
     """A safetensors file, open for reading NumPy arrays.
 
     Raises:
@@ -104,14 +109,14 @@ def opened(path):
         raise ValueError(f"{path} is no safetensors file: {error}") from error
 
 
-def inspect_file(path, architecture=None):
+def inspect_file(path: str, architecture: str | None = None) -> TimmFile:
     """The TimmFile at a path; raises as `opened`."""
     with opened(path) as stream:
         shapes = {name: stream.get_slice(name).get_shape() for name in list(stream.keys())}
         return TimmFile(shapes, architecture or (stream.metadata() or {}).get("model", ""))
 
 
-def norm_tensors(layer, name):
+def norm_tensors(layer: keras.layers.Layer, name: str) -> list[tuple[str, tf.Variable, Any]]:
     """The four tensors of a batch normalization called `name` in timm, for `timm_tensors`."""
     return [
         (f"{name}.weight", layer.gamma, "same"),
@@ -121,12 +126,12 @@ def norm_tensors(layer, name):
     ]
 
 
-def affine_tensors(layer, name):
+def affine_tensors(layer: keras.layers.Layer, name: str) -> list[tuple[str, tf.Variable, Any]]:
     """The two tensors of a layer normalization called `name` in timm, for `timm_tensors`."""
     return [(f"{name}.weight", layer.gamma, "same"), (f"{name}.bias", layer.beta, "same")]
 
 
-def kernel_tensors(layer, name, layout):
+def kernel_tensors(layer: keras.layers.Layer, name: str, layout: str) -> list[tuple[str, tf.Variable, Any]]:
     """The two tensors of a convolution or dense layer with bias called `name` in timm, for `timm_tensors`."""
     kernel = layer.depthwise_kernel if layout == "depthwise" else layer.kernel
     return [(f"{name}.weight", kernel, layout), (f"{name}.bias", layer.bias, "same")]

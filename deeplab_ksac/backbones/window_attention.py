@@ -1,10 +1,11 @@
 """The layers of Swin: attention inside shifted windows, the block around it, and the merging of patches."""
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.backbones.patches import PadToMultiple
-from deeplab_ksac.backbones.windows import (
+from deeplab_ksac.backbones.attention_windows import (
     join_heads,
     margin_mask,
     partition,
@@ -13,8 +14,8 @@ from deeplab_ksac.backbones.windows import (
     unite,
     window_margins,
 )
-from deeplab_ksac.layers import spatial_size
-from deeplab_ksac.layers.drop_path import DropPath
+from deeplab_ksac.backbones.convolutions import PadToMultiple
+from deeplab_ksac.layers import DropPath, spatial_size
 
 EPSILON = 1e-5  # of the layer normalization, PyTorch's
 
@@ -42,13 +43,13 @@ class WindowAttention(keras.layers.Layer):
         ValueError: a window or shift out of range, channels that the heads cannot share.
     """
 
-    def __init__(self, heads, window_size, *, shift=0, **kwargs):
+    def __init__(self, heads: int, window_size: int, *, shift: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if window_size < 1 or not 0 <= shift < window_size:
             raise ValueError(f"a window of {window_size} pixels cannot be shifted by {shift}")
         self.heads, self.window_size, self.shift = heads, window_size, shift
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         channels = input_shape[-1]
         if channels % self.heads:
             raise ValueError(f"{channels} channels cannot be shared by {self.heads} heads")
@@ -62,7 +63,7 @@ class WindowAttention(keras.layers.Layer):
         self.projection = _dense(channels, self.dtype_policy, "projection")
         super().build(input_shape)
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         size, side = spatial_size(features), self.window_size
         margins = tuple(window_margins(length, side, self.shift) for length in size)
         query, key, value = split_heads(partition(self.qkv(features), margins, side), 3, self.heads)
@@ -76,7 +77,7 @@ class WindowAttention(keras.layers.Layer):
         attended = tf.matmul(tf.cast(tf.nn.softmax(energy), value.dtype), value)
         return self.projection(unite(join_heads(attended), margins, size, side))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "heads": self.heads,
@@ -95,7 +96,16 @@ class SwinBlock(keras.layers.Layer):
         expansion: channels between the two dense layers, as a multiple of C.
     """
 
-    def __init__(self, heads, window_size, *, shift=0, drop_path_rate=0.0, expansion=4, **kwargs):
+    def __init__(
+        self,
+        heads: int,
+        window_size: int,
+        *,
+        shift: int = 0,
+        drop_path_rate: float = 0.0,
+        expansion: int = 4,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.drop_path_rate, self.expansion = drop_path_rate, expansion
         policy = self.dtype_policy
@@ -104,19 +114,19 @@ class SwinBlock(keras.layers.Layer):
         self.dense_norm = keras.layers.LayerNormalization(epsilon=EPSILON, dtype=policy, name="dense_norm")
         self.drop_paths = [DropPath(drop_path_rate, dtype=policy, name=f"drop_path_{i}") for i in (1, 2)]
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         channels = input_shape[-1]
         self.expand = _dense(self.expansion * channels, self.dtype_policy, "expand")
         self.reduce = _dense(channels, self.dtype_policy, "reduce")
         super().build(input_shape)
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         attended = self.attention(self.attention_norm(features))
         features = features + self.drop_paths[0](attended, training=training)
         hidden = tf.nn.gelu(self.expand(self.dense_norm(features)), approximate=False)
         return features + self.drop_paths[1](self.reduce(hidden), training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "heads": self.attention.heads,
@@ -135,16 +145,16 @@ class PatchMerging(keras.layers.Layer):
     reduced by a dense layer.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pad = PadToMultiple(2, dtype=self.dtype_policy, name="pad")
         self.norm = keras.layers.LayerNormalization(epsilon=EPSILON, dtype=self.dtype_policy, name="norm")
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         self.reduction = _dense(2 * input_shape[-1], self.dtype_policy, "reduction", use_bias=False)
         super().build(input_shape)
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         padded = self.pad(features)
         corners = [padded[:, y::2, x::2] for x in (0, 1) for y in (0, 1)]
         return self.reduction(self.norm(tf.concat(corners, axis=-1)))

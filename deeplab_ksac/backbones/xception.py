@@ -2,13 +2,17 @@
 
 import functools
 import re
+from collections.abc import Sequence
+from typing import Any
 
+import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.backbones.contract import image_input, require_output_stride
 from deeplab_ksac.backbones.convolutions import conv_norm, relu
 from deeplab_ksac.backbones.weights import TimmWeights, norm_tensors
 from deeplab_ksac.layers import AtrousDepthwiseConv2D, BatchNorm
+from deeplab_ksac.layers.norm import NormFactory
 
 ENTRY = ((128, 128, 128), (256, 256, 256), (728, 728, 728))
 MIDDLE = (728, 728, 728)
@@ -16,7 +20,9 @@ EXIT = (728, 1024, 1024)
 LAST = (1536, 1536, 2048)
 
 
-def separable(x, filters, name, *, norm, stride, rate, activated):
+def separable(
+    x: tf.Tensor, filters: int, name: str, *, norm: NormFactory, stride: int, rate: int, activated: bool
+) -> tf.Tensor:
     """Depthwise 3×3, then pointwise 1×1 convolution, each normalized: [N, h, w, C] -> [N, h/stride, w/stride, filters].
 
     Args:
@@ -34,10 +40,18 @@ def separable(x, filters, name, *, norm, stride, rate, activated):
     return relu(x, f"{name}_pointwise") if activated else x
 
 
-def module(x, filters, name, *, norm, stride=1, rates=(1, 1, 1)):
+def module(
+    x: tf.Tensor,
+    filters: Sequence[int],
+    name: str,
+    *,
+    norm: NormFactory,
+    stride: int = 1,
+    rates: Sequence[int] = (1, 1, 1),
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Three separable convolutions, a ReLU before each, beside a shortcut; and what enters the third of them."""
     y = x
-    for number, (count, rate) in enumerate(zip(filters, rates), start=1):
+    for number, (count, rate) in enumerate(zip(filters, rates, strict=True), start=1):
         entering = y = relu(y, f"{name}_{number}")
         own = stride if number == 3 else 1
         y = separable(y, count, f"{name}_{number}", norm=norm, stride=own, rate=rate, activated=False)
@@ -47,15 +61,15 @@ def module(x, filters, name, *, norm, stride=1, rates=(1, 1, 1)):
 
 
 def xception65(
-    output_stride=16,
+    output_stride: int = 16,
     *,
-    norm=BatchNorm(),
-    width=1.0,
-    middle_blocks=16,
-    multi_grid=(1, 1, 1),
-    epsilon=1e-3,
-    preprocessing="tf",
-):
+    norm: NormFactory = BatchNorm(),
+    width: float = 1.0,
+    middle_blocks: int = 16,
+    multi_grid: Sequence[int] = (1, 1, 1),
+    epsilon: float | None = 1e-3,
+    preprocessing: str = "tf",
+) -> keras.Model:
     """Aligned Xception: image [N, H, W, 3], RGB 0…255 -> {"c2", "c3", "c4", "c5"} of 256, 728, 1024, 2048 channels.
 
     c2, c3, c4 are what enters the next strided convolution, activated, at ratios 4, 8, 16 to the image or
@@ -98,7 +112,7 @@ def xception65(
         if striding and number > 1:
             pyramid[f"c{len(pyramid) + 2}"] = entering
         rate, kept = rate * (2 if removed else 1), kept * (2 if striding and not removed else 1)
-    for index, (count, grid) in enumerate(zip(LAST, multi_grid), start=1):
+    for index, (count, grid) in enumerate(zip(LAST, multi_grid, strict=True), start=1):
         name = f"block{number + 1}_{index}"
         x = separable(x, int(count * width), name, norm=norm, stride=1, rate=rate * grid, activated=True)
     return keras.Model(image, {**pyramid, "c5": x}, name="xception65")
@@ -108,7 +122,7 @@ STEM_LAYER = re.compile(r"stem([12])_(conv|norm)")
 BLOCK_LAYER = re.compile(r"block(\d+)_(?:([123])_(depthwise|pointwise)|(shortcut))_(conv|norm)")
 
 
-def timm_tensors(model):
+def timm_tensors(model: keras.Model) -> list[tuple[str, tf.Variable, Any]]:
     """timm's names of an aligned Xception's tensors: [(name, variable, layout)]."""
     tensors = []
     for layer in model.layers:

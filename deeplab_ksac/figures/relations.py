@@ -73,7 +73,7 @@ class ClassDependency:
     @tf.function(reduce_retracing=True)
     def _gather(self, features, labels):
         shape = tf.shape(features)
-        labels = tf.reshape(resize_labels(labels, shape[1], shape[2]), [1, -1])
+        labels = tf.reshape(resize_labels(labels, shape[1:3]), [1, -1])
         values = tf.reshape(tf.cast(features, tf.float32), [1, -1, features.shape[-1]])
         counts = tf.math.bincount(
             tf.minimum(labels[0], self.num_classes), minlength=self.num_classes + 1, dtype=tf.int64

@@ -21,8 +21,8 @@ from deeplab_ksac.flops.count import (
     trace,
     zero_weights,
 )
-from deeplab_ksac.heads.rates import rates_at
 from deeplab_ksac.ksac import KernelSharingAtrousConv
+from deeplab_ksac.layers.arguments import rates_at
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.model import build_model
 

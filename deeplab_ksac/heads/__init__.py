@@ -11,13 +11,10 @@ from deeplab_ksac.heads.axial import (
     ChannelizedSelfAttentionHead,
 )
 from deeplab_ksac.heads.ccnet import CCNetHead
+from deeplab_ksac.heads.context import DeepLabV3Head, FCNHead, KSACHead, PSPNetHead
 from deeplab_ksac.heads.cpnet import CPNetHead
 from deeplab_ksac.heads.danet import DANetHead
-from deeplab_ksac.heads.deeplabv3 import DeepLabV3Head
-from deeplab_ksac.heads.fcn import FCNHead
-from deeplab_ksac.heads.ksac import KSACHead
 from deeplab_ksac.heads.ocr import OCRHead
-from deeplab_ksac.heads.pspnet import PSPNetHead
 from deeplab_ksac.heads.self_attention import SelfAttentionHead
 from deeplab_ksac.heads.sequential import SequentialHead
 from deeplab_ksac.heads.upernet import UperNetHead

@@ -1,11 +1,14 @@
 """The heads of chapter 3: axial attention, alone, with squeeze-and-excitation, and channelized."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
 from caa import AxialAttention, ChannelizedAxialAttention, ChannelizedSelfAttention, SqueezeExcite
-from caa.arguments import require_positive
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, deserialize_norm, serialize_norm
+from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, deserialize_norm, require_positive, serialize_norm
+from deeplab_ksac.layers.norm import Norm
 
 
 class AttentionHead(keras.layers.Layer):
@@ -21,27 +24,28 @@ class AttentionHead(keras.layers.Layer):
 
     bottleneck = {"filters": 256, "kernel_size": 1}
 
-    def __init__(self, filters, *, image_level, norm, **kwargs):
+    def __init__(self, filters: int, *, image_level: bool, norm: Norm, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters)
         self.filters, self.image_level, self.make_norm = filters, image_level, deserialize_norm(norm)
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.reduction = ConvNormAct(filters, 3, **shared, name="reduction")
         if image_level:
-            self.transition = ConvNormAct(filters, 1, norm=self.make_norm, name="transition")
-            self.image_pooling = ImagePooling(filters, norm=self.make_norm, name="image_pooling")
+            self.transition = ConvNormAct(filters, 1, **shared, name="transition")
+            self.image_pooling = ImagePooling(filters, **shared, name="image_pooling")
 
-    def attend(self, features, training):
+    def attend(self, features: tf.Tensor, training: bool | None) -> tf.Tensor:
         """The context of `features` [N, h, w, filters], of the same shape: `self.attention`, which subclasses set."""
         return self.attention(features, training=training)
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         context = self.attend(self.reduction(pyramid["c5"], training=training), training)
         if not self.image_level:
             return {"features": context}
         image = self.image_pooling(pyramid["c5"], training=training)
         return {"features": tf.concat([self.transition(context, training=training), image], axis=-1)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -60,11 +64,21 @@ class AxialHead(AttentionHead):
         image_level, norm: as `AttentionHead`.
     """
 
-    def __init__(self, filters=512, key_filters=64, *, image_level=False, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        key_filters: int = 64,
+        *,
+        image_level: bool = False,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, image_level=image_level, norm=norm, **kwargs)
-        self.attention = AxialAttention(filters, key_filters, norm=self.make_norm, name="attention")
+        self.attention = AxialAttention(
+            filters, key_filters, norm=self.make_norm, dtype=self.dtype_policy, name="attention"
+        )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "key_filters": self.attention.key_filters}
 
 
@@ -78,15 +92,24 @@ class AxialSqueezeExciteHead(AxialHead):
         image_level, norm: as `AttentionHead`.
     """
 
-    def __init__(self, filters=512, key_filters=64, *, ratio=16, image_level=False, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        key_filters: int = 64,
+        *,
+        ratio: int = 16,
+        image_level: bool = False,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, key_filters, image_level=image_level, norm=norm, **kwargs)
-        self.squeeze_excite = SqueezeExcite(ratio, name="squeeze_excite")
+        self.squeeze_excite = SqueezeExcite(ratio, dtype=self.dtype_policy, name="squeeze_excite")
 
-    def attend(self, features, training):
+    def attend(self, features: tf.Tensor, training: bool | None) -> tf.Tensor:
         """Axial attention, then the gate that all pixels share."""
         return self.squeeze_excite(super().attend(features, training))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "ratio": self.squeeze_excite.ratio}
 
 
@@ -95,17 +118,17 @@ class ChannelizedHead(AttentionHead):
 
     def __init__(
         self,
-        filters=512,
-        key_filters=64,
+        filters: int = 512,
+        key_filters: int = 64,
         *,
-        gate_width=128,
-        gate_depth=5,
-        negative_slope=0.2,
-        groups=None,
-        image_level=False,
-        norm=BatchNorm(),
-        **kwargs,
-    ):
+        gate_width: int = 128,
+        gate_depth: int = 5,
+        negative_slope: float = 0.2,
+        groups: int | None = None,
+        image_level: bool = False,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, image_level=image_level, norm=norm, **kwargs)
         self.attention = self.channelized(
             filters,
@@ -115,10 +138,11 @@ class ChannelizedHead(AttentionHead):
             negative_slope=negative_slope,
             groups=groups,
             norm=self.make_norm,
+            dtype=self.dtype_policy,
             name="attention",
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         attention = self.attention.get_config()
         names = ("key_filters", "gate_width", "gate_depth", "negative_slope", "groups")
         return {**super().get_config(), **{name: attention[name] for name in names}}

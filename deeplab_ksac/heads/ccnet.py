@@ -1,14 +1,28 @@
 """CCNet: criss-cross attention, twice (Huang et al., ICCV 2019)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.axial import at_least_float32, swap_axes
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    at_least_float32,
+    deserialize_norm,
+    require_positive,
+    serialize_norm,
+)
+from deeplab_ksac.layers.norm import Norm
 
 
-def attend_criss_cross(query, key, value):
+def swap_axes(x: tf.Tensor) -> tf.Tensor:
+    """Columns become rows: [N, h, w, C] -> [N, w, h, C]."""
+    return tf.transpose(x, [0, 2, 1, 3])
+
+
+def attend_criss_cross(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """Every pixel attends to its column and its row under one softmax, itself counted once, without a scale.
 
     query, key [N, h, w, D], value [N, h, w, C] -> [N, h, w, C].
@@ -30,21 +44,21 @@ class CrissCrossAttention(keras.layers.Layer):
     Query, key and value are 1×1 convolutions with a bias.
     """
 
-    def __init__(self, key_filters=64, **kwargs):
+    def __init__(self, key_filters: int = 64, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require_positive(key_filters=key_filters)
         self.key_filters = key_filters
-        self.query = keras.layers.Conv2D(key_filters, 1, name="query")
-        self.key = keras.layers.Conv2D(key_filters, 1, name="key")
+        self.query = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="query")
+        self.key = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="key")
 
-    def build(self, input_shape):
-        self.value = keras.layers.Conv2D(input_shape[-1], 1, name="value")
+    def build(self, input_shape: tf.TensorShape) -> None:
+        self.value = keras.layers.Conv2D(input_shape[-1], 1, dtype=self.dtype_policy, name="value")
         super().build(input_shape)
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         return features + attend_criss_cross(self.query(features), self.key(features), self.value(features))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "key_filters": self.key_filters}
 
 
@@ -67,22 +81,31 @@ class CCNetHead(keras.layers.Layer):
 
     bottleneck = {"filters": 512, "kernel_size": 3}
 
-    def __init__(self, filters=512, key_filters=64, *, recurrence=2, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        key_filters: int = 64,
+        *,
+        recurrence: int = 2,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, recurrence=recurrence)
         self.filters, self.recurrence, self.make_norm = filters, recurrence, deserialize_norm(norm)
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
-        self.attention = CrissCrossAttention(key_filters, name="attention")
-        self.refinement = ConvNormAct(filters, 3, norm=self.make_norm, name="refinement")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.reduction = ConvNormAct(filters, 3, **shared, name="reduction")
+        self.attention = CrissCrossAttention(key_filters, dtype=self.dtype_policy, name="attention")
+        self.refinement = ConvNormAct(filters, 3, **shared, name="refinement")
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         context = self.reduction(pyramid["c5"], training=training)
         for _ in range(self.recurrence):
             context = self.attention(context)
         context = self.refinement(context, training=training)
         return {"features": tf.concat([pyramid["c5"], context], axis=-1)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

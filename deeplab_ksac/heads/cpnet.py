@@ -1,11 +1,22 @@
 """CPNet: a context prior tells the pixels of one's own class from the others (Yu et al., CVPR 2020)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.pixels import flatten_pixels, unflatten_pixels
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, resize_bilinear, serialize_norm
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    deserialize_norm,
+    flatten_pixels,
+    require_positive,
+    resize_bilinear,
+    serialize_norm,
+    unflatten_pixels,
+)
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -16,26 +27,25 @@ class Aggregation(keras.layers.Layer):
     their sum, normalized, ReLU.
     """
 
-    def __init__(self, filters, kernel_size=11, *, norm=BatchNorm(), **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 11, *, norm: Norm = BatchNorm(), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, kernel_size=kernel_size)
         self.filters, self.kernel_size, self.make_norm = filters, kernel_size, deserialize_norm(norm)
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
+        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, dtype=self.dtype_policy, name="reduction")
         self.first = [self._depthwise("first", side) for side in ((kernel_size, 1), (1, kernel_size))]
         self.second = [self._depthwise("second", side) for side in ((1, kernel_size), (kernel_size, 1))]
-        self.norm = self.make_norm(name="norm")
+        self.norm = self.make_norm(dtype=self.dtype_policy, name="norm")
 
-    @staticmethod
-    def _depthwise(path, side):
+    def _depthwise(self, path, side):
         name = f"{path}_{side[0]}x{side[1]}"
-        return keras.layers.DepthwiseConv2D(side, padding="same", use_bias=False, name=name)
+        return keras.layers.DepthwiseConv2D(side, padding="same", use_bias=False, dtype=self.dtype_policy, name=name)
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         reduced = self.reduction(features, training=training)
         first, second = (outer(inner(reduced)) for inner, outer in (self.first, self.second))
         return tf.nn.relu(self.norm(first + second, training=training))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -68,18 +78,28 @@ class CPNetHead(keras.layers.Layer):
 
     bottleneck = {"filters": 512, "kernel_size": 3}
 
-    def __init__(self, filters=512, prior_size=(65, 65), *, kernel_size=11, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        prior_size: tuple[int, int] = (65, 65),
+        *,
+        kernel_size: int = 11,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        if len(prior_size) != 2 or min(prior_size) < 1:
-            raise ValueError(f"prior_size must be a height and a width of at least 1, not {prior_size!r}")
+        require_positive(prior_size=tuple(prior_size))
+        if len(prior_size) != 2:
+            raise ValueError(f"prior_size must be a height and a width, not {prior_size!r}")
         self.filters, self.prior_size, self.make_norm = filters, tuple(prior_size), deserialize_norm(norm)
-        self.aggregation = Aggregation(filters, kernel_size, norm=self.make_norm, name="aggregation")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.aggregation = Aggregation(filters, kernel_size, **shared, name="aggregation")
         self.positions = self.prior_size[0] * self.prior_size[1]
-        self.prior = ConvNormAct(self.positions, 1, activation=None, norm=self.make_norm, name="prior")
-        self.own = ConvNormAct(filters, 1, norm=self.make_norm, name="own")
-        self.others = ConvNormAct(filters, 1, norm=self.make_norm, name="others")
+        self.prior = ConvNormAct(self.positions, 1, activation=None, **shared, name="prior")
+        self.own = ConvNormAct(filters, 1, **shared, name="own")
+        self.others = ConvNormAct(filters, 1, **shared, name="others")
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         aggregated = self.aggregation(pyramid["c5"], training=training)
         logits = self.prior(aggregated, training=training)
         prior = tf.sigmoid(flatten_pixels(logits))
@@ -100,7 +120,7 @@ class CPNetHead(keras.layers.Layer):
             ),
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,16 +1,26 @@
 """DANet: position attention and channel attention in parallel (Fu et al., CVPR 2019; Fig. 3.1a)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.axial import attention_weights
-from caa.pixels import flatten_pixels, unflatten_pixels
+from caa import attention_weights
 from deeplab_ksac.heads.self_attention import PixelAttention
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    deserialize_norm,
+    flatten_pixels,
+    require_positive,
+    serialize_norm,
+    unflatten_pixels,
+)
+from deeplab_ksac.layers.norm import Norm
 
 
-def attend_channels(features):
+def attend_channels(features: tf.Tensor) -> tf.Tensor:
     """Every channel attends to all channels: [N, h, w, C] -> [N, h, w, C].
 
     The weights of channel j are the softmax over i of the scalar products of the maps i and j (the paper's Eq. 3).
@@ -25,11 +35,11 @@ def attend_channels(features):
 class Rezero(keras.layers.Layer):
     """A learned factor that begins at 0: of the same shape as its input."""
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         self.factor = self.add_weight("factor", shape=[], initializer="zeros")
         super().build(input_shape)
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.cast(self.factor, x.dtype) * x
 
 
@@ -58,21 +68,35 @@ class DANetHead(keras.layers.Layer):
     bottleneck = None
     branches = 2
 
-    def __init__(self, num_classes, filters=512, *, key_filters=64, kernel_size=3, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        filters: int = 512,
+        *,
+        key_filters: int = 64,
+        kernel_size: int = 3,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(num_classes=num_classes, filters=filters, kernel_size=kernel_size)
         self.num_classes, self.filters, self.kernel_size = num_classes, filters, kernel_size
         self.make_norm = deserialize_norm(norm)
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         names = ("position", "channel")
-        self.reductions = {n: ConvNormAct(filters, 3, norm=self.make_norm, name=f"{n}_reduction") for n in names}
-        self.factors = {n: Rezero(name=f"{n}_factor") for n in names}
-        self.refinements = {
-            n: ConvNormAct(filters, kernel_size, norm=self.make_norm, name=f"{n}_refinement") for n in names
+        self.reductions = {n: ConvNormAct(filters, 3, **shared, name=f"{n}_reduction") for n in names}
+        self.factors = {n: Rezero(dtype=self.dtype_policy, name=f"{n}_factor") for n in names}
+        self.refinements = {n: ConvNormAct(filters, kernel_size, **shared, name=f"{n}_refinement") for n in names}
+        self.classifiers = {
+            n: keras.layers.Conv2D(num_classes, 1, dtype=self.dtype_policy, name=f"{n}_classifier") for n in names
         }
-        self.classifiers = {n: keras.layers.Conv2D(num_classes, 1, name=f"{n}_classifier") for n in names}
-        self.position_attention = PixelAttention(filters, key_filters, name="position_attention")
+        self.position_attention = PixelAttention(
+            filters, key_filters, dtype=self.dtype_policy, name="position_attention"
+        )
 
-    def call(self, pyramid, training=None):
+    def call(
+        self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None
+    ) -> dict[str, tf.Tensor | tuple[tf.Tensor, ...]]:
         refined = {}
         for name, attend in (("position", self.position_attention), ("channel", attend_channels)):
             reduced = self.reductions[name](pyramid["c5"], training=training)
@@ -81,7 +105,7 @@ class DANetHead(keras.layers.Layer):
         logits = {f"{name}_logits": self.classifiers[name](branch) for name, branch in refined.items()}
         return {"features": tuple(refined.values()), **logits}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -1,5 +1,8 @@
 """From a head's context to the classifier: the second-last convolution, and DeepLabV3+'s low-level fusion."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -13,6 +16,8 @@ from deeplab_ksac.layers import (
     serialize_norm,
     spatial_size,
 )
+from deeplab_ksac.layers.arguments import require_levels
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -26,7 +31,15 @@ class Bottleneck(keras.layers.Layer):
         norm: factory of the normalization layer.
     """
 
-    def __init__(self, filters=256, kernel_size=1, *, dropout=0.0, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 256,
+        kernel_size: int = 1,
+        *,
+        dropout: float = 0.0,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), not {dropout}")
@@ -35,10 +48,10 @@ class Bottleneck(keras.layers.Layer):
         self.conv = ConvNormAct(filters, kernel_size, norm=self.make_norm, dtype=self.dtype_policy, name="conv")
         self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return self.dropout(self.conv(features, training=training), training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -62,10 +75,23 @@ class LowLevelDecoder(keras.layers.Layer):
         separable: depthwise-separable 3×3 convolutions, as DeepLabV3+ trains on Xception; the thesis's FLOPs are those
             of plain ones.
         norm: factory of the normalization layers.
+
+    Raises:
+        ValueError: a number below 1, an unknown level.
     """
 
-    def __init__(self, filters=256, low_level_filters=48, *, level="c2", separable=False, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 256,
+        low_level_filters: int = 48,
+        *,
+        level: str = "c2",
+        separable: bool = False,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        require_levels(level=level)
         self.filters, self.low_level_filters = filters, low_level_filters
         self.level, self.separable = level, separable
         self.make_norm = deserialize_norm(norm)
@@ -74,14 +100,14 @@ class LowLevelDecoder(keras.layers.Layer):
         self.reduce = ConvNormAct(low_level_filters, 1, **shared, name="reduce")
         self.refine = [conv(filters, 3, **shared, name=f"refine_{index}") for index in range(2)]
 
-    def call(self, features, pyramid, training=None):
+    def call(self, features: tf.Tensor, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         low_level = self.reduce(pyramid[self.level], training=training)
         features = tf.concat([resize_bilinear(features, spatial_size(low_level)), low_level], axis=-1)
         for conv in self.refine:
             features = conv(features, training=training)
         return features
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,9 +1,21 @@
 """Necks: pyramid -> pyramid, between backbone and head."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, resize_bilinear, serialize_norm, spatial_size
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    deserialize_norm,
+    require_positive,
+    resize_bilinear,
+    serialize_norm,
+    spatial_size,
+)
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -24,14 +36,21 @@ class JointPyramidUpsampling(keras.layers.Layer):
         ValueError: no rates or a rate below 1.
     """
 
-    def __init__(self, filters=512, atrous_rates=(1, 2, 4, 8), *, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        atrous_rates: Sequence[int] = (1, 2, 4, 8),
+        *,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        if not atrous_rates or min(atrous_rates) < 1:
-            raise ValueError(f"atrous_rates must be one or more numbers of at least 1, not {atrous_rates!r}")
+        require_positive(filters=filters, atrous_rates=tuple(atrous_rates))
         self.filters, self.atrous_rates = filters, tuple(atrous_rates)
         self.make_norm = deserialize_norm(norm)
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.laterals = {
-            level: ConvNormAct(filters, 3, norm=self.make_norm, name=f"lateral_{level}") for level in ("c3", "c4", "c5")
+            level: ConvNormAct(filters, 3, **shared, name=f"lateral_{level}") for level in ("c3", "c4", "c5")
         }
         self.depthwise = [
             keras.layers.DepthwiseConv2D(
@@ -39,27 +58,29 @@ class JointPyramidUpsampling(keras.layers.Layer):
                 padding="same",
                 dilation_rate=rate,
                 use_bias=False,
+                dtype=self.dtype_policy,
                 name=f"depthwise_{index}_rate_{rate}",
             )
             for index, rate in enumerate(self.atrous_rates)
         ]
-        self.norms = [self.make_norm(name=f"norm_{index}") for index in range(len(self.atrous_rates))]
+        self.norms = [
+            self.make_norm(dtype=self.dtype_policy, name=f"norm_{index}") for index in range(len(self.atrous_rates))
+        ]
         self.pointwise = [
-            ConvNormAct(filters, 1, norm=self.make_norm, name=f"pointwise_{index}")
-            for index in range(len(self.atrous_rates))
+            ConvNormAct(filters, 1, **shared, name=f"pointwise_{index}") for index in range(len(self.atrous_rates))
         ]
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         size = spatial_size(pyramid["c3"])
         levels = [lateral(pyramid[level], training=training) for level, lateral in self.laterals.items()]
         joint = tf.concat([levels[0], *(resize_bilinear(level, size) for level in levels[1:])], axis=-1)
         branches = [
             pointwise(norm(depthwise(joint), training=training), training=training)
-            for depthwise, norm, pointwise in zip(self.depthwise, self.norms, self.pointwise)
+            for depthwise, norm, pointwise in zip(self.depthwise, self.norms, self.pointwise, strict=True)
         ]
         return {**pyramid, "c5": tf.concat(branches, axis=-1)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,15 +1,28 @@
 """OCR: a pixel sees the representations of the object regions (Yuan et al., ECCV 2020)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.axial import at_least_float32
-from caa.pixels import flatten_pixels, unflatten_pixels
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, resize_bilinear, serialize_norm, spatial_size
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    at_least_float32,
+    deserialize_norm,
+    flatten_pixels,
+    require_positive,
+    resize_bilinear,
+    serialize_norm,
+    spatial_size,
+    unflatten_pixels,
+)
+from deeplab_ksac.layers.arguments import require_levels
+from deeplab_ksac.layers.norm import Norm
 
 
-def gather_regions(pixels, region_logits):
+def gather_regions(pixels: tf.Tensor, region_logits: tf.Tensor) -> tf.Tensor:
     """One feature per class, the mean of all pixels weighted by the class's softmax over the pixels.
 
     pixels [N, P, C], region_logits [N, P, K] -> [N, K, C].
@@ -18,7 +31,7 @@ def gather_regions(pixels, region_logits):
     return tf.matmul(tf.cast(shares, pixels.dtype), pixels, transpose_a=True)
 
 
-def join_levels(pyramid, levels):
+def join_levels(pyramid: Mapping[str, tf.Tensor], levels: Sequence[str]) -> tf.Tensor:
     """The levels side by side at the size of the first: [N, h, w, sum of the channels]."""
     first, *others = (pyramid[level] for level in levels)
     size = spatial_size(first)
@@ -33,18 +46,19 @@ class RegionAttention(keras.layers.Layer):
     regions is scaled by 1 / √key_filters; a last 1×1 convolution follows.
     """
 
-    def __init__(self, filters, key_filters, *, norm=BatchNorm(), **kwargs):
+    def __init__(self, filters: int, key_filters: int, *, norm: Norm = BatchNorm(), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, key_filters=key_filters)
         self.filters, self.key_filters, self.make_norm = filters, key_filters, deserialize_norm(norm)
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.query, self.key = (
-            [ConvNormAct(key_filters, 1, norm=self.make_norm, name=f"{name}_{index}") for index in range(2)]
+            [ConvNormAct(key_filters, 1, **shared, name=f"{name}_{index}") for index in range(2)]
             for name in ("query", "key")
         )
-        self.value = [ConvNormAct(key_filters, 1, norm=self.make_norm, name="value")]
-        self.output_transform = [ConvNormAct(filters, 1, norm=self.make_norm, name="output")]
+        self.value = [ConvNormAct(key_filters, 1, **shared, name="value")]
+        self.output_transform = [ConvNormAct(filters, 1, **shared, name="output")]
 
-    def call(self, pixels, regions, training=None):
+    def call(self, pixels: tf.Tensor, regions: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         def transform(convs, x):
             x = x[:, tf.newaxis]  # a map one pixel high
             for conv in convs:
@@ -56,7 +70,7 @@ class RegionAttention(keras.layers.Layer):
         attended = tf.matmul(tf.cast(tf.nn.softmax(energy), pixels.dtype), transform(self.value, regions))
         return transform(self.output_transform, attended)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -90,28 +104,30 @@ class OCRHead(keras.layers.Layer):
 
     def __init__(
         self,
-        num_classes,
-        filters=512,
+        num_classes: int,
+        filters: int = 512,
         *,
-        key_filters=256,
-        levels=("c5",),
-        coarse_levels=("c4",),
-        norm=BatchNorm(),
-        **kwargs,
-    ):
+        key_filters: int = 256,
+        levels: Sequence[str] = ("c5",),
+        coarse_levels: Sequence[str] = ("c4",),
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(num_classes=num_classes, filters=filters)
         if not levels or not coarse_levels:
             raise ValueError(f"levels and coarse_levels must name stages, not {levels!r} and {coarse_levels!r}")
+        require_levels(levels=tuple(levels), coarse_levels=tuple(coarse_levels))
         self.num_classes, self.filters = num_classes, filters
         self.levels, self.coarse_levels = tuple(levels), tuple(coarse_levels)
         self.make_norm = deserialize_norm(norm)
-        self.coarse = ConvNormAct(filters, 3, norm=self.make_norm, name="coarse")
-        self.coarse_classifier = keras.layers.Conv2D(num_classes, 1, name="coarse_classifier")
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
-        self.attention = RegionAttention(filters, key_filters, norm=self.make_norm, name="attention")
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.coarse = ConvNormAct(filters, 3, **shared, name="coarse")
+        self.coarse_classifier = keras.layers.Conv2D(num_classes, 1, dtype=self.dtype_policy, name="coarse_classifier")
+        self.reduction = ConvNormAct(filters, 3, **shared, name="reduction")
+        self.attention = RegionAttention(filters, key_filters, **shared, name="attention")
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         coarse = self.coarse(join_levels(pyramid, self.coarse_levels), training=training)
         coarse_logits = self.coarse_classifier(coarse)
         features = self.reduction(join_levels(pyramid, self.levels), training=training)
@@ -120,7 +136,7 @@ class OCRHead(keras.layers.Layer):
         context = unflatten_pixels(self.attention(pixels, regions, training=training), features)
         return {"features": tf.concat([context, features], axis=-1), "coarse_logits": coarse_logits}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -1,7 +1,12 @@
 """The linear convolution whose output CAR regularizes, and its disappearance into the convolution that follows."""
 
+from typing import Any
+
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
+
+from deeplab_ksac.layers import require_positive
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -14,26 +19,27 @@ class LinearProjection(keras.layers.Layer):
             bias becomes there depends on the distance from the border, so that it could not be folded.
     """
 
-    def __init__(self, filters=512, *, use_bias=True, **kwargs):
+    def __init__(self, filters: int = 512, *, use_bias: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if filters < 1:
-            raise ValueError(f"filters must be at least 1, not {filters}")
+        require_positive(filters=filters)
         self.filters, self.use_bias = filters, use_bias
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         filters = min(self.filters, input_shape[-1])
         self.conv = keras.layers.Conv2D(filters, 1, use_bias=self.use_bias, dtype=self.dtype_policy, name="conv")
         self.conv.build(input_shape)
         super().build(input_shape)
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         return self.conv(features)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "use_bias": self.use_bias}
 
 
-def fold_into_bottleneck(projection, bottleneck, folded):
+def fold_into_bottleneck(
+    projection: keras.layers.Layer, bottleneck: keras.layers.Layer, folded: keras.layers.Layer
+) -> None:
     """Gives `folded`, a `Bottleneck` of the projection's input, the weights by which it does what projection and
     bottleneck do one after the other: the kernels multiply, the bias leaves the normalization's mean.
 

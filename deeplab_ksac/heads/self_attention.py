@@ -1,11 +1,23 @@
 """Self-attention over all pixels, the context of chapter 4's first baseline (Table 4.1, Table 4.4)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from caa.pixels import MAP_BYTES, attend_pixels, flatten_pixels, unflatten_pixels
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+from caa import attend_pixels
+from caa.pixels import MAP_BYTES
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    deserialize_norm,
+    flatten_pixels,
+    require_positive,
+    serialize_norm,
+    unflatten_pixels,
+)
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -16,19 +28,19 @@ class PixelAttention(keras.layers.Layer):
     than `map_bytes` per image (see `caa.attend_pixels`).
     """
 
-    def __init__(self, filters, key_filters=64, *, map_bytes=MAP_BYTES, **kwargs):
+    def __init__(self, filters: int, key_filters: int = 64, *, map_bytes: int = MAP_BYTES, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, key_filters=key_filters, map_bytes=map_bytes)
         self.filters, self.key_filters, self.map_bytes = filters, key_filters, map_bytes
-        self.query = keras.layers.Conv2D(key_filters, 1, name="query")
-        self.key = keras.layers.Conv2D(key_filters, 1, name="key")
-        self.value = keras.layers.Conv2D(filters, 1, name="value")
+        self.query = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="query")
+        self.key = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="key")
+        self.value = keras.layers.Conv2D(filters, 1, dtype=self.dtype_policy, name="value")
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         query, key, value = (flatten_pixels(f(features)) for f in (self.query, self.key, self.value))
         return unflatten_pixels(attend_pixels(query, key, value, map_bytes=self.map_bytes), features)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -53,18 +65,28 @@ class SelfAttentionHead(keras.layers.Layer):
 
     bottleneck = {"filters": 512, "kernel_size": 3}
 
-    def __init__(self, filters=512, key_filters=64, *, map_bytes=MAP_BYTES, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        key_filters: int = 64,
+        *,
+        map_bytes: int = MAP_BYTES,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
-        self.attention = PixelAttention(filters, key_filters, map_bytes=map_bytes, name="attention")
+        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, dtype=self.dtype_policy, name="reduction")
+        self.attention = PixelAttention(
+            filters, key_filters, map_bytes=map_bytes, dtype=self.dtype_policy, name="attention"
+        )
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         features = self.reduction(pyramid["c5"], training=training)
         return {"features": tf.add(features, self.attention(features))}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,12 +1,15 @@
 """Channel attention, then spatial attention (Fig. 3.1b), with the branch that shows their conflict."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
 from caa import SqueezeExcite
-from caa.arguments import require_positive
 from deeplab_ksac.heads.self_attention import PixelAttention
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
+from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, require_positive, serialize_norm
+from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -30,23 +33,34 @@ class SequentialHead(keras.layers.Layer):
 
     bottleneck = {"filters": 256, "kernel_size": 1}
 
-    def __init__(self, num_classes, filters=512, *, key_filters=64, ratio=16, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        filters: int = 512,
+        *,
+        key_filters: int = 64,
+        ratio: int = 16,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(num_classes=num_classes, filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
-        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, name="reduction")
-        self.channel_attention = SqueezeExcite(ratio, name="channel_attention")
-        self.spatial_attention = PixelAttention(filters, key_filters, name="spatial_attention")
-        self.channel_classifier = keras.layers.Conv2D(num_classes, 1, name="channel_classifier")
+        self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, dtype=self.dtype_policy, name="reduction")
+        self.channel_attention = SqueezeExcite(ratio, dtype=self.dtype_policy, name="channel_attention")
+        self.spatial_attention = PixelAttention(filters, key_filters, dtype=self.dtype_policy, name="spatial_attention")
+        self.channel_classifier = keras.layers.Conv2D(
+            num_classes, 1, dtype=self.dtype_policy, name="channel_classifier"
+        )
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         channel = self.channel_attention(self.reduction(pyramid["c5"], training=training))
         return {
             "features": channel + self.spatial_attention(channel),
             "channel_logits": self.channel_classifier(tf.stop_gradient(channel)),
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.channel_classifier.filters,

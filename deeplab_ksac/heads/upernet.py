@@ -1,11 +1,22 @@
 """UperNet: a feature pyramid over pyramid pooling (Xiao et al., ECCV 2018; Fig. 4.3 A3)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
-from caa.arguments import require_positive
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, resize_bilinear, serialize_norm, spatial_size
-from deeplab_ksac.layers.pyramid_pooling import PyramidPooling
+from deeplab_ksac.layers import (
+    BatchNorm,
+    ConvNormAct,
+    deserialize_norm,
+    require_positive,
+    resize_bilinear,
+    serialize_norm,
+    spatial_size,
+)
+from deeplab_ksac.layers.norm import Norm
+from deeplab_ksac.layers.pooling import PyramidPooling
 
 LATERAL_LEVELS = ("c2", "c3", "c4")
 
@@ -29,20 +40,27 @@ class UperNetHead(keras.layers.Layer):
 
     bottleneck = {"filters": 512, "kernel_size": 3}
 
-    def __init__(self, filters=512, bins=(1, 2, 3, 6), *, context_kernel_size=3, norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int = 512,
+        bins: Sequence[int] = (1, 2, 3, 6),
+        *,
+        context_kernel_size: int = 3,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require_positive(filters=filters, context_kernel_size=context_kernel_size)
         self.filters, self.context_kernel_size, self.make_norm = filters, context_kernel_size, deserialize_norm(norm)
-        self.pooling = PyramidPooling(filters, bins, norm=self.make_norm, name="pooling")
-        self.context = ConvNormAct(filters, context_kernel_size, norm=self.make_norm, name="context")
-        self.laterals = {
-            level: ConvNormAct(filters, 1, norm=self.make_norm, name=f"lateral_{level}") for level in LATERAL_LEVELS
-        }
+        shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
+        self.pooling = PyramidPooling(filters, bins, **shared, name="pooling")
+        self.context = ConvNormAct(filters, context_kernel_size, **shared, name="context")
+        self.laterals = {level: ConvNormAct(filters, 1, **shared, name=f"lateral_{level}") for level in LATERAL_LEVELS}
         self.refinements = {
-            level: ConvNormAct(filters, 3, norm=self.make_norm, name=f"refinement_{level}") for level in LATERAL_LEVELS
+            level: ConvNormAct(filters, 3, **shared, name=f"refinement_{level}") for level in LATERAL_LEVELS
         }
 
-    def call(self, pyramid, training=None):
+    def call(self, pyramid: Mapping[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         top = self.context(self.pooling(pyramid["c5"], training=training), training=training)
         levels = [top]
         for level in reversed(LATERAL_LEVELS):
@@ -52,7 +70,7 @@ class UperNetHead(keras.layers.Layer):
         size = spatial_size(pyramid["c2"])
         return {"features": tf.concat([resize_bilinear(level, size) for level in reversed(levels)], axis=-1)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

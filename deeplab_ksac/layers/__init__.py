@@ -1,12 +1,13 @@
 """The few layers that every backbone, head and decoder is made of."""
 
+from deeplab_ksac.layers.arguments import require_positive
 from deeplab_ksac.layers.atrous import atrous_conv2d
 from deeplab_ksac.layers.conv import AtrousConv2D, AtrousDepthwiseConv2D, ConvNormAct, SeparableConvNormAct
-from deeplab_ksac.layers.drop_path import DropPath
-from deeplab_ksac.layers.dropout import Dropout
+from deeplab_ksac.layers.dropout import Dropout, DropPath
+from deeplab_ksac.layers.maps import at_least_float32, flatten_pixels, spatial_size, unflatten_pixels
 from deeplab_ksac.layers.norm import BatchNorm, deserialize_norm, serialize_norm
-from deeplab_ksac.layers.pooling import ImagePooling
-from deeplab_ksac.layers.resize import ResizeLike, resize_bilinear, resize_labels, spatial_size
+from deeplab_ksac.layers.pooling import ImagePooling, PyramidPooling
+from deeplab_ksac.layers.resize import ResizeLike, resize_bilinear, resize_labels
 
 __all__ = [
     "AtrousConv2D",
@@ -16,12 +17,17 @@ __all__ = [
     "DropPath",
     "Dropout",
     "ImagePooling",
+    "PyramidPooling",
     "ResizeLike",
     "SeparableConvNormAct",
+    "at_least_float32",
     "atrous_conv2d",
     "deserialize_norm",
+    "flatten_pixels",
+    "require_positive",
     "resize_bilinear",
     "resize_labels",
     "serialize_norm",
     "spatial_size",
+    "unflatten_pixels",
 ]

@@ -1,14 +1,19 @@
 """Atrous convolution as one native operation, with a gradient on every device.
 
 TensorFlow has a native gradient of dilated convolutions on GPUs, under XLA, and on those CPUs for which it switches its
-oneDNN kernels on (AVX-512 with VNNI and later). On others the backward pass fails when it runs, so on a CPU it is
-written out here: again a native dilated convolution for the features, one matrix product per tap for the kernel.
+oneDNN kernels on (AVX-512 with VNNI and later). On others the backward pass fails when it runs, so everywhere but on a
+GPU it is written out here: again a native dilated convolution for the features, one matrix product per tap for the
+kernel. What counts is the device on which the convolution runs, not those that the machine has besides.
 """
+
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 
-def atrous_conv2d(features, kernel, atrous_rate, padding="SAME"):
+def atrous_conv2d(
+    features: tf.Tensor, kernel: tf.Tensor, atrous_rate: int | Sequence[int], padding: str = "SAME"
+) -> tf.Tensor:
     """A kernel with its taps `atrous_rate` pixels apart: [N, h, w, C] · [a, b, C, D] -> [N, h', w', D].
 
     One native convolution: faster than space-to-batch around a plain convolution at every rate (3.8 times at rate 36 on
@@ -21,24 +26,38 @@ def atrous_conv2d(features, kernel, atrous_rate, padding="SAME"):
         padding: "SAME" (h' = h, w' = w) or "VALID".
     """
     rates = (atrous_rate, atrous_rate) if isinstance(atrous_rate, int) else tuple(atrous_rate)
-    if max(rates) == 1 or tf.config.list_physical_devices("GPU"):
+    if max(rates) == 1 or (tf.config.list_logical_devices("GPU") and device_here().device_type == "GPU"):
         return tf.nn.conv2d(features, kernel, 1, padding, dilations=rates)
-    reach = [rate * (side - 1) for rate, side in zip(rates, kernel.shape[:2])]
+    reach = [rate * (side - 1) for rate, side in zip(rates, kernel.shape[:2], strict=True)]
     # as TensorFlow pads: where the sum is odd, the larger part is at the bottom and the right
     before = [extent // 2 if padding == "SAME" else 0 for extent in reach]
-    after = [extent - first if padding == "SAME" else 0 for extent, first in zip(reach, before)]
+    after = [extent - first if padding == "SAME" else 0 for extent, first in zip(reach, before, strict=True)]
     return _convolve(features, tf.convert_to_tensor(kernel), rates, before, after)
+
+
+def device_here() -> tf.DeviceSpec:
+    """The device of an operation that is made here: a `tf.DeviceSpec`.
+
+    That of the innermost `tf.device`, which is also where a replica of `tf.distribute` runs. Inside a `tf.function`
+    without one, it is that of the function's caller; and without any, the one that TensorFlow chooses for itself, a GPU
+    if it may use one.
+    """
+    device = tf.zeros([]).device
+    if not device:  # a function's body: the caller's device is seen from outside of it
+        with tf.init_scope():
+            device = tf.zeros([]).device
+    return tf.DeviceSpec.from_string(device)
 
 
 def _convolve(features, kernel, rates, before, after):
     """Convolution of a map padded by `before` and `after` (rows, columns), with its gradient."""
-    reach = [rate * (side - 1) for rate, side in zip(rates, kernel.shape[:2])]
+    reach = [rate * (side - 1) for rate, side in zip(rates, kernel.shape[:2], strict=True)]
 
     @tf.custom_gradient
     def convolution(features, kernel):
         def gradient(upstream):
             turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-            outside = [[total - pad for total, pad in zip(reach, pads)] for pads in (before, after)]
+            outside = [[total - pad for total, pad in zip(reach, pads, strict=True)] for pads in (before, after)]
             toward_features = _padded(upstream, turned, rates, *outside)
             return toward_features, _toward_kernel(features, upstream, kernel.shape, rates, before)
 

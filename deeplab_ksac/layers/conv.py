@@ -1,18 +1,22 @@
 """Convolution, normalization and activation as one layer, plain and depthwise-separable."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.layers.arguments import require_positive
 from deeplab_ksac.layers.atrous import atrous_conv2d
-from deeplab_ksac.layers.norm import BatchNorm, deserialize_norm, serialize_norm
+from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
 
 
-def pad_centered(features, kernel_size, dilation_rate):
+def pad_centered(features: tf.Tensor, kernel_size: tuple[int, int], dilation_rate: tuple[int, int]) -> tf.Tensor:
     """Zeros around a map, so that an unpadded strided kernel is centered on every stride-th pixel from the first on.
 
     What PyTorch's networks do; TensorFlow's "same" begins one pixel later where the size is even.
     """
-    halves = [side // 2 * rate for side, rate in zip(kernel_size, dilation_rate)]
+    halves = [side // 2 * rate for side, rate in zip(kernel_size, dilation_rate, strict=True)]
     return tf.pad(features, [(0, 0), *((half, half) for half in halves), (0, 0)])
 
 
@@ -24,11 +28,11 @@ class AtrousConv2D(keras.layers.Conv2D):
         centered: "same" padding is that of `pad_centered` where the kernel strides.
     """
 
-    def __init__(self, *args, centered=False, **kwargs):
+    def __init__(self, *args: Any, centered: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.centered = centered
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         if self.centered and max(self.strides) > 1 and self.padding == "same":
             padded = pad_centered(inputs, self.kernel_size, self.dilation_rate)
             return tf.nn.conv2d(padded, kernel, self.strides, "VALID", dilations=self.dilation_rate)
@@ -37,7 +41,7 @@ class AtrousConv2D(keras.layers.Conv2D):
             return super().convolution_op(inputs, kernel)
         return atrous_conv2d(inputs, kernel, self.dilation_rate, self.padding.upper())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "centered": self.centered}
 
 
@@ -49,11 +53,11 @@ class AtrousDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         centered: "same" padding is that of `pad_centered` where the kernel strides.
     """
 
-    def __init__(self, *args, centered=False, **kwargs):
+    def __init__(self, *args: Any, centered: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.centered = centered
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         if not (self.centered and max(self.strides) > 1 and self.padding == "same"):
             return super().call(inputs)
         padded = pad_centered(inputs, self.kernel_size, self.dilation_rate)
@@ -62,7 +66,7 @@ class AtrousDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         outputs = tf.nn.bias_add(outputs, self.bias) if self.use_bias else outputs
         return self.activation(outputs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "centered": self.centered}
 
 
@@ -77,12 +81,24 @@ class ConvNormAct(keras.layers.Layer):
         atrous_rate: distance of the kernel's taps, in pixels.
         activation: a Keras activation, or None for a linear layer.
         norm: factory of the normalization layer.
+
+    Raises:
+        ValueError: a number that is no integer of at least 1.
     """
 
     def __init__(
-        self, filters, kernel_size=1, *, strides=1, atrous_rate=1, activation="relu", norm=BatchNorm(), **kwargs
-    ):
+        self,
+        filters: int,
+        kernel_size: int = 1,
+        *,
+        strides: int = 1,
+        atrous_rate: int = 1,
+        activation: str | Callable | None = "relu",
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        require_positive(filters=filters, kernel_size=kernel_size, strides=strides, atrous_rate=atrous_rate)
         self.filters, self.kernel_size, self.strides, self.atrous_rate = filters, kernel_size, strides, atrous_rate
         self.make_norm = deserialize_norm(norm)
         self.conv = AtrousConv2D(
@@ -98,10 +114,10 @@ class ConvNormAct(keras.layers.Layer):
         self.norm = self.make_norm(dtype=self.dtype_policy, name="norm")
         self.activation = keras.activations.get(activation)
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return self.activation(self.norm(self.conv(features), training=training))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -118,8 +134,18 @@ class SeparableConvNormAct(keras.layers.Layer):
     """Depthwise 3×3 then pointwise 1×1 convolution, each normalized and activated (DeepLabV3+): [N, h, w, C] ->
     [N, h, w, filters]. Arguments as `ConvNormAct`."""
 
-    def __init__(self, filters, kernel_size=3, *, atrous_rate=1, activation="relu", norm=BatchNorm(), **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        *,
+        atrous_rate: int = 1,
+        activation: str | Callable | None = "relu",
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        require_positive(filters=filters, kernel_size=kernel_size, atrous_rate=atrous_rate)
         self.filters, self.kernel_size, self.atrous_rate = filters, kernel_size, atrous_rate
         self.make_norm = deserialize_norm(norm)
         self.depthwise = keras.layers.DepthwiseConv2D(
@@ -136,11 +162,11 @@ class SeparableConvNormAct(keras.layers.Layer):
             filters, 1, activation=activation, norm=self.make_norm, dtype=self.dtype_policy, name="pointwise"
         )
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         spatial = self.activation(self.norm(self.depthwise(features), training=training))
         return self.pointwise(spatial, training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,4 +1,4 @@
-"""Dropout whose generator's state lies in checkpoints."""
+"""Dropout of values and of whole residual branches, whose generator's state is in checkpoints."""
 
 import tensorflow as tf
 from tensorflow import keras
@@ -13,7 +13,7 @@ class Dropout(keras.layers.Dropout):
     draws go on from a state that no checkpoint holds. The count is saved with the layer and is none of its weights.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         super().build(input_shape)
         if self.rate:
             draws = tf.Variable(
@@ -25,7 +25,7 @@ class Dropout(keras.layers.Dropout):
             )
             self.state = tf.train.Checkpoint(draws=draws)  # a bare variable would be taken for a weight
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | tf.Tensor | None = None) -> tf.Tensor:
         training = keras.backend.learning_phase() if training is None else training
         if not self.rate:
             return tf.identity(inputs)
@@ -43,3 +43,16 @@ class Dropout(keras.layers.Dropout):
         seed = tf.stack([draws.read_value(), replica])
         kept = tf.random.stateless_uniform(shape, seed, alg="philox") >= self.rate
         return tf.where(kept, inputs / tf.cast(1 - self.rate, inputs.dtype), tf.zeros([], inputs.dtype))
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class DropPath(Dropout):
+    """Sets whole images' maps to 0 with probability `rate`, each image by itself, and divides the others by 1 − rate:
+    [N, …, C] -> the same; in training only.
+
+    Dropout with one draw per image. `keras_cv.layers.DropPath` would draw once, when a step is compiled,
+    and leave out the same images of every batch; `tfa.layers.StochasticDepth` draws once for a whole batch.
+    """
+
+    def _get_noise_shape(self, inputs):
+        return tf.concat([tf.shape(inputs)[:1], tf.ones([inputs.shape.rank - 1], tf.int32)], axis=0)

@@ -3,32 +3,40 @@
 import tensorflow as tf
 
 
-def pixels_of(features):
+def count_pixels(features: tf.Tensor) -> tf.Tensor:
     """How many pixels [N, h, w, C] features have: a float32 scalar."""
     return tf.cast(tf.reduce_prod(tf.shape(features)[:3]), tf.float32)
 
 
-def normalize(features, gamma, beta, epsilon):
+def normalize(
+    features: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
     """(features normalized by their own mean and variance, mean, variance, what the gradient operation asks for)."""
     outputs, mean, variance, *reserved = tf.raw_ops.FusedBatchNormV3(
         x=features, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon
     )
-    pixels = pixels_of(features)
+    pixels = count_pixels(features)
     # of n pixels the operation's is that of the population, n / (n − 1)
     return outputs, mean, variance * (pixels - 1) / pixels, reserved
 
 
-def affine(features, gamma, beta, mean, variance, epsilon):
+def affine(
+    features: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, epsilon: float
+) -> tf.Tensor:
     """γ · (x − mean) / √(variance + ε) + β with given statistics, in one pass."""
     return tf.raw_ops.FusedBatchNormV3(
         x=features, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=epsilon, is_training=False
     ).y
 
 
-def normalize_over_replicas(features, gamma, beta, epsilon, replica):
+def normalize_over_replicas(
+    features: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, replica: tf.distribute.ReplicaContext
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """(features normalized by the mean and variance over all replicas, these two).
 
-    Own statistics and sums come from the fused operations. They are exchanged, and what the others change is added:
+    Own statistics and sums come from the fused operations. The variance is Σ n·(s² + (m − μ)²) / N (Chan et al., 1983),
+    for which the mean has to be known first: E[x²] − μ² would cancel where the mean is large beside the deviation. The
+    sums are exchanged, and what the others change is added:
     with n pixels of N, own mean m and deviation s, all replicas' mean μ and deviation σ, the gradient is
 
         γ/σ · (dy − Σdy/N − x̂ · Σ(dy·x̂)/N)          x̂ = (x − μ) / σ, sums over all replicas
@@ -38,12 +46,12 @@ def normalize_over_replicas(features, gamma, beta, epsilon, replica):
 
     @tf.custom_gradient
     def normalized(features, gamma, beta):
-        own, ones = pixels_of(features), tf.ones_like(gamma)
+        own, ones = count_pixels(features), tf.ones_like(gamma)
         _, own_mean, own_variance, reserved = normalize(features, ones, tf.zeros_like(beta), epsilon)
-        sums = own * tf.stack([ones, own_mean, own_variance + tf.square(own_mean)])
-        pixels, total, squares = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, sums))
+        pixels, total = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, own * tf.stack([ones, own_mean])))
         mean = total / pixels
-        variance = tf.maximum(squares / pixels - tf.square(mean), 0.0)
+        squares = own * (own_variance + tf.square(own_mean - mean))
+        variance = replica.all_reduce(tf.distribute.ReduceOp.SUM, squares) / pixels
         deviation, own_deviation = tf.sqrt(variance + epsilon), tf.sqrt(own_variance + epsilon)
         apart = (own_mean - mean) / deviation
 

@@ -1,10 +1,16 @@
-"""Context from the whole image: its mean, seen from every pixel."""
+"""Context from means: of the whole image (Fig. 2.3), and of ever smaller regions (PSPNet, Fig. 1.3)."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.layers.arguments import require_positive
 from deeplab_ksac.layers.conv import ConvNormAct
-from deeplab_ksac.layers.norm import BatchNorm, deserialize_norm, serialize_norm
+from deeplab_ksac.layers.maps import at_least_float32, spatial_size
+from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
+from deeplab_ksac.layers.resize import resize_bilinear
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -14,13 +20,13 @@ class ImagePooling(keras.layers.Layer):
     [N, h, w, C] -> [N, h, w, filters]. The mean is taken in float32 whatever the precision policy.
     """
 
-    def __init__(self, filters, *, norm=BatchNorm(), **kwargs):
+    def __init__(self, filters: int, *, norm: Norm = BatchNorm(), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.make_norm = deserialize_norm(norm)
         self.conv = ConvNormAct(filters, 1, norm=self.make_norm, dtype=self.dtype_policy, name="conv")
 
-    def call(self, features, training=None):
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         mean = tf.reduce_mean(tf.cast(features, tf.float32), axis=(1, 2), keepdims=True)
         context = self.conv(tf.cast(mean, features.dtype), training=training)
         shape = tf.shape(features)
@@ -28,5 +34,78 @@ class ImagePooling(keras.layers.Layer):
         spread.set_shape([*features.shape[:3], self.filters])
         return spread
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "norm": serialize_norm(self.make_norm)}
+
+
+def adaptive_average_pool(features: tf.Tensor, bins: int) -> tf.Tensor:
+    """Means over bins × bins regions that cover the map: [N, h, w, C] -> [N, bins, bins, C], in float32 at least.
+
+    Region k of `bins` along a side of n pixels covers the pixels from ⌊k·n / bins⌋ to ⌈(k + 1)·n / bins⌉ − 1, so that
+    any n will do: regions overlap by a pixel where `bins` does not divide n, and repeat where n is smaller.
+    """
+    height, width = spatial_size(features)
+    batch, channels = tf.shape(features)[0], features.shape[-1]
+    wide = at_least_float32(features)
+    columns = tf.reshape(wide, [batch, height, width * channels])
+    pooled = tf.matmul(_region_means(height, bins, wide.dtype), columns)
+    pooled = tf.matmul(_region_means(width, bins, wide.dtype), tf.reshape(pooled, [batch, bins, width, channels]))
+    return tf.ensure_shape(pooled, [features.shape[0], bins, bins, channels])
+
+
+def _region_means(size, bins, dtype):
+    """The matrix [bins, size] whose rows take the means over the regions of one side."""
+    first = tf.range(bins) * size // bins
+    end = -(-tf.range(1, bins + 1) * size // bins)
+    pixels = tf.range(size)
+    inside = (pixels >= first[:, tf.newaxis]) & (pixels < end[:, tf.newaxis])
+    return tf.cast(inside, dtype) / tf.cast(end - first, dtype)[:, tf.newaxis]
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class PyramidPooling(keras.layers.Layer):
+    """The pyramid pooling module: [N, h, w, C] -> [N, h, w, C + len(bins) · filters].
+
+    The features themselves, and beside them for each of `bins` their means over bins × bins regions, a 1×1
+    convolution, spread bilinearly over the pixels. Any h and w.
+
+    Args:
+        filters: channels of each of the pooled branches.
+        bins: regions along a side, one number per branch.
+        norm: factory of the normalization layers.
+
+    Raises:
+        ValueError: no bins, or one below 1.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        bins: Sequence[int] = (1, 2, 3, 6),
+        *,
+        norm: Norm = BatchNorm(),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        require_positive(bins=tuple(bins))
+        self.filters, self.bins, self.make_norm = filters, tuple(bins), deserialize_norm(norm)
+        self.branches = [
+            ConvNormAct(filters, 1, norm=self.make_norm, dtype=self.dtype_policy, name=f"branch_{index}_bins_{side}")
+            for index, side in enumerate(self.bins)
+        ]
+
+    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        size = spatial_size(features)
+        parts = [features]
+        for side, branch in zip(self.bins, self.branches, strict=True):
+            means = tf.cast(adaptive_average_pool(features, side), features.dtype)
+            parts.append(resize_bilinear(branch(means, training=training), size))
+        return tf.concat(parts, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "bins": self.bins,
+            "norm": serialize_norm(self.make_norm),
+        }

@@ -1,16 +1,14 @@
 """Bringing feature maps, logits and labels to another size."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 from tensorflow import keras
 
-
-def spatial_size(x):
-    """Height and width of [N, H, W, C]: Python integers where they are known, scalar tensors where not."""
-    static, dynamic = x.shape, tf.shape(x)
-    return tuple(dynamic[axis] if static[axis] is None else static[axis] for axis in (1, 2))
+from deeplab_ksac.layers.maps import spatial_size
 
 
-def resize_bilinear(x, size):
+def resize_bilinear(x: tf.Tensor, size: tuple[int | tf.Tensor, int | tf.Tensor]) -> tf.Tensor:
     """[N, H, W, C] -> [N, h, w, C], bilinear with corners aligned, in x's own type.
 
     Corners are aligned because every map of the network has its first and last pixel on the image's first and last
@@ -20,7 +18,7 @@ def resize_bilinear(x, size):
     return tf.cast(resized, x.dtype)
 
 
-def resize_labels(labels, size):
+def resize_labels(labels: tf.Tensor, size: tuple[int | tf.Tensor, int | tf.Tensor]) -> tf.Tensor:
     """[N, H, W] integers -> [N, h, w], nearest with corners aligned; no new value can appear.
 
     In float32, which is exact below 2²⁴ and has a kernel on every device.
@@ -34,6 +32,6 @@ def resize_labels(labels, size):
 class ResizeLike(keras.layers.Layer):
     """Brings maps to the size of an image: ([N, h, w, C], [N, H, W, 3]) -> [N, H, W, C] in the layer's own type."""
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         maps, image = inputs
         return resize_bilinear(maps, spatial_size(image))

@@ -20,7 +20,7 @@ def test_axial_attention_is_equation_3_5(size):
     layer = AxialAttention(5, 3, norm=None)
     layer(image)
     randomize(layer)
-    for features, result in zip(image, layer(image)):
+    for features, result in zip(image, layer(image), strict=True):
         theta, phi, value = (
             features @ kernel[0, 0] + bias for kernel, bias in (weights_of(layer, n) for n in ("theta", "phi", "value"))
         )

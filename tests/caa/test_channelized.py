@@ -57,7 +57,7 @@ def gradients(layer, image, training=False):
 def test_channelized_attention_is_equations_3_6_to_3_11(layer_class, size):
     image = random_image(size)
     layer = built(layer_class, image, norm=None)
-    for features, result in zip(image, layer(image)):
+    for features, result in zip(image, layer(image), strict=True):
         np.testing.assert_allclose(result, literally(layer, features), atol=1e-12)
 
 
@@ -75,7 +75,7 @@ def test_gradients_are_the_slopes_of_the_literal_twin(layer_class):
         for step in (1e-5, -1e-5):
             moved = [place + step * direction if k == index else place for k, place in enumerate(places)]
             layer.set_weights(moved[1:])
-            values.append(sum(np.sum(c * literally(layer, x)) for c, x in zip(cotangent, moved[0])))
+            values.append(sum(np.sum(c * literally(layer, x)) for c, x in zip(cotangent, moved[0], strict=True)))
         layer.set_weights(places[1:])
         # A central difference errs by step² · third derivative, and by rounding / step: 1e-10 both.
         np.testing.assert_allclose((values[0] - values[1]) / 2e-5, np.sum(direction * found[index]), atol=1e-8)
@@ -90,7 +90,7 @@ def test_algorithm_2_equals_the_factored_form_in_outputs_and_gradients(layer_cla
     factored = gradients(built(layer_class, image), image, training)
     for groups in (1, 3, 4, 7, 16):  # of equal parts and not, as many as a side has pixels, and more
         grouped = gradients(built(layer_class, image, groups=groups), image, training)
-        for one, other in zip(factored, grouped):
+        for one, other in zip(factored, grouped, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-12, err_msg=f"{groups} groups")
 
 
@@ -113,7 +113,7 @@ def test_compiling_changes_nothing(layer_class, groups):
     layer = built(layer_class, image, groups=groups)
     expected = gradients(layer, image)
     compiled = tf.function(lambda x: gradients(layer, x), jit_compile=True)(tf.constant(image))
-    for one, other in zip(expected, compiled):
+    for one, other in zip(expected, compiled, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 

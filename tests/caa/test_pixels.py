@@ -44,7 +44,7 @@ def test_blocks_give_the_plain_form_and_its_gradients(map_bytes, known):
     if not known:
         spec = [tf.TensorSpec([None, None, x.shape[-1]], x.dtype) for x in tensors]
         blockwise = tf.function(blockwise, input_signature=spec)
-    for one, other in zip(expected, result_and_gradients(blockwise, tensors)):
+    for one, other in zip(expected, result_and_gradients(blockwise, tensors), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
@@ -55,7 +55,7 @@ def test_blocks_can_be_compiled():
     def compiled(*tensors):
         return result_and_gradients(lambda q, k, v: attend_pixels(q, k, v, map_bytes=100), list(tensors))
 
-    for one, other in zip(result_and_gradients(attend_pixels, tensors), compiled(*tensors)):
+    for one, other in zip(result_and_gradients(attend_pixels, tensors), compiled(*tensors), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 

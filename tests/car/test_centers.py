@@ -18,7 +18,7 @@ def as_images(features, labels, num_classes):
 def test_centers_of_images_and_of_the_batch_are_equation_4_1():
     features, labels = as_images(*random_pixels(), 5)
     centers, counts = class_centers(tf.constant(features), labels, 5)
-    for pixels, y, mu, sizes in zip(features, labels, centers, counts):
+    for pixels, y, mu, sizes in zip(features, labels, centers, counts, strict=True):
         np.testing.assert_allclose(mu, literal.class_centers(pixels, y, 5), atol=1e-14)
         np.testing.assert_array_equal(sizes, [np.sum(y == k) for k in range(5)])
     flat, together = features.reshape([1, -1, 6]), labels.reshape([1, -1])
@@ -41,7 +41,7 @@ def test_the_gradient_of_centers_is_that_of_finite_differences():
         total = tf.reduce_sum(class_centers(x, labels, 5)[0] * weights)
 
     def literal_total(values):
-        return sum(np.sum(literal.class_centers(X, y, 5) * w) for X, y, w in zip(values, labels, weights))
+        return sum(np.sum(literal.class_centers(X, y, 5) * w) for X, y, w in zip(values, labels, weights, strict=True))
 
     # Linear in x: rounding alone, 2⁻⁵³ · |total| / step.
     np.testing.assert_allclose(tape.gradient(total, x), finite_differences(literal_total, features), atol=1e-9)

@@ -74,7 +74,7 @@ def test_a_model_with_moving_centers_comes_back_from_a_file(ending, tmp_path):
     loaded = keras.models.load_model(tmp_path / f"model{ending}")
     assert loaded.get_layer("car").get_config() == training.get_layer("car").get_config()
     assert len(loaded.get_weights()) == 5
-    for one, other in zip(training.get_weights(), loaded.get_weights()):
+    for one, other in zip(training.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     loaded.compile("sgd", cross_entropy())
     one, other = (m.train_on_batch([images, labels], labels[:, ::2, ::2], return_dict=True) for m in (training, loaded))

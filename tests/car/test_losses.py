@@ -62,7 +62,7 @@ def test_few_and_many_classes_are_the_equations(num_classes):
 
 def test_centers_of_images_regularize_each_image_for_itself():
     features, labels = random_pixels(ignored=0)
-    each = [literal_terms(x[np.newaxis], y[np.newaxis], 5, DEFAULT) for x, y in zip(features, labels)]
+    each = [literal_terms(x[np.newaxis], y[np.newaxis], 5, DEFAULT) for x, y in zip(features, labels, strict=True)]
     for name, (value, _) in terms_and_gradients(features, labels, 5, centers="image").items():
         np.testing.assert_allclose(value, np.mean([terms[name] for terms in each]), rtol=1e-13, err_msg=name)
 

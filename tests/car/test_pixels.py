@@ -13,7 +13,7 @@ from tests.literal import car as literal
 def test_labels_are_resized_to_the_nearest_with_corners_aligned(size, dtype):
     labels = np.random.default_rng(0).integers(0, 256, [2, 17, 33])
     expected = [literal.resize_nearest(image, *size) for image in labels]
-    np.testing.assert_array_equal(resize_labels(tf.constant(labels, dtype), *size), expected)
+    np.testing.assert_array_equal(resize_labels(tf.constant(labels, dtype), size), expected)
 
 
 def test_pooled_features_are_means_and_their_labels_are_resized_again():

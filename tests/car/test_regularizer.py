@@ -85,7 +85,7 @@ def test_compiled_and_traced_terms_and_gradients_are_the_eager_ones(arguments):
         tf.function(total_and_gradient, input_signature=unknown),
         tf.function(total_and_gradient, jit_compile=True),
     ):
-        for one, other in zip(expected, traced(features, labels)):
+        for one, other in zip(expected, traced(features, labels), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 

@@ -77,7 +77,7 @@ def test_the_author_averages_the_squares_of_each_replicas_own_means(results, rep
     settings = ClassAwareSettings.author()
     mu = literal.class_centers(features.reshape([-1, 6]), labels.ravel(), NUM_CLASSES)
     expected = {"intra_c2p": [], "inter_c2p": []}
-    for x, y in zip(np.split(features, replicas), np.split(labels, replicas)):
+    for x, y in zip(np.split(features, replicas), np.split(labels, replicas), strict=True):
         x, y = x.reshape([-1, 6]), y.ravel()
         intra = literal.square_of_mean(literal.intra_c2p(x, y, mu))
         expected["intra_c2p"].append(max(intra, settings.intra_floor))

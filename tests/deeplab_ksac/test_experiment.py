@@ -42,6 +42,18 @@ def test_the_three_stages_of_section_2_3_2():
         (("stages", 0, "steps"), "many", TypeError, r"stages\[0\].steps takes int, not 'many'"),
         (("model", "output_stride"), 8.5, TypeError, "model.output_stride takes int, not 8.5"),
         (("stages", 0, "data", "crop_size"), [33], ValueError, r"crop_size takes 2 values, not 1: \[33\]"),
+        (("stages", 0, "data", "crop_size"), ("a", 33), ValueError, r"data.crop_size\[0\] takes int, not 'a'"),
+        (("stages", 0, "data", "crop_size"), 33, ValueError, r"data.crop_size takes a list, not 33"),
+        (("stages", 0, "data", "scales"), "1.0", ValueError, r"data.scales takes a list, not '1.0'"),
+        (("stages", 0, "data", "flip"), 1, ValueError, "data.flip takes bool, not 1"),
+        (("stages", 0, "steps"), True, ValueError, r"stages\[0\].steps takes int, not True"),
+        (("stages", 0, "l2"), True, ValueError, r"stages\[0\].l2 takes float, not True"),
+        (("stages", 0, "optimizer"), "sgd", ValueError, r"stages\[0\].optimizer takes Part, not 'sgd'"),
+        (("stages", 0, "optimizer"), {"args": {}}, ValueError, r"stages\[0\].optimizer misses name"),
+        (("model", "bottleneck"), 256, ValueError, "model.bottleneck takes arguments by name, not 256"),
+        (("losses",), "cross_entropy", ValueError, "losses takes a list, not 'cross_entropy'"),
+        (("evaluation", "window"), [33, "b"], ValueError, r"evaluation.window\[1\] takes int, not 'b'"),
+        (("evaluation",), [], ValueError, r"evaluation takes EvalSpec, not \[\]"),
     ),
 )
 def test_a_wrong_field_is_named_by_its_path(path, value, error, words):

@@ -1,12 +1,14 @@
 """KSAC against Algorithm 1, and its exact form against the direct one."""
 
+import doctest
+
 import keras_cv
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac import KSAC, KernelSharingAtrousConv
+from deeplab_ksac import KSAC, KernelSharingAtrousConv, shared_products
 from deeplab_ksac.ksac import direct_atrous_products
 from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.shared_products import shared_atrous_products
@@ -39,7 +41,7 @@ def randomized(layer, seed=1):
 @pytest.mark.parametrize("rates", RATES)
 def test_the_shared_product_is_algorithm_1_line_4_at_every_rate(size, rates):
     features, kernel = random((2, *size, 3)), random((3, 3, 3, 4), seed=1)
-    for branch, rate in zip(shared_atrous_products(features, kernel, rates), rates):
+    for branch, rate in zip(shared_atrous_products(features, kernel, rates), rates, strict=True):
         np.testing.assert_allclose(branch, atrous_convolution(features.numpy(), kernel.numpy(), rate), atol=1e-12)
 
 
@@ -49,7 +51,7 @@ def test_both_methods_have_the_same_outputs_and_gradients(size, rates):
     features, kernel = random((2, *size, 3)), random((3, 3, 3, 4), seed=1)
     shared = outputs_and_gradients(shared_atrous_products, features, kernel, rates)
     direct = outputs_and_gradients(direct_atrous_products, features, kernel, rates)
-    for ours, expected in zip(shared, direct):
+    for ours, expected in zip(shared, direct, strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-11)
 
 
@@ -62,7 +64,7 @@ def test_the_shared_product_holds_at_sizes_known_only_at_run_time_and_under_xla(
     for size in ((9, 7), (2, 13)):
         features, kernel = random((2, *size, 3)), random((3, 3, 3, 4), seed=1)
         direct = outputs_and_gradients(direct_atrous_products, features, kernel, rates)
-        for ours, expected in zip(function(features, kernel), direct):
+        for ours, expected in zip(function(features, kernel), direct, strict=True):
             np.testing.assert_allclose(ours, expected, atol=1e-11)
 
 
@@ -70,7 +72,7 @@ def test_the_gradient_of_the_shared_product_is_the_finite_difference():
     features, kernel = random((1, 4, 5, 2)), random((3, 3, 2, 2), seed=1)
     products = tf.function(lambda x, k: tf.concat(shared_atrous_products(x, k, (1, 3)), -1))
     theoretical, numerical = tf.test.compute_gradient(products, [features, kernel], delta=1e-4)
-    for ours, expected in zip(theoretical, numerical):
+    for ours, expected in zip(theoretical, numerical, strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-9)
 
 
@@ -82,7 +84,7 @@ def test_half_precision_differs_from_double_by_its_rounding(dtype):
     rounding = {"float32": 2**-23, "bfloat16": 2**-7, "float16": 2**-10}[dtype]
     # 72 products, each off by the rounding of two factors and of itself, and nine sums of at most the total magnitude
     magnitude = shared_atrous_products(tf.abs(features), tf.abs(kernel), (2, 4))
-    for got, expected, bound in zip(ours, exact, magnitude):
+    for got, expected, bound in zip(ours, exact, magnitude, strict=True):
         assert np.all(np.abs(tf.cast(got, "float64") - expected) <= 12 * rounding * bound.numpy())
 
 
@@ -172,3 +174,14 @@ def test_somebody_elses_deeplab_takes_the_module():
 def test_a_wrong_argument_is_refused_in_words(arguments, words):
     with pytest.raises(ValueError, match=words):
         KernelSharingAtrousConv(4, **arguments)
+
+
+def test_the_worked_example_gives_the_numbers_it_prints():
+    failed, tried = doctest.testmod(shared_products)
+    assert (failed, tried) == (0, 3)
+    table = shared_products.__doc__
+    for rate, numbers in ((1, "210 321 432 543  54"), (2, "310 420 531  42  53")):
+        assert f"rate {rate}:  {numbers}" in table
+        padded = np.pad(np.arange(1, 6), 2)
+        by_hand = [padded[2 + i - rate] + 10 * padded[2 + i] + 100 * padded[2 + i + rate] for i in range(5)]
+        assert by_hand == [int(number) for number in numbers.split()]

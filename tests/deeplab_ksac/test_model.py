@@ -8,8 +8,12 @@ import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.experiment import part
-from deeplab_ksac.model import build_model
-from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
+from deeplab_ksac.heads import HEADS
+from deeplab_ksac.heads.decoders import Bottleneck
+from deeplab_ksac.losses import build_objective
+from deeplab_ksac.model import build_model, segmentation_model
+from deeplab_ksac.training.optimizers import build_optimizer
+from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone, tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import MODEL
 
 HEADS_OF_CHAPTER_2 = ("fcn", "deeplabv3", "ksac")
@@ -96,6 +100,23 @@ def test_the_whole_model_is_saved_and_loaded(tmp_path):
     np.testing.assert_array_equal(loaded(image)["logits"], model(image)["logits"])
 
 
+def test_a_whole_model_of_mixed_precision_is_loaded_in_it(tmp_path):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = build_model(dataclasses.replace(WITH_DECODER, auxiliary={"filters": 4}, projection=part("linear")), 3)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    types = [
+        [part.compute_dtype for part in m.submodules if isinstance(part, keras.layers.Layer)] for m in (model, loaded)
+    ]
+    assert types[0] == types[1] and "float16" in types[0]
+    image = tf.random.uniform([1, 33, 40, 3], 0, 255)
+    for name, value in loaded(image).items():
+        np.testing.assert_array_equal(value, model(image)[name])
+
+
 @pytest.mark.parametrize(
     "changes, words",
     (
@@ -103,8 +124,64 @@ def test_the_whole_model_is_saved_and_loaded(tmp_path):
         ({"head": part("ksac", rates=(1,))}, "'ksac' takes no 'rates'; it takes filters, atrous_rates"),
         ({"backbone": part("resnet51")}, "'resnet51' is none of"),
         ({"output_stride": 4}, "output_stride must be"),
+        ({"bottleneck": {"filter": 4}}, "'bottleneck' takes no 'filter'; it takes filters, kernel_size, dropout"),
+        ({"auxiliary": {"stage": "c4"}}, "'auxiliary' takes no 'stage'; it takes num_classes, level, filters"),
+        ({"norm": {"momentun": 0.9}}, "'norm' takes no 'momentun'; it takes momentum, epsilon, synchronized"),
+        ({"norm": {"momentum": "high"}}, "'norm' cannot be made of {'momentum': 'high'}: "),
+        ({"bottleneck": {"filters": "many"}}, "filters must be an integer of at least 1, not 'many'"),
+        ({"bottleneck": {"dropout": "much"}}, "'bottleneck' cannot be made of {'dropout': 'much'}: "),
+        ({"auxiliary": {"filters": None}}, "filters must be an integer of at least 1, not None"),
+        ({"auxiliary": {"level": "c6"}}, "level must be of c2, c3, c4, c5, not 'c6'"),
+        ({"decoder": part("low_level", level=4)}, "level must be of c2, c3, c4, c5, not 4"),
+        ({"head": part("ocr", levels=("c5", "c6"))}, r"levels must be of c2, c3, c4, c5, not \('c5', 'c6'\)"),
+        ({"head": part("fcn", kernel_size="wide")}, "kernel_size must be an integer of at least 1, not 'wide'"),
+        ({"backbone": part("resnet50", blocks=3)}, "'resnet50' cannot be made of {'blocks': 3}: "),
     ),
 )
 def test_a_part_that_does_not_exist_is_refused_in_words(changes, words):
     with pytest.raises(ValueError, match=words):
         build_model(spec(**changes), 3)
+
+
+def test_an_empty_bottleneck_is_the_layer_with_its_defaults():
+    model = build_model(spec(head=part("fcn", filters=4), bottleneck={}), 3)
+    default = Bottleneck().get_config()
+    assert {**model.get_layer("bottleneck_0").get_config(), "name": default["name"]} == {
+        **default,
+        "norm": model.get_layer("bottleneck_0").get_config()["norm"],
+    }
+
+
+@pytest.mark.parametrize("kind", ("projection", "bottleneck"))
+def test_a_head_of_two_branches_needs_two_layers_of_each_kind(kind):
+    branched = HEADS["danet"](3, 4, key_filters=2)
+    with pytest.raises(ValueError, match=f"the head gives 2 maps of features, and there are 1 {kind}s"):
+        segmentation_model(tiny_backbone(), branched, num_classes=3, **{kind: [Bottleneck(4)]})
+
+
+@pytest.mark.parametrize(
+    "misspelt, words",
+    (
+        (part("class_aware", term=("intra_c2p",)), "'class_aware' takes no 'term'"),
+        (part("class_aware", settings={"c2c_treshold": 0.5}), "'c2c_treshold' is no setting"),
+        (part("class_aware", settings={"c2c_threshold": "low"}), "'class_aware' cannot be made of"),
+        (part("focal", gama=2), "'focal' takes no 'gama'"),
+    ),
+)
+def test_a_loss_of_wrong_arguments_is_one_line(misspelt, words):
+    with pytest.raises(ValueError, match=words):
+        build_objective((misspelt,), 3)
+
+
+@pytest.mark.parametrize(
+    "optimizer, schedule, words",
+    (
+        (part("sgd", moment=0.9), part("poly"), "'sgd' takes no 'moment'"),
+        (part("sgd", momentum="much"), part("poly"), "'sgd' cannot be made of {'momentum': 'much'}"),
+        (part("sgd"), part("poly", exponent=1), "'poly' takes no 'exponent'"),
+        (part("sgd"), part("poly", power="high"), "'poly' cannot be made of {'power': 'high'}|power must be"),
+    ),
+)
+def test_an_optimizer_or_schedule_of_wrong_arguments_is_one_line(optimizer, schedule, words):
+    with pytest.raises(ValueError, match=words):
+        build_optimizer(optimizer, 3, schedule)

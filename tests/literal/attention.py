@@ -11,7 +11,7 @@ def self_attention(query, key, value):
     result = np.zeros(value.shape)
     for place in places:
         weights = softmax([query[place] @ key[other] for other in places])
-        result[place] = sum(weight * value[other] for weight, other in zip(weights, places))
+        result[place] = sum(weight * value[other] for weight, other in zip(weights, places, strict=True))
     return result
 
 
@@ -22,7 +22,7 @@ def criss_cross_attention(query, key, value):
     for i, j in np.ndindex(height, width):
         places = [(m, j) for m in range(height)] + [(i, n) for n in range(width) if n != j]
         weights = softmax([query[i, j] @ key[place] for place in places])
-        result[i, j] = sum(weight * value[place] for weight, place in zip(weights, places))
+        result[i, j] = sum(weight * value[place] for weight, place in zip(weights, places, strict=True))
     return result
 
 
@@ -40,7 +40,7 @@ def channel_attention(features):
 def region_features(pixels, logits):
     """OCR, Eq. 4: f_k = Σ_i m_ki x_i with m_k the softmax of class k's logits over the pixels; [P, C], [P, K] -> [K,
     C]."""
-    return np.array([sum(m * x for m, x in zip(softmax(column), pixels)) for column in logits.T])
+    return np.array([sum(m * x for m, x in zip(softmax(column), pixels, strict=True)) for column in logits.T])
 
 
 def region_attention(query, key, value):
@@ -48,7 +48,7 @@ def region_attention(query, key, value):
     result = []
     for pixel in query:
         weights = softmax([pixel @ region / np.sqrt(len(pixel)) for region in key])
-        result.append(sum(weight * region for weight, region in zip(weights, value)))
+        result.append(sum(weight * region for weight, region in zip(weights, value, strict=True)))
     return np.array(result)
 
 

@@ -82,7 +82,7 @@ def channelized_self_attention(theta, g, gate, slope):
     result = np.zeros(g.shape)
     for i, j in places:
         weights = softmax([theta[i, j] @ theta[place] for place in places])
-        alpha = [weight * g[place] for weight, place in zip(weights, places)]
+        alpha = [weight * g[place] for weight, place in zip(weights, places, strict=True)]
         channel_weights = perceptron(sum(alpha) / len(places), gate, slope)
         result[i, j] = sum(channel_weights * product for product in alpha)
     return result

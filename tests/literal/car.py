@@ -18,7 +18,7 @@ def resize_nearest(labels, height, width):
     """[H, W] -> [height, width]: the nearest label, the corners being the corners."""
     rows, columns = (
         [int(np.floor(i * (n - 1) / (m - 1) + 0.5)) if m > 1 else 0 for i in range(m)]
-        for n, m in zip(labels.shape, (height, width))
+        for n, m in zip(labels.shape, (height, width), strict=True)
     )
     return np.array([[labels[i, j] for j in columns] for i in rows])
 
@@ -27,7 +27,7 @@ def class_centers(X, y, num_classes):
     """Eq. 4.1; 0 where a class has no pixel."""
     centers = np.zeros([num_classes, X.shape[1]])
     for k in range(num_classes):
-        members = [x for x, label in zip(X, y) if label == k]
+        members = [x for x, label in zip(X, y, strict=True) if label == k]
         if members:
             centers[k] = sum(members) / len(members)
     return centers
@@ -36,7 +36,7 @@ def class_centers(X, y, num_classes):
 def intra_c2p(X, y, mu):
     """Eq. 4.3: one row of C distances for each pixel, zero for one that is ignored."""
     rows = []
-    for x, label in zip(X, y):
+    for x, label in zip(X, y, strict=True):
         sigma = 0.0 if 0 <= label < len(mu) else 1.0
         rows.append((1 - sigma) * np.abs(one_hot(label, len(mu)) @ mu - x))
     return np.array(rows)
@@ -61,7 +61,7 @@ def inter_c2p(X, y, mu, threshold, *, printed=False, scaled=False):
     num_classes, channels = mu.shape
     diagonal = np.array([center @ center for center in mu])
     numbers = []
-    for x, label in zip(X, y):
+    for x, label in zip(X, y, strict=True):
         row = one_hot(label, num_classes)
         similarities = np.array([center @ x for center in mu])
         replaced = similarities * (1 - row) + (diagonal if printed else diagonal * row)

@@ -6,7 +6,7 @@ import numpy as np
 def confusion_matrix(labels, classes, num_classes):
     """Counts of (truth, prediction), truths outside 0 … K−1 left out."""
     matrix = np.zeros([num_classes, num_classes], np.int64)
-    for truth, prediction in zip(np.ravel(labels), np.ravel(classes)):
+    for truth, prediction in zip(np.ravel(labels), np.ravel(classes), strict=True):
         if 0 <= truth < num_classes:
             matrix[truth, prediction] += 1
     return matrix

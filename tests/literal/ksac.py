@@ -22,5 +22,5 @@ def kernel_sharing_atrous_convolution(features, kernel, rates, normalizations):
     """Lines 3 to 6 and the sum: one kernel, a normalization of its own for every rate."""
     return sum(
         np.maximum(normalize(atrous_convolution(features, kernel, rate)), 0)
-        for rate, normalize in zip(rates, normalizations)
+        for rate, normalize in zip(rates, normalizations, strict=True)
     )

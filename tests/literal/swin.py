@@ -9,7 +9,8 @@ def window_of(place, size, window, shift):
     """The window that a pixel lies in: of windows of `window` × `window` whose lines are `shift` pixels off; a side
     that fits into one window is one."""
     return tuple(
-        0 if length <= window else (coordinate + window - shift) // window for coordinate, length in zip(place, size)
+        0 if length <= window else (coordinate + window - shift) // window
+        for coordinate, length in zip(place, size, strict=True)
     )
 
 
@@ -26,7 +27,7 @@ def window_attention(query, key, value, table, window, shift):
             + table[place[0] - other[0] + window - 1, place[1] - other[1] + window - 1]
             for other in seen
         ]
-        result[place] = sum(weight * value[other] for weight, other in zip(softmax(energies), seen))
+        result[place] = sum(weight * value[other] for weight, other in zip(softmax(energies), seen, strict=True))
     return result
 
 
@@ -37,8 +38,11 @@ def cyclic_shift_mask(size, window, shift):
     sees = np.zeros([len(pixels)] * 2, bool)
     for i, one in enumerate(pixels):
         for j, other in enumerate(pixels):
-            rolled = [tuple((c - shift) % n for c, n in zip(place, size)) for place in (one, other)]
-            together = all(a // window == b // window for a, b in zip(*rolled))
-            regions = [tuple((r >= n - window) + (r >= n - shift) for r, n in zip(place, size)) for place in rolled]
+            rolled = [tuple((c - shift) % n for c, n in zip(place, size, strict=True)) for place in (one, other)]
+            together = all(a // window == b // window for a, b in zip(*rolled, strict=True))
+            regions = [
+                tuple((r >= n - window) + (r >= n - shift) for r, n in zip(place, size, strict=True))
+                for place in rolled
+            ]
             sees[i, j] = together and regions[0] == regions[1]
     return sees

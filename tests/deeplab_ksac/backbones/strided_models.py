@@ -36,7 +36,9 @@ def colors(height, width, seed=1):
 def reference(family):
     """What references/<family>.npz holds: {"size", "shapes": {timm's name: shape}, "c2" … "c5": timm's features}."""
     with np.load(FOLDER / f"{family}.npz") as stored:
-        shapes = {name: [int(n) for n in sides.split()] for name, sides in zip(stored["names"], stored["shapes"])}
+        shapes = {
+            name: [int(n) for n in sides.split()] for name, sides in zip(stored["names"], stored["shapes"], strict=True)
+        }
         return {"size": stored["size"].tolist(), "shapes": shapes, **{stage: stored[stage] for stage in STAGES}}
 
 

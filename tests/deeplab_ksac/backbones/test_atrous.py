@@ -130,7 +130,7 @@ def test_layers_and_weights_keep_their_names_order_and_values():
     dense = with_output_stride(model, 8)
     assert [w.name for w in dense.weights] == [w.name for w in model.weights]
     assert [x.name for x in dense.layers][1:] == [x.name for x in model.layers][1:]
-    for ours, theirs in zip(dense.get_weights(), model.get_weights()):
+    for ours, theirs in zip(dense.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

@@ -135,7 +135,7 @@ def test_gradients_reach_every_trainable_weight(name):
     gradients = tape.gradient(loss, model.trainable_weights)
     unreached = [
         weight.name
-        for weight, gradient in zip(model.trainable_weights, gradients)
+        for weight, gradient in zip(model.trainable_weights, gradients, strict=True)
         if gradient is None or not np.any(gradient)
     ]
     assert not unreached

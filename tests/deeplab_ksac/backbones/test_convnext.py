@@ -7,7 +7,7 @@ from keras.src.applications import convnext as keras_convnext
 from tensorflow import keras
 
 from deeplab_ksac.backbones.convnext import ConvNeXtBlock, keras_weights, timm_tensors
-from deeplab_ksac.backbones.patches import PadToMultiple
+from deeplab_ksac.backbones.convolutions import PadToMultiple
 from tests.deeplab_ksac.backbones.random_weights import randomize
 from tests.deeplab_ksac.backbones.strided_models import build, colors, largest_error, tiny
 
@@ -20,7 +20,7 @@ def test_keras_weights_give_keras_features():
         elif layer.weights and not isinstance(layer, keras.layers.Normalization):
             layer.set_weights([np.random.default_rng(1).normal(size=w.shape) * 0.3 + 0.5 for w in layer.weights])
     model = build("convnext")
-    for layer, values in keras_weights("ConvNeXtTiny").copy(theirs, model):
+    for layer, values in keras_weights(keras.applications.ConvNeXtTiny).copy(theirs, model):
         layer.set_weights(values)
     image = colors(64, 96)
     found = model(image)

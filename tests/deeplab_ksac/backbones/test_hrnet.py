@@ -28,7 +28,7 @@ def test_the_classification_head_is_left_out(tmp_path):
     }
     before = tiny("hrnet").get_weights()
     load(tiny("hrnet"), "hrnet", write_weights("hrnet", tmp_path / "w.safetensors", **head))
-    for ours, theirs in zip(tiny("hrnet").get_weights(), before):
+    for ours, theirs in zip(tiny("hrnet").get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

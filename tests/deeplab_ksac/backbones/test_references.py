@@ -25,7 +25,9 @@ def test_features_from_timms_weights_are_timms(network, tmp_path):
     name, own = NETWORKS[network]
     with np.load(FOLDER / f"{network}.npz") as stored:
         reference = dict(stored)
-    shapes = {n: [int(side) for side in s.split()] for n, s in zip(reference["names"], reference["shapes"])}
+    shapes = {
+        n: [int(side) for side in s.split()] for n, s in zip(reference["names"], reference["shapes"], strict=True)
+    }
     path = str(tmp_path / f"{network}.safetensors")
     safetensors.numpy.save_file(seeded_tensors(shapes), path)
 

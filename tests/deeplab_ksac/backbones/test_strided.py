@@ -85,7 +85,7 @@ def test_sizes_are_the_images_divided_by_the_stride_and_rounded_up(family, size)
     pyramid = tiny(family)(np.concatenate([colors(*size)] * 2))
     shapes = {
         stage: (2, -(-size[0] // stride), -(-size[1] // stride), channels)
-        for (stage, stride), channels in zip(STAGE_STRIDES.items(), CHANNELS[family])
+        for (stage, stride), channels in zip(STAGE_STRIDES.items(), CHANNELS[family], strict=True)
     }
     assert {stage: tuple(features.shape) for stage, features in pyramid.items()} == shapes
     assert all(np.isfinite(features).all() for features in pyramid.values())
@@ -136,7 +136,9 @@ def test_gradients_reach_every_trainable_weight(family):
         pyramid = tiny(family)(colors(33, 40))
         loss = tf.add_n([weighted_sum(features) for features in pyramid.values()])
     gradients = tape.gradient(loss, weights)
-    assert not [w.name for w, gradient in zip(weights, gradients) if gradient is None or not np.any(gradient)]
+    assert not [
+        w.name for w, gradient in zip(weights, gradients, strict=True) if gradient is None or not np.any(gradient)
+    ]
 
 
 def weighted_sum(features):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeplab_ksac.backbones.attention_windows import resize_position_bias
 from deeplab_ksac.backbones.swin import TIMM, timm_tensors
 from deeplab_ksac.backbones.window_attention import PatchMerging, SwinBlock, WindowAttention
-from deeplab_ksac.backbones.windows import resize_position_bias
 from tests.deeplab_ksac.backbones.strided_models import build, load, tiny, write_weights
 from tests.literal import swin as literal
 

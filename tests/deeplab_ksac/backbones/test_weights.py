@@ -88,7 +88,7 @@ def test_one_error_lists_everything_that_does_not_fit_and_nothing_is_changed(mod
         "bn.bias [5] for norm/beta:0 [4]" in message and "proj.weight [6, 4, 1, 1] for dense/kernel:0 [4, 6]" in message
     )
     assert message.endswith("unused: block.extra") and "\n" not in message
-    for ours, theirs in zip(model.get_weights(), before):
+    for ours, theirs in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

@@ -6,10 +6,10 @@ import inspect
 from deeplab_ksac.construct import VARIADIC
 from deeplab_ksac.experiment import Part
 from deeplab_ksac.heads import HEADS
+from deeplab_ksac.heads.auxiliary import AuxiliaryClassifier
 from deeplab_ksac.heads.decoders import DECODERS, Bottleneck
 from deeplab_ksac.heads.necks import NECKS
 from deeplab_ksac.heads.projection import PROJECTIONS
-from deeplab_ksac.model import AuxiliaryClassifier
 from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE
 
 TINY = {

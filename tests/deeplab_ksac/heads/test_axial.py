@@ -22,7 +22,7 @@ def transformed(head, c5):
 def test_the_axial_head_is_axial_attention_of_a_reduced_c5():
     pyramid = random_pyramid()
     head = built_head("axial", pyramid)
-    for image, features in zip(images(pyramid), head(pyramid)["features"]):
+    for image, features in zip(images(pyramid), head(pyramid)["features"], strict=True):
         np.testing.assert_allclose(features, literal.axial_attention(*transformed(head, image["c5"])), atol=1e-12)
 
 
@@ -31,7 +31,7 @@ def test_the_caa_head_is_channelized_axial_attention_of_a_reduced_c5():
     pyramid = random_pyramid()
     head = built_head("caa", pyramid)
     gates = [weights_of(head, name) for name in ("column_gate", "row_gate")]
-    for image, features in zip(images(pyramid), head(pyramid)["features"]):
+    for image, features in zip(images(pyramid), head(pyramid)["features"], strict=True):
         expected = literal.channelized_axial_attention(*transformed(head, image["c5"]), *gates, 0.2)
         np.testing.assert_allclose(features, expected, atol=1e-12)
 
@@ -40,7 +40,7 @@ def test_the_caa_head_is_channelized_axial_attention_of_a_reduced_c5():
 def test_the_channelized_self_attention_head_has_a_gate_for_each_pixel():
     pyramid = random_pyramid()
     head = built_head("channelized_self_attention", pyramid)
-    for image, features in zip(images(pyramid), head(pyramid)["features"]):
+    for image, features in zip(images(pyramid), head(pyramid)["features"], strict=True):
         expected = literal.channelized_self_attention(*transformed(head, image["c5"]), weights_of(head, "gate"), 0.2)
         np.testing.assert_allclose(features, expected, atol=1e-12)
 
@@ -50,7 +50,7 @@ def test_squeeze_and_excitation_follows_axial_attention_with_one_gate_for_all_pi
     pyramid = random_pyramid()
     head = built_head("axial_squeeze_excite", pyramid)
     squeeze, squeeze_bias, excite, excite_bias = weights_of(head, "squeeze_excite")
-    for image, features in zip(images(pyramid), head(pyramid)["features"]):
+    for image, features in zip(images(pyramid), head(pyramid)["features"], strict=True):
         attended = literal.axial_attention(*transformed(head, image["c5"]))
         hidden = np.maximum(attended.mean(axis=(0, 1)) @ squeeze + squeeze_bias, 0)
         gate = 1 / (1 + np.exp(-(hidden @ excite + excite_bias)))

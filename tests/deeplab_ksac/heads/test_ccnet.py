@@ -13,7 +13,7 @@ from tests.literal.attention import criss_cross_attention
 def test_criss_cross_attention_is_applied_twice_with_the_same_weights():
     pyramid = random_pyramid()
     head = built_head("ccnet", pyramid)
-    for image, features in zip(images(pyramid), head(pyramid)["features"]):
+    for image, features in zip(images(pyramid), head(pyramid)["features"], strict=True):
         context = conv_norm_relu(head, "reduction", image["c5"])
         for _ in range(2):
             query, key, value = (conv(head, name, context) for name in ("query", "key", "value"))

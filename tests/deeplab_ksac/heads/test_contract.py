@@ -92,7 +92,7 @@ def test_the_gradient_reaches_every_weight(name):
         outputs = flat(head(pyramid, training=True)).values()
         loss = tf.add_n([tf.reduce_sum(value * rng.normal(size=value.shape).astype("float32")) for value in outputs])
     gradients = tape.gradient(loss, head.trainable_weights)
-    silent = [w.name for w, g in zip(head.trainable_weights, gradients) if g is None or not np.any(g)]
+    silent = [w.name for w, g in zip(head.trainable_weights, gradients, strict=True) if g is None or not np.any(g)]
     assert silent == []
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 

@@ -34,7 +34,7 @@ def test_the_prior_gathers_the_own_class_and_the_others(prior_size):
         prior = 1 / (1 + np.exp(-logits.reshape([35, -1])))
         contexts = [
             conv_norm_relu(head, name, context.reshape([5, 7, 4]))
-            for name, context in zip(("own", "others"), prior_contexts(prior, grid))
+            for name, context in zip(("own", "others"), prior_contexts(prior, grid), strict=True)
         ]
         expected = np.concatenate([image["c5"], *contexts], axis=-1)
         # Resizing computes in float32.

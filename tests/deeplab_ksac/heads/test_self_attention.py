@@ -12,7 +12,7 @@ from tests.literal.attention import self_attention
 def test_self_attention_is_added_to_the_reduced_c5():
     pyramid = random_pyramid()
     head = built_head("self_attention", pyramid)
-    for image, features in zip(images(pyramid), head(pyramid)["features"]):
+    for image, features in zip(images(pyramid), head(pyramid)["features"], strict=True):
         reduced = conv_norm_relu(head, "reduction", image["c5"])
         query, key, value = (conv(head, name, reduced) for name in ("query", "key", "value"))
         np.testing.assert_allclose(features, reduced + self_attention(query, key, value), atol=1e-12)

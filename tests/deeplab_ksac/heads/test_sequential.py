@@ -33,5 +33,9 @@ def test_a_loss_on_the_extra_branch_reaches_nothing_but_its_classifier():
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(head(pyramid)["channel_logits"] ** 2)
     gradients = tape.gradient(loss, head.trainable_variables)
-    reached = {variable.name for variable, gradient in zip(head.trainable_variables, gradients) if gradient is not None}
+    reached = {
+        variable.name
+        for variable, gradient in zip(head.trainable_variables, gradients, strict=True)
+        if gradient is not None
+    }
     assert reached == {variable.name for variable in head.channel_classifier.trainable_variables}

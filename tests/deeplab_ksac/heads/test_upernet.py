@@ -23,7 +23,7 @@ def pooled(head, bins, c5):
 def test_pspnet_is_pyramid_pooling_of_c5():
     pyramid = random_pyramid()
     head = built_head("pspnet", pyramid)
-    for image, features in zip(images(pyramid), head(pyramid)["features"]):
+    for image, features in zip(images(pyramid), head(pyramid)["features"], strict=True):
         np.testing.assert_allclose(features, pooled(head, (1, 2, 6), image["c5"]), atol=1e-5)
 
 
@@ -31,7 +31,7 @@ def test_pspnet_is_pyramid_pooling_of_c5():
 def test_upernet_is_a_feature_pyramid_over_pyramid_pooling():
     pyramid = random_pyramid(33, 49, 32)
     head = built_head("upernet", pyramid)
-    for image, features in zip(images(pyramid), head(pyramid)["features"]):
+    for image, features in zip(images(pyramid), head(pyramid)["features"], strict=True):
         size = image["c2"].shape[:2]
         level = conv_norm_relu(head, "context", pooled(head, (1, 2), image["c5"]))
         joined = [literal.resize(level, *size)]

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac.layers import atrous_conv2d
+from deeplab_ksac.layers import AtrousConv2D, atrous_conv2d
+from deeplab_ksac.layers.atrous import device_here
+from tests.replicas import two_replicas
 
 # (height, width), (a, b) of the kernel, rates
 CASES = [
@@ -35,12 +37,12 @@ def operands(size, sides, dtype=tf.float64):
 @pytest.mark.parametrize("padding", ("SAME", "VALID"))
 @pytest.mark.parametrize(("size", "sides", "rates"), CASES)
 def test_output_and_gradients_are_those_of_space_to_batch(size, sides, rates, padding):
-    if padding == "VALID" and any(n <= rate * (side - 1) for n, rate, side in zip(size, rates, sides)):
+    if padding == "VALID" and any(n <= rate * (side - 1) for n, rate, side in zip(size, rates, sides, strict=True)):
         pytest.skip("nothing is left of the map")
     features, kernel = operands(size, sides)
     native = outcome(atrous_conv2d, features, kernel, atrous_rate=rates, padding=padding)
     plain = outcome(tf.nn.convolution, features, kernel, dilations=rates, padding=padding)
-    for ours, theirs in zip(native, plain):
+    for ours, theirs in zip(native, plain, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
 
 
@@ -48,7 +50,7 @@ def test_a_size_that_is_unknown_makes_no_difference():
     features, kernel = operands((6, 11), (3, 3))
     signature = [tf.TensorSpec([None, None, None, 3], tf.float64), tf.TensorSpec([3, 3, 3, 4], tf.float64)]
     traced = tf.function(outcome_of_known_upstream, input_signature=signature)
-    for dynamic, static in zip(traced(features, kernel), outcome_of_known_upstream(features, kernel)):
+    for dynamic, static in zip(traced(features, kernel), outcome_of_known_upstream(features, kernel), strict=True):
         np.testing.assert_allclose(dynamic, static, rtol=0, atol=1e-12)
 
 
@@ -62,7 +64,7 @@ def outcome_of_known_upstream(features, kernel):
 def test_the_gradient_compiles():
     features, kernel = operands((9, 10), (3, 3), tf.float32)
     compiled = tf.function(outcome_of_known_upstream, jit_compile=True)(features, kernel)
-    for ours, theirs in zip(compiled, outcome_of_known_upstream(features, kernel)):
+    for ours, theirs in zip(compiled, outcome_of_known_upstream(features, kernel), strict=True):
         scale = np.abs(theirs).max()
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * scale)
 
@@ -73,7 +75,80 @@ def test_every_float_type_has_both_gradients(dtype):
     gradients = outcome_of_known_upstream(features, kernel)
     assert [x.dtype for x in gradients] == [dtype, dtype]
     exact = outcome_of_known_upstream(tf.cast(features, tf.float64), tf.cast(kernel, tf.float64))
-    for ours, theirs in zip(gradients, exact):
+    for ours, theirs in zip(gradients, exact, strict=True):
         # three roundings (features, output, products) of sums of some hundred terms, relative to the largest sum
         bound = 2**3 * {tf.float16: 2**-11, tf.bfloat16: 2**-8, tf.float32: 2**-24 * 2**4}[dtype]
         np.testing.assert_allclose(tf.cast(ours, tf.float64), theirs, rtol=0, atol=bound * np.abs(theirs).max())
+
+
+def seen_by(place):
+    """The index of the logical CPU that `device_here` names where `place` calls it."""
+    seen = []
+    place(lambda: seen.append(device_here()))
+    assert {device.device_type for device in seen} == {"CPU"}
+    return [device.device_index for device in seen]
+
+
+def test_the_device_is_that_of_the_scope_eagerly_and_in_functions():
+    def scoped(call):
+        with tf.device("CPU:1"):
+            call()
+
+    def function_inside_of_a_scope(call):
+        with tf.device("CPU:1"):
+            tf.function(call)()
+
+    def function_inside_of_a_function(call):
+        with tf.device("CPU:1"):
+            tf.function(lambda: tf.function(call)())()
+
+    def cond_inside_of_a_function(call):
+        def scoped_cond(x):
+            with tf.device("CPU:1"):
+                return tf.cond(x > 0, lambda: call() or x, lambda: x)
+
+        tf.function(scoped_cond, autograph=False)(tf.constant(1.0))
+
+    assert seen_by(lambda call: call()) == [0]
+    assert seen_by(lambda call: tf.function(call)()) == [0]
+    for place in (scoped, lambda call: tf.function(lambda: scoped(call))()):
+        assert seen_by(place) == [1]
+    assert seen_by(function_inside_of_a_scope) == [1]
+    assert seen_by(function_inside_of_a_function) == [1]
+    assert seen_by(cond_inside_of_a_function) == [1]
+
+
+@pytest.mark.parametrize("wrap", (lambda f: f, tf.function), ids=("eager", "function"))
+def test_the_device_is_that_of_the_replica(wrap):
+    def place(call):
+        wrap(lambda: two_replicas().run(call))()
+
+    assert sorted(seen_by(place)) == [0, 1]
+
+
+def test_a_layer_asks_for_the_device_where_its_model_runs():
+    features, _ = operands((9, 10), (3, 3), tf.float32)
+    for index in (0, 1):
+        with tf.device(f"CPU:{index}"):
+            layer = AtrousConv2D(4, 3, padding="same", dilation_rate=2)
+            with tf.GradientTape() as tape:
+                output = layer(features)
+            gradient = tape.gradient(output, layer.kernel)
+        assert tf.DeviceSpec.from_string(output.device).device_index == index
+        assert tf.DeviceSpec.from_string(gradient.device).device_index == index
+
+
+def test_a_graph_of_tensorflow_1_has_the_gradient_too():
+    with tf.Graph().as_default():
+        features, kernel = operands((9, 10), (3, 3))
+        output = atrous_conv2d(features, kernel, 2)
+        gradients = tf.gradients(output, [features, kernel])
+        with tf.compat.v1.Session() as session:
+            found = session.run(gradients)
+    features, kernel = operands((9, 10), (3, 3))
+    with tf.GradientTape() as tape:
+        tape.watch([features, kernel])
+        output = atrous_conv2d(features, kernel, 2)
+    expected = tape.gradient(output, [features, kernel])
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)

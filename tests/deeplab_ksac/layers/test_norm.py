@@ -1,5 +1,7 @@
 """The normalization value and its configuration."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -57,7 +59,9 @@ def test_one_replica_trains_as_kerass_own_layer(shape, affine, policy, accuracy)
         layer.build(shape)
         for weight in layer.trainable_weights:
             weight.assign(np.linspace(0.5, 1.5, shape[-1]))
-    for found, expected in zip(trained_once(ours, features, upstream), trained_once(kerass, features, upstream)):
+    for found, expected in zip(
+        trained_once(ours, features, upstream), trained_once(kerass, features, upstream), strict=True
+    ):
         # Keras sums squares where the fused operation sums squared differences; halves round at 2⁻⁹ and 2⁻¹²
         np.testing.assert_allclose(found, expected, rtol=0, atol=accuracy * max(1, np.abs(expected).max()))
 
@@ -101,6 +105,61 @@ def test_two_replicas_train_as_kerass_own_layer_on_both_halves(shape, affine, po
         np.testing.assert_allclose(
             tf.cast(ours_is, tf.float32), expected, rtol=0, atol=accuracy * max(1, np.abs(expected).max())
         )
+
+
+U = 2.0**-24  # float32's unit roundoff
+
+
+def variance_bound(pixels, ratio, apart):
+    """The relative error that a variance in float32 may have where the mean is `ratio` deviations, and those of the
+    replicas are up to `apart` deviations away from it.
+
+    The mean of n numbers, added up one after the other in the worst order, has the error δ = n·u·|μ| at most. The mean
+    square of the distances from it is σ² + δ². What a replica adds, (m − μ)², has the error 2·|m − μ|·2δ + (2δ)². And
+    adding n squares rounds by (n + 8)·u: eight roundings for a distance, its square, the division, the exchange.
+    """
+    of_mean = pixels * U * ratio
+    return (pixels + 8) * U + 5 * of_mean**2 + 4 * apart * of_mean
+
+
+@pytest.mark.parametrize("ratio", (1, 1e3))
+@pytest.mark.parametrize("replicas", (1, 2))
+def test_the_variance_survives_a_mean_that_is_large_beside_the_deviation(replicas, ratio):
+    shape, rng = (4, 2, 2, 32), np.random.default_rng(0)
+    features = (rng.normal(size=shape) + ratio).astype("float32")
+    features[2:] += rng.uniform(-1, 1, [1, 1, 1, shape[-1]]).astype("float32")  # the replicas' means differ
+    exact = features.astype("float64")
+    mean, variance = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
+    pixels = np.prod(shape[:3])
+    with two_replicas().scope() if replicas == 2 else contextlib.nullcontext():
+        layer = BatchNorm(momentum=0.0, epsilon=1e-6)()
+        layer.build(shape)
+    if replicas == 2:
+        halves = tf.split(tf.constant(features), 2)
+        shares = two_replicas().experimental_distribute_values_from_function(
+            lambda context: halves[context.replica_id_in_sync_group]
+        )
+        step = tf.function(lambda x: layer(x, training=True))
+        outputs = tf.concat(two_replicas().experimental_local_results(two_replicas().run(step, [shares])), 0)
+    else:
+        outputs = layer(tf.constant(features), training=True)
+    deviation = np.sqrt(variance)
+    apart = np.max(np.abs(exact[:2].mean((0, 1, 2)) - mean) / deviation) if replicas == 2 else 0
+    bound = variance_bound(pixels, np.max(np.abs(mean) / deviation), apart)
+    found = layer.moving_variance.numpy().astype("float64")
+    assert np.max(np.abs(found / variance - 1)) <= bound
+    # the outputs take half the variance's error, and the mean's in units of the deviation
+    expected = (exact - mean) / np.sqrt(variance + 1e-6)
+    limit = bound / 2 * np.abs(expected).max() + (pixels + 4) * U * np.max(np.abs(mean) / np.sqrt(variance))
+    assert np.max(np.abs(outputs - expected)) <= limit
+
+
+def test_squares_minus_the_squared_mean_would_miss_that_bound():
+    """Why squares are not what replicas exchange: at μ = 10³·σ they lose percents."""
+    features = (np.random.default_rng(0).normal(size=[16, 32]) + 1e3).astype("float32")
+    mean, squares = tf.reduce_mean(features, 0), tf.reduce_mean(tf.square(features), 0)
+    error = np.abs((squares - tf.square(mean)) / features.astype("float64").var(0) - 1)
+    assert error.max() > 1e-2 > variance_bound(16, 2e3, 1)
 
 
 def test_a_single_pixel_is_normalized_to_the_offset():

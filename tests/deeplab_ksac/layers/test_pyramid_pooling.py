@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.layers.pyramid_pooling import PyramidPooling, adaptive_average_pool
+from deeplab_ksac.layers.pooling import PyramidPooling, adaptive_average_pool
 from tests.literal import convolution as literal
 
 
@@ -14,7 +14,7 @@ from tests.literal import convolution as literal
 def test_adaptive_pooling_takes_the_means_of_its_regions(size, bins):
     image = np.random.default_rng(0).normal(size=[2, *size, 3])
     for pool in (adaptive_average_pool, tf.function(adaptive_average_pool)):
-        for features, pooled in zip(image, pool(tf.constant(image), bins)):
+        for features, pooled in zip(image, pool(tf.constant(image), bins), strict=True):
             np.testing.assert_allclose(pooled, literal.adaptive_average_pool(features, bins), atol=1e-12)
 
 

@@ -35,12 +35,14 @@ def write_reference(network, output_stride, size):
     shapes = {name: tuple(tensor.shape) for name, tensor in whole.state_dict().items()}
     extractor = timm.create_model(network, pretrained=False, features_only=True, output_stride=output_stride).eval()
     tensors = [torch.from_numpy(tensor) for tensor in seeded_tensors(shapes).values()]
-    extractor.load_state_dict(dict(zip(extractor.state_dict(), tensors)))  # the same tensors by other names, in order
+    extractor.load_state_dict(
+        dict(zip(extractor.state_dict(), tensors, strict=True))
+    )  # the same tensors by other names, in order
     with torch.no_grad():
         maps = extractor(torch.from_numpy(seeded_image(size)).permute(0, 3, 1, 2))[1:]
     arrays = {"size": size, "output_stride": output_stride, "names": list(shapes)}
     arrays["shapes"] = [" ".join(map(str, shape)) for shape in shapes.values()]
-    for stage, features in zip(("c2", "c3", "c4", "c5"), maps):
+    for stage, features in zip(("c2", "c3", "c4", "c5"), maps, strict=True):
         features = features.permute(0, 2, 3, 1).numpy()
         arrays[f"{stage}_shape"], arrays[f"{stage}_largest"] = features.shape, np.abs(features).max()
         arrays[f"{stage}_values"] = features.ravel()[sampled(features.shape)]

@@ -78,7 +78,7 @@ def tiny_reference(network, arguments, size, completed):
         "size": size,
         "names": list(shapes),
         "shapes": [" ".join(map(str, shape)) for shape in shapes.values()],
-        **{stage: features.permute(0, 2, 3, 1).numpy() for stage, features in zip(STAGES, maps)},
+        **{stage: features.permute(0, 2, 3, 1).numpy() for stage, features in zip(STAGES, maps, strict=True)},
     }
 
 

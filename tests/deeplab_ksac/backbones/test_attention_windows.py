@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac.backbones import windows
+from deeplab_ksac.backbones import attention_windows as windows
 from tests.deeplab_ksac.backbones.seeded import seeded_tensor
 from tests.deeplab_ksac.backbones.strided_models import FOLDER
 from tests.literal import swin as literal

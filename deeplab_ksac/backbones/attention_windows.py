@@ -6,7 +6,7 @@ import tensorflow as tf
 from deeplab_ksac.layers import spatial_size
 
 
-def window_margins(size, window, shift):
+def window_margins(size: int | tf.Tensor, window: int, shift: int) -> tuple[int | tf.Tensor, int | tf.Tensor]:
     """Pixels (before, after) that complete a side of `size` pixels to whole windows.
 
     Shifted windows begin at the pixels `shift`, `shift` + `window` …, with what lies before in one of their own. A side
@@ -20,7 +20,7 @@ def window_margins(size, window, shift):
     return before, -(size + before) % window
 
 
-def partition(x, margins, window):
+def partition(x: tf.Tensor, margins: tuple, window: int) -> tf.Tensor:
     """[N, h, w, C] -> [N, windows, window², C], row by row, with zeros in the `margins` of both sides."""
     x = tf.pad(x, [[0, 0], margins[0], margins[1], [0, 0]])
     height, width = spatial_size(x)
@@ -29,7 +29,7 @@ def partition(x, margins, window):
     return tf.reshape(tf.transpose(x, [0, 1, 3, 2, 4, 5]), [_batch(x), rows * columns, window * window, channels])
 
 
-def unite(windows, margins, size, window):
+def unite(windows: tf.Tensor, margins: tuple, size: tuple[int | tf.Tensor, int | tf.Tensor], window: int) -> tf.Tensor:
     """What `partition` has cut, put together again without the margins: [N, windows, window², C] -> [N, h, w, C]."""
     (top, bottom), (left, right) = margins
     rows, columns = (top + size[0] + bottom) // window, (left + size[1] + right) // window
@@ -40,26 +40,26 @@ def unite(windows, margins, size, window):
     return x[:, top : top + size[0], left : left + size[1]]
 
 
-def split_heads(windows, count, heads):
+def split_heads(windows: tf.Tensor, count: int, heads: int) -> list[tf.Tensor]:
     """`count` tensors that lie side by side, by heads: [N, windows, L, count · C] -> count × [N, windows, heads, L, C /
     heads]."""
     x = tf.reshape(windows, [*_sizes(windows, 3), count, heads, windows.shape[-1] // (count * heads)])
     return tf.unstack(tf.transpose(x, [3, 0, 1, 4, 2, 5]), count)
 
 
-def join_heads(x):
+def join_heads(x: tf.Tensor) -> tf.Tensor:
     """The heads side by side: [N, windows, heads, L, C] -> [N, windows, L, heads · C]."""
     x = tf.transpose(x, [0, 1, 3, 2, 4])
     return tf.reshape(x, [*_sizes(x, 3), x.shape[3] * x.shape[4]])
 
 
-def margin_mask(margins, size, window):
+def margin_mask(margins: tuple, size: tuple[int | tf.Tensor, int | tf.Tensor], window: int) -> tf.Tensor:
     """−10⁹ for the pixels of the margins and 0 for those of the map: [1, windows, 1, 1, window²] float32."""
     inside = partition(tf.ones([1, *size, 1]), margins, window)
     return tf.transpose((inside - 1.0) * 1e9, [0, 1, 3, 2])[:, :, tf.newaxis]
 
 
-def relative_positions(window):
+def relative_positions(window: int) -> np.ndarray:
     """Rows of a table of (2 · window − 1)² offsets for every pair of pixels of a window: integers [window²]².
 
     The offset of pixel i to pixel j, (dy, dx), has the row (dy + window − 1) · (2 · window − 1) + dx + window − 1.
@@ -69,7 +69,7 @@ def relative_positions(window):
     return offsets[..., 0] * (2 * window - 1) + offsets[..., 1]
 
 
-def resize_position_bias(table, window):
+def resize_position_bias(table: np.ndarray, window: int) -> np.ndarray:
     """A table of relative position bias for another window: [(2a − 1)², heads] -> [(2 · window − 1)², heads].
 
     As timm does it: the given offsets are laid at distances that grow geometrically from 1, so that near positions

@@ -1,0 +1,47 @@
+"""What layers' arguments may be: numbers, levels, atrous rates. A wrong one is an error when the layer is made."""
+
+from collections.abc import Sequence
+from typing import Any
+
+LEVELS = ("c2", "c3", "c4", "c5")
+
+
+def require_positive(**arguments: Any) -> None:
+    """Raises ValueError, naming the argument and its value, unless each is an integer of at least 1, or one or more of
+    them in a tuple or list."""
+    for name, value in arguments.items():
+        several = isinstance(value, tuple | list)
+        numbers = value if several else [value]
+        if not numbers or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in numbers):
+            wanted = "one or more numbers" if several else "an integer"
+            raise ValueError(f"{name} must be {wanted} of at least 1, not {value!r}")
+
+
+def require_levels(**arguments: Any) -> None:
+    """Raises ValueError, naming the argument and its value, unless each is a level of a pyramid, or one or more."""
+    for name, value in arguments.items():
+        levels = value if isinstance(value, tuple | list) else [value]
+        if not levels or any(level not in LEVELS for level in levels):
+            raise ValueError(f"{name} must be of {', '.join(LEVELS)}, not {value!r}")
+
+
+def check_atrous_rates(atrous_rates: Sequence[int]) -> tuple[int, ...]:
+    """The rates as a tuple of integers; ValueError for none at all and for rates below 1."""
+    rates = tuple(atrous_rates)
+    if not rates or any(rate != int(rate) or rate < 1 for rate in rates):
+        raise ValueError(f"atrous_rates must be one or more integers of at least 1, not {atrous_rates!r}")
+    return tuple(int(rate) for rate in rates)
+
+
+def rates_at(output_stride: int, atrous_rates: Sequence[int]) -> tuple[int, ...]:
+    """Rates given for output stride 16, in pixels of the map at `output_stride`: doubled at 8, halved at 32.
+
+    Raises:
+        ValueError: an output stride other than 8, 16, 32, or rates that do not halve to whole pixels.
+    """
+    if output_stride not in (8, 16, 32):
+        raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride}")
+    scaled = tuple(max(1, rate * 16 / output_stride) for rate in atrous_rates)
+    if any(rate != int(rate) for rate in scaled):
+        raise ValueError(f"atrous_rates {tuple(atrous_rates)} are not whole pixels at output stride {output_stride}")
+    return tuple(int(rate) for rate in scaled)
