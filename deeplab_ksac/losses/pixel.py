@@ -1,4 +1,4 @@
-"""Losses of every labelled pixel, averaged over those of the global batch: cross-entropy, OHEM, focal.
+"""Losses of every labeled pixel, averaged over those of the global batch: cross-entropy, OHEM, focal.
 
 A scalar is scaled so that its mean over the replicas is the loss of the global batch. `mass(labels)` is what a loss
 divides by, over all replicas: of parts of a batch, each has the share mass(part) / Σ mass in the mean of the whole.
@@ -6,13 +6,16 @@ divides by, over all replicas: of parts of a batch, each has the share mass(part
 
 import abc
 import math
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
+
+from deeplab_ksac.arguments import check_numbers, check_whole_numbers, in_interval
 
 REDUCE_SUM = tf.distribute.ReduceOp.SUM
 
 
-def sum_over_replicas(value):
+def sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
     """Σ over all replicas; differentiable."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
@@ -20,7 +23,7 @@ def sum_over_replicas(value):
     return context.all_reduce(REDUCE_SUM, value)
 
 
-def gather_from_replicas(values):
+def gather_from_replicas(values: tf.Tensor) -> tf.Tensor:
     """The values [n] of all replicas, joined."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
@@ -28,7 +31,7 @@ def gather_from_replicas(values):
     return context.all_gather(values, axis=0)
 
 
-def mean_over_global_batch(values, weights):
+def mean_over_global_batch(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Σ values·weights / Σ weights over all replicas, scaled so that the replicas' results average to it.
 
     0 where no weight is set anywhere.
@@ -50,21 +53,27 @@ class PixelLoss(abc.ABC):
         num_classes: K, to check `class_weights` and for `mass`; None takes it from the logits, and gives no mass.
     """
 
-    name = None
+    name: str
 
-    def __init__(self, output="logits", weight=1.0, *, class_weights=None, num_classes=None):
-        if not 0 < weight < math.inf:
-            raise ValueError(f"weight must be above 0, not {weight}")
+    def __init__(
+        self,
+        output: str = "logits",
+        weight: float = 1.0,
+        *,
+        class_weights: Sequence[float] | None = None,
+        num_classes: int | None = None,
+    ):
+        check_numbers("(0, inf)", weight=weight)
         if class_weights is not None:
-            class_weights = tuple(float(value) for value in class_weights)
-            if not all(0 <= value < math.inf for value in class_weights) or not any(class_weights):
+            class_weights = tuple(class_weights)
+            if not all(in_interval(value, "[0, inf)") for value in class_weights) or not any(class_weights):
                 raise ValueError(f"class_weights must be finite, at least 0 and not all 0, not {class_weights}")
             if num_classes not in (None, len(class_weights)):
                 raise ValueError(f"class_weights must be {num_classes}, one for each class, not {len(class_weights)}")
         self.output, self.weight = output, weight
         self.class_weights, self.num_classes = class_weights, num_classes
 
-    def __call__(self, outputs, labels):
+    def __call__(self, outputs: Mapping[str, tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """labels [N, H, W] in 0…K-1, all else ignored -> {"<name>/<output>": scalar}."""
         logits = tf.cast(outputs[self.output], tf.float32)
         valid = (labels >= 0) & (labels < logits.shape[-1])
@@ -73,23 +82,23 @@ class PixelLoss(abc.ABC):
         return {f"{self.name}/{self.output}": self.weight * mean}
 
     @abc.abstractmethod
-    def losses(self, logits, labels):
+    def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """logits [N, H, W, K] float32, labels [N, H, W] in 0…K-1 -> [N, H, W]."""
 
-    def weigh(self, losses, labels, num_classes):
+    def weigh(self, losses: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
         """The factor of every pixel in the mean, [N, H, W] float32; 0 for an ignored one."""
         return self.label_weights(labels, num_classes)
 
-    def label_weights(self, labels, num_classes):
+    def label_weights(self, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
         """The weight of every pixel's class; 0 for an ignored pixel."""
         valid = (labels >= 0) & (labels < num_classes)
         if self.class_weights is None:
             return tf.cast(valid, tf.float32)
         if len(self.class_weights) != num_classes:
             raise ValueError(f"class_weights must be {num_classes}, one for each class, not {len(self.class_weights)}")
-        return tf.where(valid, tf.gather(tf.constant(self.class_weights), tf.where(valid, labels, 0)), 0.0)
+        return tf.where(valid, tf.gather(tf.constant(self.class_weights, tf.float32), tf.where(valid, labels, 0)), 0.0)
 
-    def mass(self, labels):
+    def mass(self, labels: tf.Tensor) -> tf.Tensor:
         """What the mean over these labels is divided by, over all replicas: a scalar."""
         if self.num_classes is None:
             raise ValueError(f"{self.name} takes part in accumulation only where it is given num_classes")
@@ -97,7 +106,7 @@ class PixelLoss(abc.ABC):
 
 
 class CrossEntropy(PixelLoss):
-    """Cross-entropy of every labelled pixel, averaged over those of the global batch; arguments as `PixelLoss`.
+    """Cross-entropy of every labeled pixel, averaged over those of the global batch; arguments as `PixelLoss`.
 
     Args:
         label_smoothing: ε; the target is 1 − ε + ε/K at the label and ε/K elsewhere.
@@ -105,13 +114,20 @@ class CrossEntropy(PixelLoss):
 
     name = "cross_entropy"
 
-    def __init__(self, output="logits", weight=1.0, *, label_smoothing=0.0, class_weights=None, num_classes=None):
+    def __init__(
+        self,
+        output: str = "logits",
+        weight: float = 1.0,
+        *,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        num_classes: int | None = None,
+    ):
         super().__init__(output, weight, class_weights=class_weights, num_classes=num_classes)
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), not {label_smoothing}")
+        check_numbers("[0, 1)", label_smoothing=label_smoothing)
         self.label_smoothing = label_smoothing
 
-    def losses(self, logits, labels):
+    def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         if not self.label_smoothing:
             return losses
@@ -120,9 +136,9 @@ class CrossEntropy(PixelLoss):
 
 
 class Focal(PixelLoss):
-    """Focal loss, (1 − p)^γ times the cross-entropy of every labelled pixel (Lin et al., ICCV 2017, Eq. 4 and 5).
+    """Focal loss, (1 − p)^γ times the cross-entropy of every labeled pixel (Lin et al., ICCV 2017, Eq. 4 and 5).
 
-    The mean is over labelled pixels, not over some that count as foreground; arguments as `PixelLoss`, whose
+    The mean is over labeled pixels, not over some that count as foreground; arguments as `PixelLoss`, whose
     `class_weights` are the paper's α.
 
     Args:
@@ -131,13 +147,20 @@ class Focal(PixelLoss):
 
     name = "focal"
 
-    def __init__(self, output="logits", weight=1.0, *, gamma=2.0, class_weights=None, num_classes=None):
+    def __init__(
+        self,
+        output: str = "logits",
+        weight: float = 1.0,
+        *,
+        gamma: float = 2.0,
+        class_weights: Sequence[float] | None = None,
+        num_classes: int | None = None,
+    ):
         super().__init__(output, weight, class_weights=class_weights, num_classes=num_classes)
-        if not 0 <= gamma < math.inf:
-            raise ValueError(f"gamma must be at least 0, not {gamma}")
+        check_numbers("[0, inf)", gamma=gamma)
         self.gamma = gamma
 
-    def losses(self, logits, labels):
+    def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         missing = tf.maximum(-tf.math.expm1(-losses), 1e-7)  # 1 − p; bounded, since x^γ has no slope at 0 for γ < 1
         return missing**self.gamma * losses
@@ -146,10 +169,10 @@ class Focal(PixelLoss):
 class HardPixels(PixelLoss):
     """Online hard example mining: cross-entropy, averaged over the hard pixels of the global batch.
 
-    A labelled pixel is hard where the probability p of its label is below `threshold`, or where its loss is at least
+    A labeled pixel is hard where the probability p of its label is below `threshold`, or where its loss is at least
     the `min_kept`-th largest of the global batch (of all replicas); so at least `min_kept` count, as far as there are
-    so many labelled ones, and more where the losses tie. Which pixels are kept has no gradient. Where a batch is
-    accumulated in parts, each part keeps its own hard pixels, and counts by its labelled ones.
+    so many labeled ones, and more where the losses tie. Which pixels are kept has no gradient. Where a batch is
+    accumulated in parts, each part keeps its own hard pixels, and counts by its labeled ones.
 
     Args:
         output: the logits it reads, [N, H, W, K].
@@ -161,23 +184,29 @@ class HardPixels(PixelLoss):
 
     name = "ohem"
 
-    def __init__(self, output="logits", weight=1.0, *, threshold=0.7, min_kept=100_000, num_classes=None):
+    def __init__(
+        self,
+        output: str = "logits",
+        weight: float = 1.0,
+        *,
+        threshold: float = 0.7,
+        min_kept: int = 100_000,
+        num_classes: int | None = None,
+    ):
         super().__init__(output, weight, num_classes=num_classes)
-        if not 0 < threshold <= 1:
-            raise ValueError(f"threshold must be in (0, 1], not {threshold}")
-        if not isinstance(min_kept, int) or isinstance(min_kept, bool) or min_kept < 1:
-            raise ValueError(f"min_kept must be a whole number of pixels above 0, not {min_kept!r}")
+        check_numbers("(0, 1]", threshold=threshold)
+        check_whole_numbers(1, min_kept=min_kept)
         self.threshold, self.min_kept = threshold, min_kept
 
-    def losses(self, logits, labels):
+    def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
-    def weigh(self, losses, labels, num_classes):
-        labelled = self.label_weights(labels, num_classes) > 0
-        known = tf.stop_gradient(tf.reshape(tf.where(labelled, losses, -1.0), [-1]))  # −1: below every loss
+    def weigh(self, losses: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+        labeled = self.label_weights(labels, num_classes) > 0
+        known = tf.stop_gradient(tf.reshape(tf.where(labeled, losses, -1.0), [-1]))  # −1: below every loss
         known = gather_from_replicas(self._largest(known))
         hard = (losses > -math.log(self.threshold)) | (losses >= self._largest(known)[-1])
-        return tf.cast(labelled & hard, tf.float32)
+        return tf.cast(labeled & hard, tf.float32)
 
     def _largest(self, losses):
         count = losses.shape[0] if losses.shape[0] is not None else tf.size(losses)  # XLA wants a constant

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGES = ("deeplab-ksac", "tensorflow", "keras", "tensorflow-addons", "keras-cv", "tensorflow-datasets", "numpy")
 
 
-def provenance(strategy):
+def provenance(strategy: tf.distribute.Strategy) -> dict[str, Any]:
     """Code version, package versions and devices, as JSON can hold them."""
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -31,13 +32,13 @@ def provenance(strategy):
     }
 
 
-def code_version(root=ROOT):
-    """{"commit", "modified"} of the repository this code lies in; both None outside of one, or without git."""
+def code_version(root: pathlib.Path = ROOT) -> dict[str, Any]:
+    """{"commit", "modified"} of the repository that this code is in; both None outside of one, or without git."""
     commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
     return {"commit": commit, "modified": None if commit is None or changes is None else bool(changes)}
 
 
-def package_version(name):
+def package_version(name: str) -> str | None:
     """The installed version of a package, or None."""
     try:
         return importlib.metadata.version(name)

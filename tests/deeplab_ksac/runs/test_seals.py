@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.checkpoints import StageCheckpoints, checkpoint_path
-from deeplab_ksac.training.failures import reason
+from deeplab_ksac.training.interruption import reason
 
 
 class Saved:
@@ -32,7 +32,7 @@ class Saved:
 
     def restored(self):
         """The step that a resumed run goes on from; the weights are those of that step."""
-        step = self.checkpoints.restore_or_initialize()
+        step = self.checkpoints.restore()
         if step:
             assert all((weight == step).all() for weight in self.model.get_weights())
         return step

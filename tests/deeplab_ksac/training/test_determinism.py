@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.layers import Dropout, DropPath
-from deeplab_ksac.training.determinism import ON_THE_HOST, device_type, operations, refuse_unrepeatable
+from deeplab_ksac.training.strategy import ON_THE_HOST, device_type, operations, refuse_unrepeatable
 from tests.deeplab_ksac.heads.heads_under_test import VARIANTS
 
 HEADS = sorted({name: variant for variant, (name, *_) in reversed(VARIANTS.items())}.values())
@@ -18,7 +18,7 @@ PROGRAM = """
 import sys
 import numpy as np, tensorflow as tf
 from tensorflow import keras
-from deeplab_ksac.decoders import Bottleneck
+from deeplab_ksac.heads.decoders import Bottleneck
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, resize_labels
 from deeplab_ksac.training import strategy as strategies

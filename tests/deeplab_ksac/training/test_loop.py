@@ -221,7 +221,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_end(straight,
 
 KILLED = """
 import os, signal, sys
-from deeplab_ksac.training import checkpoints, seals
+from deeplab_ksac.runs import seals
 from tests.conftest import split_cpu
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training import test_loop

@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_ksac.experiment import part
-from deeplab_ksac.training.loss_scale import LossScale
-from deeplab_ksac.training.optimizers import OPTIMIZERS, build_optimizer
+from deeplab_ksac.training.optimizers import OPTIMIZERS, LossScale, build_optimizer
 from deeplab_ksac.training.strategy import create_strategy
 from tests.replicas import two_replicas
 
@@ -20,9 +19,9 @@ CASES = (
     ("sgdw", {"momentum": MOMENTUM, "weight_decay": DECAY, "decay": "learning_rate"}),
     ("sgdw", {"momentum": MOMENTUM, "weight_decay": DECAY, "decay": "schedule"}),
     ("sgdw", {"momentum": MOMENTUM, "weight_decay": DECAY, "decay": "constant"}),
-    ("adamw", {"betas": BETAS, "weight_decay": DECAY, "decay": "learning_rate"}),
-    ("adamw", {"betas": BETAS, "weight_decay": DECAY, "decay": "schedule"}),
-    ("lamb", {"betas": BETAS, "weight_decay": DECAY}),
+    ("adamw", {"beta_1": BETAS[0], "beta_2": BETAS[1], "weight_decay": DECAY, "decay": "learning_rate"}),
+    ("adamw", {"beta_1": BETAS[0], "beta_2": BETAS[1], "weight_decay": DECAY, "decay": "schedule"}),
+    ("lamb", {"beta_1": BETAS[0], "beta_2": BETAS[1], "weight_decay": DECAY}),
 )
 
 
@@ -136,11 +135,11 @@ def test_decay_can_be_for_all_variables():
 @pytest.mark.parametrize(
     "optimizer, words",
     (
-        (part("sgd", momentum=1.0), "momentum cannot be 1.0"),
-        (part("sgd", learning_rate=-1.0), "learning_rate cannot be -1.0"),
-        (part("adam", beta_1=1.0), "beta_1 cannot be 1.0"),
-        (part("adam", backbone_lr=-0.1), "backbone_lr cannot be -0.1"),
-        (part("sgdw", weight_decay=-1.0), "weight_decay cannot be -1.0"),
+        (part("sgd", momentum=1.0), r"momentum must be a number in \[0, 1\), not 1.0"),
+        (part("sgd", learning_rate=-1.0), r"learning_rate must be a number in \(0, inf\), not -1.0"),
+        (part("adam", beta_1=1.0), r"beta_1 must be a number in \[0, 1\), not 1.0"),
+        (part("adam", backbone_lr=-0.1), r"backbone_lr must be a number in \[0, inf\), not -0.1"),
+        (part("sgdw", weight_decay=-1.0), r"weight_decay must be a number in \[0, 1\), not -1.0"),
         (part("adamw", decay="both"), "decay must be one of learning_rate, schedule, constant, not 'both'"),
         (part("sgd", weight_decay=0.1), "'sgd' takes no 'weight_decay'; it takes schedule, learning_rate, momentum"),
         (part("sgd", schedule="poly"), "'sgd' takes no 'schedule'; it is a field of the stage"),

@@ -86,12 +86,12 @@ def test_a_plateau_halves_the_rate_where_the_loss_falls_no_more():
 @pytest.mark.parametrize(
     "schedule, words",
     (
-        (part("poly", warmup_steps=20), "warmup_steps must be at least 0 and below the stage's 20 steps, not 20"),
-        (part("poly", power=0), "power cannot be 0"),
-        (part("cosine", end=2), "end cannot be 2"),
-        (part("cosine", warmup_steps=1, warmup_from=-1), "warmup_from cannot be -1"),
-        (part("plateau", factor=1.0), "factor cannot be 1.0"),
-        (part("plateau", interval=0), "interval cannot be 0"),
+        (part("poly", warmup_steps=20), "warmup_steps must be below the stage's 20 steps, not 20"),
+        (part("poly", power=0), r"power must be a number in \(0, inf\), not 0"),
+        (part("cosine", end=2), r"end must be a number in \[0, 1\], not 2"),
+        (part("cosine", warmup_steps=1, warmup_from=-1), r"warmup_from must be a number in \[0, 1\], not -1"),
+        (part("plateau", factor=1.0), r"factor must be a number in \(0, 1\), not 1.0"),
+        (part("plateau", interval=0), "interval must be a whole number of at least 1, not 0"),
         (part("constant", learning_rate=1.0), "'constant' takes no 'learning_rate'; the optimizer or the stage has it"),
         (part("polly"), "'polly' is none of constant, cosine, plateau, poly; did you mean 'poly'"),
     ),
@@ -102,5 +102,5 @@ def test_a_schedule_without_sense_is_refused(schedule, words):
 
 
 def test_a_rate_without_sense_is_refused():
-    with pytest.raises(ValueError, match="learning_rate cannot be 0"):
+    with pytest.raises(ValueError, match=r"learning_rate must be a number in \(0, inf\), not 0"):
         build_schedule(part("poly"), 0, STEPS)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_ksac.runs import workdir
-from deeplab_ksac.training.stage_log import StageLog
+from deeplab_ksac.training.log import StageLog
 
 
 def logged(log, *steps, evaluation=None):
