@@ -114,7 +114,7 @@ class TrainStep:
         return self._unscaled_and_clipped(gradients, terms)
 
     def _differentiate_part(self, batch, shares):
-        """One part: predict, compute the losses, differentiate -> ({index: scaled gradient}, terms); the batch's sum up."""
+        """Predict, compute the losses, differentiate: a part's ({index: scaled gradient}, terms), to be summed."""
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
             outputs = self.model(batch["image"], training=True)

@@ -1,5 +1,7 @@
 """Learning rates at the steps that matter, and the plateau that follows the loss."""
 
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -104,3 +106,24 @@ def test_a_schedule_without_sense_is_refused(schedule, words):
 def test_a_rate_without_sense_is_refused():
     with pytest.raises(ValueError, match=r"learning_rate must be a number in \(0, inf\), not 0"):
         build_schedule(part("poly"), 0, STEPS)
+
+
+FRACTIONS = ("power", "end", "warmup_from", "factor", "min_gain", "lowest")
+WHOLE = ("warmup_steps", "interval", "patience")
+
+
+@pytest.mark.parametrize("value", (float("nan"), float("inf"), True, "1", None))
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_an_argument_that_is_no_finite_number_is_refused(name, value):
+    taken = [argument for argument in inspect.signature(SCHEDULES[name]).parameters if argument in FRACTIONS + WHOLE]
+    assert taken
+    for argument in taken:
+        kind = "number in" if argument in FRACTIONS else "whole number of"
+        with pytest.raises(ValueError, match=f"{argument} must be a {kind} .*, not {value!r}"):
+            build_schedule(part(name, **{argument: value}), RATE, STEPS)
+
+
+@pytest.mark.parametrize("argument", WHOLE)
+def test_a_number_of_steps_is_whole(argument):
+    with pytest.raises(ValueError, match=f"{argument} must be a whole number of .*, not 2.5"):
+        build_schedule(part("plateau", **{argument: 2.5}), RATE, STEPS)
