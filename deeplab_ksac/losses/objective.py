@@ -35,7 +35,7 @@ class Objective:
     def shares(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         """How much each part of a batch counts in each loss: labels, one [n, H, W] for a part -> [parts, losses].
 
-        A mean over pixels takes each part by its labelled pixels (on all replicas), so that the shares of the parts'
+        A mean over pixels takes each part by its labeled pixels (on all replicas), so that the shares of the parts'
         means add up to the mean of the whole, exactly; any other loss takes its parts alike.
         """
         columns = []

@@ -32,10 +32,12 @@ def provenance(strategy: tf.distribute.Strategy) -> dict[str, Any]:
     }
 
 
-def code_version(root: pathlib.Path = ROOT) -> dict[str, Any]:
-    """{"commit", "modified"} of the repository that this code is in; both None outside of one, or without git."""
-    commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
-    return {"commit": commit, "modified": None if commit is None or changes is None else bool(changes)}
+def code_version() -> dict[str, Any]:
+    """{"commit", "modified"} of the repository that holds this code; both None outside of one, or without git."""
+    if _git("ls-files", "--error-unmatch", __file__) is None:  # installed, perhaps below another project's repository
+        return {"commit": None, "modified": None}
+    changes = _git("status", "--porcelain")
+    return {"commit": _git("rev-parse", "HEAD"), "modified": None if changes is None else bool(changes)}
 
 
 def package_version(name: str) -> str | None:
@@ -53,11 +55,11 @@ def _details(device):
         return {}
 
 
-def _git(root, *arguments):
+def _git(*arguments):
+    """What git prints for this repository; None where it fails or there is none."""
+    command = ["git", "-C", str(ROOT), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -72,7 +72,7 @@ class GroupedOptimizer(tf.Module):
             members.setdefault(self._group_of(variable), []).append(variable)
         groups = {key: self._optimizer(key) for key in sorted(members)}
         for key, optimizer in groups.items():
-            create_variables(optimizer, members[key])
+            _create_variables(optimizer, members[key])
         self.groups = groups
 
     def _group_of(self, variable):
@@ -94,7 +94,7 @@ class GroupedOptimizer(tf.Module):
         for key, optimizer in self.groups.items():
             if not members[key]:
                 optimizer.iterations.assign_add(1)
-            elif is_legacy(optimizer):
+            elif _is_legacy(optimizer):
                 optimizer.apply_gradients(members[key], experimental_aggregate_gradients=False)
             else:
                 optimizer.apply_gradients(members[key], skip_gradients_aggregation=True)
@@ -120,16 +120,16 @@ class GroupedOptimizer(tf.Module):
         return self.schedule(tf.maximum(self.iterations.read_value() - 1, 0))
 
 
-def create_variables(optimizer: keras.optimizers.Optimizer, variables: Sequence[tf.Variable]) -> None:
+def _create_variables(optimizer, variables):
     """Makes the moments of an optimizer."""
-    if is_legacy(optimizer):
+    if _is_legacy(optimizer):
         optimizer.iterations  # noqa: B018 (is made when it is first read)
         optimizer._create_all_weights(variables)  # the legacy kind has no other way but a step
     else:
         optimizer.build(variables)
 
 
-def is_legacy(optimizer: object) -> bool:
+def _is_legacy(optimizer):
     """Whether an optimizer is of the kind that tensorflow-addons derives its own from."""
     return isinstance(optimizer, keras.optimizers.legacy.Optimizer)
 
@@ -199,7 +199,7 @@ def adam(
     backbone_lr: float = 1.0,
 ) -> GroupedOptimizer:
     """Adam, with Keras' place of ε: beside the root of the second moment before its correction."""
-    check_moments(beta_1, beta_2, epsilon)
+    _check_moments(beta_1, beta_2, epsilon)
 
     def make(rates, factor, decayed):
         return keras.optimizers.Adam(rates, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
@@ -224,11 +224,11 @@ def sgdw(
         exclude_from_weight_decay: regular expressions; a variable whose name one of them finds is not decayed.
     """
     check_numbers("[0, 1)", momentum=momentum)
-    check_decay(weight_decay, decay)
+    _check_decay(weight_decay, decay)
     of_addons = addons("sgdw")
 
     def make(rates, factor, decayed):
-        shrinking = decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0
+        shrinking = _decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0
         return of_addons.SGDW(shrinking, learning_rate=rates, momentum=momentum)
 
     return GroupedOptimizer(make, schedule(learning_rate), backbone_lr, exclude_from_weight_decay)
@@ -247,12 +247,12 @@ def adamw(
     backbone_lr: float = 1.0,
 ) -> GroupedOptimizer:
     """Adam with decoupled weight decay; arguments as `adam` and `sgdw`."""
-    check_moments(beta_1, beta_2, epsilon)
-    check_decay(weight_decay, decay)
+    _check_moments(beta_1, beta_2, epsilon)
+    _check_decay(weight_decay, decay)
     of_addons = addons("adamw")
 
     def make(rates, factor, decayed):
-        shrinking = decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0
+        shrinking = _decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0
         return of_addons.AdamW(shrinking, learning_rate=rates, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
 
     return GroupedOptimizer(make, schedule(learning_rate), backbone_lr, exclude_from_weight_decay)
@@ -270,8 +270,8 @@ def lamb(
     backbone_lr: float = 1.0,
 ) -> GroupedOptimizer:
     """LAMB: Adam's direction plus weight_decay · w, of the length of w; what is not decayed is not rescaled either."""
-    check_moments(beta_1, beta_2, epsilon)
-    check_decay(weight_decay)
+    _check_moments(beta_1, beta_2, epsilon)
+    _check_decay(weight_decay)
     of_addons = addons("lamb")
 
     def make(rates, factor, decayed):
@@ -287,28 +287,18 @@ def lamb(
     return GroupedOptimizer(make, schedule(learning_rate), backbone_lr, exclude_from_weight_decay)
 
 
-def check_moments(beta_1: float, beta_2: float, epsilon: float) -> None:
-    """Makes sure that averages of moments are averages, and that ε is above 0.
-
-    Raises:
-        ValueError: with the argument's name and value.
-    """
+def _check_moments(beta_1, beta_2, epsilon):
     check_numbers("[0, 1)", beta_1=beta_1, beta_2=beta_2)
     check_numbers("(0, inf)", epsilon=epsilon)
 
 
-def check_decay(weight_decay: float, decay: str = DECAYS[0]) -> None:
-    """Makes sure that weights shrink, and in a known way.
-
-    Raises:
-        ValueError: with the argument's name and value.
-    """
+def _check_decay(weight_decay, decay=DECAYS[0]):
     check_numbers("[0, 1)", weight_decay=weight_decay)
     if decay not in DECAYS:
         raise ValueError(f"decay must be one of {', '.join(DECAYS)}, not {decay!r}")
 
 
-def decay_rate(weight_decay: float, decay: str, rates: Schedule, first_rate: float) -> Schedule | float:
+def _decay_rate(weight_decay, decay, rates, first_rate):
     """The share by which the weights of a group shrink at a step, as a schedule or a number.
 
     `rates` are those of the group, and `first_rate` is the one that they begin with; 0 for a group that is not trained.

@@ -140,9 +140,9 @@ def poly(
 ) -> Schedule:
     """learning_rate · (1 − step / steps)^power, 0 after the last step (Sect. 3.4.1.3); counted after the warm-up."""
     check_numbers("(0, inf)", power=power)
-    rest = steps_after_warmup(steps, warmup_steps)
+    rest = _steps_after_warmup(steps, warmup_steps)
     decay = keras.optimizers.schedules.PolynomialDecay(learning_rate, rest, end_learning_rate=0.0, power=power)
-    return with_warmup(decay, learning_rate, warmup_steps, warmup_from)
+    return _with_warmup(decay, learning_rate, warmup_steps, warmup_from)
 
 
 def cosine(
@@ -150,14 +150,14 @@ def cosine(
 ) -> Schedule:
     """learning_rate · (end + (1 − end) · (1 + cos(π step / steps)) / 2); counted after the warm-up."""
     check_numbers("[0, 1]", end=end)
-    decay = keras.optimizers.schedules.CosineDecay(learning_rate, steps_after_warmup(steps, warmup_steps), alpha=end)
-    return with_warmup(decay, learning_rate, warmup_steps, warmup_from)
+    decay = keras.optimizers.schedules.CosineDecay(learning_rate, _steps_after_warmup(steps, warmup_steps), alpha=end)
+    return _with_warmup(decay, learning_rate, warmup_steps, warmup_from)
 
 
 def constant(learning_rate: float, steps: int, *, warmup_steps: int = 0, warmup_from: float = 0.0) -> Schedule:
     """The same rate at every step after the warm-up."""
-    steps_after_warmup(steps, warmup_steps)
-    return with_warmup(Constant(learning_rate), learning_rate, warmup_steps, warmup_from)
+    _steps_after_warmup(steps, warmup_steps)
+    return _with_warmup(Constant(learning_rate), learning_rate, warmup_steps, warmup_from)
 
 
 def plateau(
@@ -175,25 +175,19 @@ def plateau(
     check_numbers("(0, 1)", factor=factor)
     check_numbers("[0, 1)", min_gain=min_gain, lowest=lowest)
     check_whole_numbers(1, interval=interval, patience=patience)
-    steps_after_warmup(steps, warmup_steps)
+    _steps_after_warmup(steps, warmup_steps)
     cut = Plateau(learning_rate, factor=factor, interval=interval, patience=patience, min_gain=min_gain, lowest=lowest)
-    return with_warmup(cut, learning_rate, warmup_steps, 0.0)
+    return _with_warmup(cut, learning_rate, warmup_steps, 0.0)
 
 
-def steps_after_warmup(steps: int, warmup_steps: int) -> int:
-    """The steps that are left.
-
-    Raises:
-        ValueError: the warm-up is no whole number, negative, or as long as the stage.
-    """
+def _steps_after_warmup(steps, warmup_steps):
     check_whole_numbers(0, warmup_steps=warmup_steps)
     if warmup_steps >= steps:
         raise ValueError(f"warmup_steps must be below the stage's {steps} steps, not {warmup_steps}")
     return steps - warmup_steps
 
 
-def with_warmup(schedule: Schedule, learning_rate: float, warmup_steps: int, warmup_from: float) -> Schedule:
-    """The schedule behind a warm-up, where there is one."""
+def _with_warmup(schedule, learning_rate, warmup_steps, warmup_from):
     check_numbers("[0, 1]", warmup_from=warmup_from)
     return Warmup(schedule, learning_rate, warmup_steps, warmup_from) if warmup_steps else schedule
 

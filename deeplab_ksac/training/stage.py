@@ -21,7 +21,7 @@ from deeplab_ksac.training.interruption import StopRequest
 from deeplab_ksac.training.log import StageLog
 from deeplab_ksac.training.optimizers import backbone_variables, build_optimizer
 from deeplab_ksac.training.step import TrainStep
-from deeplab_ksac.training.strategy import device_type, refuse_unrepeatable, workers
+from deeplab_ksac.training.strategy import check_repeatable, device_type, workers
 
 Terms = Sequence[dict[str, tf.Tensor]]  # of the steps of a call, in order
 
@@ -91,7 +91,7 @@ class StageRun:
         """
         batches, done, before = self._batches(first), first, None
         if deterministic:
-            refuse_unrepeatable(self.train_step.traced(batches), device_type(self.strategy))
+            check_repeatable(self.train_step.traced(batches), device_type(self.strategy))
         while done < self.stage.steps:
             if self.stage.steps_per_call == 1:
                 terms = [self.train_step(log.timed_next(batches))]

@@ -99,7 +99,7 @@ def make_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def refuse_unrepeatable(function: tf.types.experimental.ConcreteFunction, device_type: str) -> None:
+def check_repeatable(function: tf.types.experimental.ConcreteFunction, device_type: str) -> None:
     """Makes sure that a step is repeatable bit for bit, also through interruptions.
 
     Args:
