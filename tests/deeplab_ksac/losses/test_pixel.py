@@ -179,7 +179,11 @@ def test_the_parts_of_a_batch_add_up_to_the_mean_of_the_whole():
         ("ohem", {"min_kept": 0.5}, "min_kept must be a whole number of at least 1, not 0.5"),
         ("dice", {"smooth": -1}, r"smooth must be a number in \[0, inf\), not -1"),
         ("dice", {"weight": 0}, r"weight must be a number in \(0, inf\), not 0"),
-        ("ohem", {"class_weights": None}, "'ohem' takes no 'class_weights'; it takes output, weight, threshold"),
+        (
+            "ohem",
+            {"class_weights": None},
+            "'ohem' takes no 'class_weights'; it takes output, weight, num_classes, threshold",
+        ),
     ),
 )
 def test_an_argument_without_sense_is_refused(name, arguments, words):
