@@ -1,13 +1,18 @@
 """The affinity loss, which teaches CPNet's prior which pixels share a class (Yu et al., CVPR 2020)."""
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
+from deeplab_ksac.arguments import check_numbers, check_whole_numbers
 from deeplab_ksac.layers import resize_labels
 
 SMALLEST_RATIO = 1e-7
 
 
-def ideal_affinity(labels, size, prior_size, num_classes):
+def ideal_affinity(
+    labels: tf.Tensor, size: tf.Tensor, prior_size: tf.Tensor, num_classes: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """What the prior should say: labels [N, H, W] -> two maps [N, P, p] of zeros and ones, float32.
 
     The first is 1 where a pixel of the features (P = h·w, `size`) and a position of the prior's grid (p, `prior_size`)
@@ -17,8 +22,8 @@ def ideal_affinity(labels, size, prior_size, num_classes):
         tf.reshape(resize_labels(labels, side), [tf.shape(labels)[0], -1]) for side in (size, prior_size)
     )
     pixels, positions = pixels[:, :, tf.newaxis], positions[:, tf.newaxis]
-    labelled = [(x >= 0) & (x < num_classes) for x in (pixels, positions)]
-    return tf.cast(pixels == positions, tf.float32), tf.cast(labelled[0] & labelled[1], tf.float32)
+    labeled = [(x >= 0) & (x < num_classes) for x in (pixels, positions)]
+    return tf.cast(pixels == positions, tf.float32), tf.cast(labeled[0] & labeled[1], tf.float32)
 
 
 class AffinityLoss:
@@ -34,14 +39,12 @@ class AffinityLoss:
         num_classes: K; labels outside of 0…K − 1 are ignored.
     """
 
-    def __init__(self, output="affinity", weight=1.0, *, num_classes=255):
-        if weight <= 0:
-            raise ValueError(f"weight must be above 0, not {weight}")
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1, not {num_classes}")
+    def __init__(self, output: str = "affinity", weight: float = 1.0, *, num_classes: int = 255):
+        check_numbers("(0, inf)", weight=weight)
+        check_whole_numbers(1, num_classes=num_classes)
         self.output, self.weight, self.num_classes = output, weight, num_classes
 
-    def __call__(self, outputs, labels):
+    def __call__(self, outputs: Mapping[str, tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """labels [N, H, W] -> {"affinity/unary": scalar, "affinity/global": scalar}."""
         logits = outputs[self.output]
         shape = tf.shape(logits)
@@ -53,14 +56,14 @@ class AffinityLoss:
         }
 
 
-def unary_loss(logits, ideal, pairs):
+def unary_loss(logits: tf.Tensor, ideal: tf.Tensor, pairs: tf.Tensor) -> tf.Tensor:
     """Binary cross-entropy of logits [N, P, p] over the pairs that count."""
     losses = tf.nn.sigmoid_cross_entropy_with_logits(ideal, logits) * pairs
     counts = tf.reduce_sum(pairs, axis=(1, 2))
     return tf.reduce_mean(tf.math.divide_no_nan(tf.reduce_sum(losses, axis=(1, 2)), counts))
 
 
-def global_loss(prior, ideal, pairs):
+def global_loss(prior: tf.Tensor, ideal: tf.Tensor, pairs: tf.Tensor) -> tf.Tensor:
     """Minus the mean over the rows of log precision + log recall + log specificity of the prior [N, P, p] in (0, 1)."""
     own, others = ideal * pairs, (1 - ideal) * pairs
     found = tf.reduce_sum(prior * own, axis=2)
@@ -74,6 +77,6 @@ def global_loss(prior, ideal, pairs):
 
 
 def _log_ratio(numerator, denominator, defined):
-    """The logarithm of the ratio, 0 where it is not defined; bounded below, for the gradient's sake."""
+    """The logarithm of the ratio, 0 where it is not defined; bounded below, so that its gradient is finite."""
     ratio = tf.math.divide_no_nan(numerator, denominator)
     return tf.where(defined, tf.math.log(tf.maximum(ratio, SMALLEST_RATIO)), 0.0)

@@ -1,18 +1,23 @@
-"""Losses of every labelled pixel, averaged over those of the global batch: cross-entropy, OHEM, focal.
+"""Losses of every labeled pixel, averaged over those of the global batch: cross-entropy, OHEM, focal.
 
 A scalar is scaled so that its mean over the replicas is the loss of the global batch. `mass(labels)` is what a loss
 divides by, over all replicas: of parts of a batch, each has the share mass(part) / Σ mass in the mean of the whole.
 """
 
 import abc
+import dataclasses
 import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import tensorflow as tf
+
+from deeplab_ksac.arguments import check_numbers, check_whole_numbers, in_interval
 
 REDUCE_SUM = tf.distribute.ReduceOp.SUM
 
 
-def sum_over_replicas(value):
+def sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
     """Σ over all replicas; differentiable."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
@@ -20,7 +25,7 @@ def sum_over_replicas(value):
     return context.all_reduce(REDUCE_SUM, value)
 
 
-def gather_from_replicas(values):
+def gather_from_replicas(values: tf.Tensor) -> tf.Tensor:
     """The values [n] of all replicas, joined."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
@@ -28,7 +33,7 @@ def gather_from_replicas(values):
     return context.all_gather(values, axis=0)
 
 
-def mean_over_global_batch(values, weights):
+def mean_over_global_batch(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Σ values·weights / Σ weights over all replicas, scaled so that the replicas' results average to it.
 
     0 where no weight is set anywhere.
@@ -39,32 +44,27 @@ def mean_over_global_batch(values, weights):
     return tf.math.divide_no_nan(total * tf.cast(replicas, total.dtype), sum_over_replicas(count))
 
 
+@dataclasses.dataclass(eq=False)
 class PixelLoss(abc.ABC):
-    """What the losses of pixels share: which output they read, their factor, and the weights of the classes.
+    """What the losses of pixels share: which output they read, and their factor.
 
     Args:
         output: the logits it reads, [N, H, W, K].
         weight: factor of the term; the thesis's auxiliary losses have 0.4.
-        class_weights: K factors of the pixels of each class, in the sum and in the count that it is divided by: a
-            weighted mean; None weighs all alike.
-        num_classes: K, to check `class_weights` and for `mass`; None takes it from the logits, and gives no mass.
+        num_classes: K, for `mass`; None takes it from the logits, and gives no mass.
     """
 
-    name = None
+    output: str = "logits"
+    weight: float = 1.0
+    _: dataclasses.KW_ONLY
+    num_classes: int | None = None
 
-    def __init__(self, output="logits", weight=1.0, *, class_weights=None, num_classes=None):
-        if not 0 < weight < math.inf:
-            raise ValueError(f"weight must be above 0, not {weight}")
-        if class_weights is not None:
-            class_weights = tuple(float(value) for value in class_weights)
-            if not all(0 <= value < math.inf for value in class_weights) or not any(class_weights):
-                raise ValueError(f"class_weights must be finite, at least 0 and not all 0, not {class_weights}")
-            if num_classes not in (None, len(class_weights)):
-                raise ValueError(f"class_weights must be {num_classes}, one for each class, not {len(class_weights)}")
-        self.output, self.weight = output, weight
-        self.class_weights, self.num_classes = class_weights, num_classes
+    name: ClassVar[str]
 
-    def __call__(self, outputs, labels):
+    def __post_init__(self):
+        check_numbers("(0, inf)", weight=self.weight)
+
+    def __call__(self, outputs: Mapping[str, tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """labels [N, H, W] in 0…K-1, all else ignored -> {"<name>/<output>": scalar}."""
         logits = tf.cast(outputs[self.output], tf.float32)
         valid = (labels >= 0) & (labels < logits.shape[-1])
@@ -73,45 +73,74 @@ class PixelLoss(abc.ABC):
         return {f"{self.name}/{self.output}": self.weight * mean}
 
     @abc.abstractmethod
-    def losses(self, logits, labels):
+    def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """logits [N, H, W, K] float32, labels [N, H, W] in 0…K-1 -> [N, H, W]."""
 
-    def weigh(self, losses, labels, num_classes):
+    def weigh(self, losses: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
         """The factor of every pixel in the mean, [N, H, W] float32; 0 for an ignored one."""
         return self.label_weights(labels, num_classes)
 
-    def label_weights(self, labels, num_classes):
-        """The weight of every pixel's class; 0 for an ignored pixel."""
-        valid = (labels >= 0) & (labels < num_classes)
-        if self.class_weights is None:
-            return tf.cast(valid, tf.float32)
-        if len(self.class_weights) != num_classes:
-            raise ValueError(f"class_weights must be {num_classes}, one for each class, not {len(self.class_weights)}")
-        return tf.where(valid, tf.gather(tf.constant(self.class_weights), tf.where(valid, labels, 0)), 0.0)
+    def label_weights(self, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+        """The weight of every pixel's class, [N, H, W] float32; 0 for an ignored pixel."""
+        return tf.cast((labels >= 0) & (labels < num_classes), tf.float32)
 
-    def mass(self, labels):
+    def mass(self, labels: tf.Tensor) -> tf.Tensor:
         """What the mean over these labels is divided by, over all replicas: a scalar."""
         if self.num_classes is None:
             raise ValueError(f"{self.name} takes part in accumulation only where it is given num_classes")
         return sum_over_replicas(tf.reduce_sum(self.label_weights(labels, self.num_classes)))
 
 
-class CrossEntropy(PixelLoss):
-    """Cross-entropy of every labelled pixel, averaged over those of the global batch; arguments as `PixelLoss`.
+@dataclasses.dataclass(eq=False, kw_only=True)
+class WeightedPixelLoss(PixelLoss):
+    """A loss of pixels some of whose classes may count more than others; arguments as `PixelLoss`.
+
+    Args:
+        class_weights: K factors of the pixels of each class, in the sum and in the count that it is divided by: a
+            weighted mean; None weighs all alike.
+    """
+
+    class_weights: Sequence[float] | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.class_weights is None:
+            return
+        self.class_weights = tuple(self.class_weights)
+        if not all(in_interval(value, "[0, inf)") for value in self.class_weights) or not any(self.class_weights):
+            raise ValueError(f"class_weights must be finite, at least 0 and not all 0, not {self.class_weights}")
+        if self.num_classes is not None:
+            self._check_count(self.num_classes)
+
+    def label_weights(self, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+        if self.class_weights is None:
+            return super().label_weights(labels, num_classes)
+        self._check_count(num_classes)
+        valid = (labels >= 0) & (labels < num_classes)
+        return tf.where(valid, tf.gather(tf.constant(self.class_weights, tf.float32), tf.where(valid, labels, 0)), 0.0)
+
+    def _check_count(self, num_classes):
+        if len(self.class_weights) != num_classes:
+            raise ValueError(f"class_weights must be {num_classes}, one for each class, not {len(self.class_weights)}")
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class CrossEntropy(WeightedPixelLoss):
+    """Cross-entropy of every labeled pixel, averaged over those of the global batch; arguments as `WeightedPixelLoss`.
 
     Args:
         label_smoothing: ε; the target is 1 − ε + ε/K at the label and ε/K elsewhere.
     """
 
+    label_smoothing: float = 0.0
+
     name = "cross_entropy"
 
-    def __init__(self, output="logits", weight=1.0, *, label_smoothing=0.0, class_weights=None, num_classes=None):
-        super().__init__(output, weight, class_weights=class_weights, num_classes=num_classes)
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), not {label_smoothing}")
-        self.label_smoothing = label_smoothing
+    def __post_init__(self):
+        super().__post_init__()
+        check_numbers("[0, 1)", label_smoothing=self.label_smoothing)
 
-    def losses(self, logits, labels):
+    def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         if not self.label_smoothing:
             return losses
@@ -119,65 +148,64 @@ class CrossEntropy(PixelLoss):
         return (1 - self.label_smoothing) * losses + self.label_smoothing * even
 
 
-class Focal(PixelLoss):
-    """Focal loss, (1 − p)^γ times the cross-entropy of every labelled pixel (Lin et al., ICCV 2017, Eq. 4 and 5).
+@dataclasses.dataclass(eq=False, kw_only=True)
+class Focal(WeightedPixelLoss):
+    """Focal loss, (1 − p)^γ times the cross-entropy of every labeled pixel (Lin et al., ICCV 2017, Eq. 4 and 5).
 
-    The mean is over labelled pixels, not over some that count as foreground; arguments as `PixelLoss`, whose
+    The mean is over labeled pixels, not over some that count as foreground; arguments as `WeightedPixelLoss`, whose
     `class_weights` are the paper's α.
 
     Args:
         gamma: γ ≥ 0; 0 gives the cross-entropy.
     """
 
+    gamma: float = 2.0
+
     name = "focal"
 
-    def __init__(self, output="logits", weight=1.0, *, gamma=2.0, class_weights=None, num_classes=None):
-        super().__init__(output, weight, class_weights=class_weights, num_classes=num_classes)
-        if not 0 <= gamma < math.inf:
-            raise ValueError(f"gamma must be at least 0, not {gamma}")
-        self.gamma = gamma
+    def __post_init__(self):
+        super().__post_init__()
+        check_numbers("[0, inf)", gamma=self.gamma)
 
-    def losses(self, logits, labels):
+    def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         missing = tf.maximum(-tf.math.expm1(-losses), 1e-7)  # 1 − p; bounded, since x^γ has no slope at 0 for γ < 1
         return missing**self.gamma * losses
 
 
+@dataclasses.dataclass(eq=False, kw_only=True)
 class HardPixels(PixelLoss):
     """Online hard example mining: cross-entropy, averaged over the hard pixels of the global batch.
 
-    A labelled pixel is hard where the probability p of its label is below `threshold`, or where its loss is at least
+    A labeled pixel is hard where the probability p of its label is below `threshold`, or where its loss is at least
     the `min_kept`-th largest of the global batch (of all replicas); so at least `min_kept` count, as far as there are
-    so many labelled ones, and more where the losses tie. Which pixels are kept has no gradient. Where a batch is
-    accumulated in parts, each part keeps its own hard pixels, and counts by its labelled ones.
+    so many labeled ones, and more where the losses tie. Which pixels are kept has no gradient. Where a batch is
+    accumulated in parts, each part keeps its own hard pixels, and counts by its labeled ones. Arguments as `PixelLoss`.
 
     Args:
-        output: the logits it reads, [N, H, W, K].
-        weight: factor of the term.
-        num_classes: K, for `mass`.
         threshold: of the probability, in (0, 1].
         min_kept: pixels of the global batch.
     """
 
+    threshold: float = 0.7
+    min_kept: int = 100_000
+
     name = "ohem"
 
-    def __init__(self, output="logits", weight=1.0, *, threshold=0.7, min_kept=100_000, num_classes=None):
-        super().__init__(output, weight, num_classes=num_classes)
-        if not 0 < threshold <= 1:
-            raise ValueError(f"threshold must be in (0, 1], not {threshold}")
-        if not isinstance(min_kept, int) or isinstance(min_kept, bool) or min_kept < 1:
-            raise ValueError(f"min_kept must be a whole number of pixels above 0, not {min_kept!r}")
-        self.threshold, self.min_kept = threshold, min_kept
+    def __post_init__(self):
+        super().__post_init__()
+        check_numbers("(0, 1]", threshold=self.threshold)
+        check_whole_numbers(1, min_kept=self.min_kept)
 
-    def losses(self, logits, labels):
+    def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
-    def weigh(self, losses, labels, num_classes):
-        labelled = self.label_weights(labels, num_classes) > 0
-        known = tf.stop_gradient(tf.reshape(tf.where(labelled, losses, -1.0), [-1]))  # −1: below every loss
+    def weigh(self, losses: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+        labeled = self.label_weights(labels, num_classes) > 0
+        known = tf.stop_gradient(tf.reshape(tf.where(labeled, losses, -1.0), [-1]))  # −1: below every loss
         known = gather_from_replicas(self._largest(known))
         hard = (losses > -math.log(self.threshold)) | (losses >= self._largest(known)[-1])
-        return tf.cast(labelled & hard, tf.float32)
+        return tf.cast(labeled & hard, tf.float32)
 
     def _largest(self, losses):
         count = losses.shape[0] if losses.shape[0] is not None else tf.size(losses)  # XLA wants a constant

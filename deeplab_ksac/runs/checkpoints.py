@@ -1,7 +1,8 @@
-"""Checkpoints: saving, resuming, passing weights to the next stage, and loading a trained model."""
+"""Checkpoints: saving, resuming, finding one of a run, and loading a trained model from it."""
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
 import tempfile
@@ -11,14 +12,17 @@ from tensorflow import keras
 
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Experiment
+from deeplab_ksac.losses import Objective
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs import seals
-from deeplab_ksac.runs.transfer import copy_weights, restore_weights
 from deeplab_ksac.runs.workdir import read_workdir
+from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.interruption import LOST_WORKER
 
+REASON_LENGTH = 200
 
-def stage_dir(workdir, stage):
+
+def stage_dir(workdir: str | os.PathLike, stage: int) -> pathlib.Path:
     """The folder of a stage's checkpoints and events."""
     return pathlib.Path(workdir) / f"stage_{stage}"
 
@@ -36,39 +40,39 @@ class StageCheckpoints:
         keep: how many are kept.
     """
 
-    def __init__(self, workdir, stage, model, optimizer, *, strategy, objective=None, averages=None, keep=2):
-        self.workdir, self.stage, self.model = pathlib.Path(workdir), stage, model
+    def __init__(
+        self,
+        workdir: str | os.PathLike,
+        stage: int,
+        model: keras.Model,
+        optimizer: tf.Module,
+        *,
+        strategy: tf.distribute.Strategy,
+        objective: Objective | None = None,
+        averages: MovingAverages | None = None,
+        keep: int = 2,
+    ):
         saved = {"model": model, "optimizer": optimizer, "step": tf.Variable(0, dtype=tf.int64)}
         if objective is not None and objective.variables:
             saved["objective"] = objective.variables
         if averages is not None:
             saved["averages"] = averages
         self.checkpoint = tf.train.Checkpoint(**saved)
-        self.keep, self.folder = keep, stage_dir(workdir, stage)
+        self.keep, self.resumed = keep, stage_dir(workdir, stage)
+        self.folder = self.resumed
         if not strategy.extended.should_checkpoint:
             self.discarded = tempfile.TemporaryDirectory(prefix="worker_")
             self.folder = pathlib.Path(self.discarded.name)
 
-    def restore_or_initialize(self, init_from=None, initialize=None):
-        """Resumes the stage, or takes the previous stage's weights, or those of another run. Returns the step.
-
-        Args:
-            init_from: workdir of a run whose weights the first stage starts from; None starts from the initializers.
-            initialize: a function of the model that gives the first stage's other weights than the initializers'.
-        """
+    def restore(self) -> int:
+        """Reads the newest whole checkpoint; the steps done by then, 0 where there is none."""
         step = self.newest()
-        if step is not None:
-            path = seals.checkpoint_prefix(stage_dir(self.workdir, self.stage), step)
-            self.checkpoint.read(path).assert_consumed()
-        elif self.stage > 0:
-            restore_weights(self.model, checkpoint_path(self.workdir, stage=self.stage - 1), averaged=False)
-        elif init_from is not None:
-            copy_weights(load_model(init_from).model, self.model)
-        elif initialize is not None:
-            initialize(self.model)
-        return int(self.checkpoint.step.numpy())
+        if step is None:
+            return 0
+        self.checkpoint.read(seals.checkpoint_prefix(self.resumed, step)).assert_consumed()
+        return step
 
-    def save(self, step):
+    def save(self, step: int) -> None:
         """Saves after `step` optimizer steps; the checkpoint counts only once it is whole, and then the oldest goes.
 
         Raises:
@@ -93,9 +97,9 @@ class StageCheckpoints:
         for old in seals.whole_steps(self.folder)[: -self.keep]:
             seals.remove(seals.checkpoint_prefix(self.folder, old))
 
-    def newest(self):
+    def newest(self) -> int | None:
         """The step of the newest whole checkpoint, or None."""
-        return seals.newest_whole(stage_dir(self.workdir, self.stage))
+        return seals.newest_whole(self.resumed)
 
     def _remove_pieces(self, step):
         prefix = seals.checkpoint_prefix(self.folder, step)
@@ -104,25 +108,69 @@ class StageCheckpoints:
         shutil.rmtree(f"{prefix}_temp", ignore_errors=True)
 
 
-def checkpoint_path(workdir, step=None, stage=None):
+def checkpoint_path(workdir: str | os.PathLike, step: int | None = None, stage: int | None = None) -> str:
     """The checkpoint of a step (default: the latest) of a stage (default: the last that has one).
+
+    Only the files of that checkpoint are read, and of those that are newer but damaged.
 
     Raises:
         FileNotFoundError: there is none; the message lists the steps there are.
     """
-    folders = sorted(pathlib.Path(workdir).glob("stage_*"), key=lambda folder: int(folder.name.split("_")[1]))
+    folders = sorted(pathlib.Path(workdir).glob("stage_*"), key=stage_number)
     if stage is not None:
         folders = [folder for folder in folders if folder == stage_dir(workdir, stage)]
     for folder in reversed(folders):
-        steps = seals.whole_steps(folder)
-        if not steps:
-            continue
         wanted = seals.newest_whole(folder) if step is None else step
-        if wanted not in steps:
+        if wanted is not None and seals.damage(seals.checkpoint_prefix(folder, wanted)) is None:
+            return seals.checkpoint_prefix(folder, wanted)
+        steps = seals.whole_steps(folder)
+        if steps:
             raise FileNotFoundError(f"{folder} has no checkpoint of step {step}; it has {', '.join(map(str, steps))}")
-        return seals.checkpoint_prefix(folder, wanted)
     where = pathlib.Path(workdir) if stage is None else stage_dir(workdir, stage)
     raise FileNotFoundError(f"{where} has no checkpoint yet")
+
+
+def stage_number(folder: pathlib.Path) -> int:
+    """The stage of a folder of checkpoints: the reverse of `stage_dir`."""
+    return int(folder.name.split("_")[1])
+
+
+def checkpoint_number(path: str | os.PathLike) -> tuple[int, int]:
+    """(stage, step) of …/stage_<stage>/ckpt-<step>."""
+    path = pathlib.Path(path)
+    return stage_number(path.parent), int(path.name.rsplit("-", 1)[1])
+
+
+def restore_weights(model: keras.Model, path: str, averaged: bool | None = None) -> None:
+    """Reads a model's weights from a checkpoint; every weight must be there.
+
+    Args:
+        model: built.
+        path: of the checkpoint, such as `checkpoint_path` gives.
+        averaged: whether their moving averages are taken; None takes them where the checkpoint has some.
+
+    Raises:
+        ValueError: the checkpoint is of another model; or averages are asked for, and it has none.
+    """
+    held = any(name.startswith("averages/values/") for name, _ in tf.train.list_variables(path))
+    if averaged and not held:
+        raise ValueError(f"{path} has no moving averages; a stage with ema_decay above 0 keeps some")
+    _read_all(path, model=model)
+    if held and averaged in (None, True):
+        averages = MovingAverages(model)
+        _read_all(path, averages=averages)
+        averages.copy_to(model)
+
+
+def _read_all(path, **objects):
+    """Reads objects from a checkpoint, in which all their variables must be, of the same shapes."""
+    try:
+        tf.train.Checkpoint(**objects).read(path).assert_existing_objects_matched().expect_partial()
+    except (AssertionError, ValueError) as error:
+        reason = " ".join(str(error).split())[:REASON_LENGTH]
+        raise ValueError(
+            f"{path} is a checkpoint of another model than the one that is built here: {reason}"
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,10 +192,13 @@ class LoadedModel:
     stage: int
 
 
-def load_model(workdir, step=None, *, stage=None, averaged=None):
+def load_model(
+    workdir: str | os.PathLike, step: int | None = None, *, stage: int | None = None, averaged: bool | None = None
+) -> LoadedModel:
     """The model of a run with the weights of a checkpoint: by default the latest of its last stage.
 
     Args:
+        workdir, step, stage: as `checkpoint_path`.
         averaged: as `restore_weights`: by default the weights are moving averages where the run kept some.
 
     Raises:
@@ -157,5 +208,5 @@ def load_model(workdir, step=None, *, stage=None, averaged=None):
     path = checkpoint_path(workdir, step, stage)
     model = build_model(experiment.model, info.num_classes)
     restore_weights(model, path, averaged)
-    number = int(pathlib.Path(path).parent.name.split("_")[1])
-    return LoadedModel(model, experiment, info, int(path.rsplit("-", 1)[1]), number)
+    stage, step = checkpoint_number(path)
+    return LoadedModel(model, experiment, info, step, stage)

@@ -38,7 +38,7 @@ class Evaluation:
 
     def restore(self, path):
         """Takes the weights of another checkpoint of the run; the `LoadedModel`."""
-        from deeplab_ksac.runs.transfer import restore_weights
+        from deeplab_ksac.runs.checkpoints import restore_weights
 
         restore_weights(self.loaded.model, path)
         stage, step = checkpoint_number(path)

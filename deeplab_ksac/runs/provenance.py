@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGES = ("deeplab-ksac", "tensorflow", "keras", "tensorflow-addons", "keras-cv", "tensorflow-datasets", "numpy")
 
 
-def provenance(strategy):
+def provenance(strategy: tf.distribute.Strategy) -> dict[str, Any]:
     """Code version, package versions and devices, as JSON can hold them."""
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -31,13 +32,15 @@ def provenance(strategy):
     }
 
 
-def code_version(root=ROOT):
-    """{"commit", "modified"} of the repository this code lies in; both None outside of one, or without git."""
-    commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
-    return {"commit": commit, "modified": None if commit is None or changes is None else bool(changes)}
+def code_version() -> dict[str, Any]:
+    """{"commit", "modified"} of the repository that holds this code; both None outside of one, or without git."""
+    if _git("ls-files", "--error-unmatch", __file__) is None:  # installed, perhaps below another project's repository
+        return {"commit": None, "modified": None}
+    changes = _git("status", "--porcelain")
+    return {"commit": _git("rev-parse", "HEAD"), "modified": None if changes is None else bool(changes)}
 
 
-def package_version(name):
+def package_version(name: str) -> str | None:
     """The installed version of a package, or None."""
     try:
         return importlib.metadata.version(name)
@@ -52,11 +55,11 @@ def _details(device):
         return {}
 
 
-def _git(root, *arguments):
+def _git(*arguments):
+    """What git prints for this repository; None where it fails or there is none."""
+    command = ["git", "-C", str(ROOT), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

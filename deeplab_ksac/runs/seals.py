@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import pathlib
 import re
 
@@ -13,30 +14,30 @@ SEAL = ".seal"
 _verdicts = {}  # of files that have not changed since, so that following a run does not read them again and again
 
 
-def checkpoint_prefix(folder, step):
+def checkpoint_prefix(folder: str | os.PathLike, step: int) -> str:
     """What the names of a checkpoint's files begin with."""
     return str(pathlib.Path(folder) / f"ckpt-{step}")
 
 
-def seal(prefix):
+def seal(prefix: str) -> None:
     """Writes the seal of a checkpoint whose files are complete."""
     sums = {path.name: _sha256(path) for path in _files(prefix)}
     write_whole(prefix + SEAL, json.dumps(sums, indent=1) + "\n")
     _verdicts[prefix, _stamp(prefix)] = None
 
 
-def steps_in(folder):
+def steps_in(folder: str | os.PathLike) -> list[int]:
     """The steps of all checkpoints in a folder, whole or not, in order."""
     names = (path.name for path in pathlib.Path(folder).glob("ckpt-*"))
     return sorted({int(match[1]) for name in names if (match := re.match(r"ckpt-(\d+)(\.|_temp)", name))})
 
 
-def whole_steps(folder):
-    """The steps of those checkpoints in a folder that are whole, in order."""
+def whole_steps(folder: str | os.PathLike) -> list[int]:
+    """The steps of those checkpoints in a folder that are whole, in order; the files of all of them are read."""
     return [step for step in steps_in(folder) if damage(checkpoint_prefix(folder, step)) is None]
 
 
-def newest_whole(folder):
+def newest_whole(folder: str | os.PathLike) -> int | None:
     """The step of the newest checkpoint in a folder that is whole, or None; those passed over are named in the log."""
     for step in reversed(steps_in(folder)):
         problem = damage(checkpoint_prefix(folder, step))
@@ -48,15 +49,15 @@ def newest_whole(folder):
     return None
 
 
-def damage(prefix):
-    """What is wrong with a checkpoint, in words; None if it is whole."""
+def damage(prefix: str) -> str | None:
+    """What is wrong with a checkpoint; None if it is whole."""
     stamp = _stamp(prefix)
     if (prefix, stamp) not in _verdicts:
         _verdicts[prefix, stamp] = _damage(pathlib.Path(prefix + SEAL), _files(prefix))
     return _verdicts[prefix, stamp]
 
 
-def remove(prefix):
+def remove(prefix: str) -> None:
     """Removes a checkpoint: the seal first, so that what is left of it at any moment does not count."""
     pathlib.Path(prefix + SEAL).unlink(missing_ok=True)
     for path in _files(prefix):

@@ -1,8 +1,12 @@
 """Moving averages of a model's weights, which are often better than the last weights."""
 
 import contextlib
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
+from tensorflow import keras
+
+from deeplab_ksac.arguments import check_numbers
 
 
 class MovingAverages(tf.Module):
@@ -18,9 +22,8 @@ class MovingAverages(tf.Module):
         decay: in (0, 1).
     """
 
-    def __init__(self, model, decay=0.999):
-        if not 0 < decay < 1:
-            raise ValueError(f"the decay of moving averages must be in (0, 1), not {decay}")
+    def __init__(self, model: keras.Model, decay: float = 0.999):
+        check_numbers("(0, 1)", decay=decay)
         super().__init__(name="averages")
         self.decay = decay
         self.values = [
@@ -34,7 +37,7 @@ class MovingAverages(tf.Module):
             for weight in model.weights
         ]
 
-    def update(self, weights, step):
+    def update(self, weights: Sequence[tf.Variable], step: tf.Tensor) -> None:
         """Takes the model's weights in, in a replica's context, after step `step` (0 is the first)."""
         past = tf.cast(step, tf.float32)
         decay = tf.minimum(self.decay, past / (past + 10.0))
@@ -46,7 +49,7 @@ class MovingAverages(tf.Module):
                 average.assign(weight)
 
     @contextlib.contextmanager
-    def in_place(self, model, strategy):
+    def in_place(self, model: keras.Model, strategy: tf.distribute.Strategy) -> Iterator[None]:
         """Inside, the model has the averages for weights; afterwards its own again, bit for bit, on every replica."""
         weights = self._local(strategy, model.weights)
         kept = [tf.identity(weight) for weight in weights]
@@ -58,7 +61,7 @@ class MovingAverages(tf.Module):
             for weight, value in zip(weights, kept):
                 weight.assign(value)
 
-    def copy_to(self, model):
+    def copy_to(self, model: keras.Model) -> None:
         """Makes the averages the weights of a model, for good."""
         for weight, average in zip(model.weights, self.values):
             weight.assign(average)
@@ -68,7 +71,7 @@ class MovingAverages(tf.Module):
         return [local for variable in variables for local in strategy.experimental_local_results(variable)]
 
 
-def aggregation_of(weight):
+def aggregation_of(weight: tf.Variable) -> tf.VariableAggregation:
     """How the replicas' averages become one in a checkpoint: as the weight's own copies do, where they can differ."""
     if weight.synchronization == tf.VariableSynchronization.ON_READ:
         return weight.aggregation

@@ -1,7 +1,10 @@
-"""Stopping so that training can go on: requests to stop, which all workers follow at one step, and lost workers."""
+"""What stops training before its end: a request, which all workers follow at one step; lost workers; lost files."""
 
+import contextlib
+import re
 import signal
 import threading
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -13,6 +16,12 @@ LOST_WORKER = (
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
+)
+OF_FILES = (
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.DataLossError,
+    tf.errors.ResourceExhaustedError,
 )
 
 
@@ -28,7 +37,7 @@ class StopRequest:
             same steps (`agreement`); None for one worker.
     """
 
-    def __init__(self, agree=None):
+    def __init__(self, agree: Callable[[bool], bool] | None = None):
         self.noted, self._agree, self._previous = None, agree, {}
 
     def __enter__(self):
@@ -43,11 +52,11 @@ class StopRequest:
     def _note(self, number, _):
         self.noted = signal.Signals(number).name
 
-    def agreed(self):
+    def agreed(self) -> bool:
         """Whether to stop here."""
         return bool(self.noted) if self._agree is None else self._agree(bool(self.noted))
 
-    def update(self, *_, **__):
+    def update(self, *_, **__) -> None:
         """For work that reports its progress, on one worker.
 
         Raises:
@@ -57,7 +66,7 @@ class StopRequest:
             raise RestartError(f"{self.noted} came")
 
 
-def agreement(strategy, workers):
+def agreement(strategy: tf.distribute.Strategy, workers: int) -> Callable[[bool], bool] | None:
     """A function bool -> bool for `StopRequest`: whether any worker has True. None for one worker."""
     if workers == 1:
         return None
@@ -68,3 +77,31 @@ def agreement(strategy, workers):
         return strategy.reduce(tf.distribute.ReduceOp.SUM, flags, axis=None)
 
     return lambda flag: bool(total(tf.constant(float(flag))) > 0)
+
+
+@contextlib.contextmanager
+def failures_in_one_line(workers: int, newest: Callable[[], int | None]) -> Iterator[None]:
+    """Inside, lost data and a full disk are an `OSError` of one line, and a lost worker is a `RestartError`.
+
+    Args:
+        workers: number of the run's worker processes.
+        newest: () -> the step of the newest whole checkpoint, or None.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if workers > 1 and isinstance(error, LOST_WORKER):
+            raise RestartError(f"another worker was lost ({reason(error)}); start all of them again") from error
+        if not isinstance(error, OF_FILES):
+            raise
+        last = newest()
+        kept = "there is no checkpoint yet" if last is None else f"the checkpoint of step {last} is as it was"
+        raise OSError(f"training stopped: {reason(error)}; {kept}") from error
+
+
+def reason(error: tf.errors.OpError) -> str:
+    """The line of a TensorFlow error's message that says what happened."""
+    lines = re.sub(r"\{\{.*?\}\}", "", error.message).splitlines()
+    about_the_graph = ("Graph execution error:", "Detected at node", "Node: ")
+    said = [line.strip() for line in lines if line.strip() and not line.startswith(("\t", "  File", *about_the_graph))]
+    return said[-1] if said else type(error).__name__

@@ -1,29 +1,63 @@
-"""The whole of a training run: stages, data, steps, measurements, checkpoints."""
+"""The whole of a training run: stages, steps, measurements, checkpoints, evaluations."""
 
-from deeplab_ksac.datasets.info import load_info
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from deeplab_ksac.datasets.info import ConvertedInfo, load_info
+from deeplab_ksac.datasets.splits import Split
+from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.runs.provenance import provenance
-from deeplab_ksac.runs.workdir import claim_workdir, record_start
-from deeplab_ksac.training.initial_weights import with_backbone_weights
-from deeplab_ksac.training.interruption import StopRequest, agreement
-from deeplab_ksac.training.place import Place
-from deeplab_ksac.training.stage_run import DivergenceError, StageRun
+from deeplab_ksac.runs.workdir import claim_workdir, record_start, was_evaluated
+from deeplab_ksac.training.initial_weights import initialize, with_backbone_weights
+from deeplab_ksac.training.interruption import RestartError, StopRequest, agreement, failures_in_one_line
+from deeplab_ksac.training.log import StageLog
+from deeplab_ksac.training.stage import DivergenceError, StageRun
 from deeplab_ksac.training.strategy import workers
 
-__all__ = ["DivergenceError", "SilentProgress", "check_data", "train"]
+__all__ = ["DivergenceError", "SilentProgress", "check_data", "train", "train_stage"]
 
 
-def train(experiment, *, init_from=None, backbone_weights=None, progress=None, **place):
+class SilentProgress:
+    """Shows nothing."""
+
+    def __init__(self, total: int, label: str, start: int = 0):
+        pass
+
+    def update(self, n: int = 1, **shown) -> None:
+        """Counts nothing."""
+
+    def close(self) -> None:
+        """Closes nothing."""
+
+
+def train(
+    experiment: Experiment,
+    *,
+    data_dir: str | os.PathLike,
+    workdir: str | os.PathLike,
+    strategy: tf.distribute.Strategy,
+    init_from: str | os.PathLike | None = None,
+    backbone_weights: str | None = None,
+    progress: Callable | None = None,
+    evaluates: bool = True,
+    deterministic: bool = False,
+) -> dict[str, Any] | None:
     """Trains an experiment in its folder, or goes on where an earlier call was stopped.
 
     Args:
         experiment: what is trained.
+        data_dir: where converted data sets are.
+        workdir: the folder for configuration, checkpoints, events and metrics.
+        strategy: where it is computed, such as `strategy.create_strategy` gives.
         init_from: workdir of a run whose weights the first stage starts from.
         backbone_weights: "imagenet" or a file of published weights that the first stage's backbone starts from.
         progress: (total, label, start) -> an object with `update(n, **shown)` and `close()`; None shows nothing.
-        **place: of `Place`: `data_dir`, where converted data sets live; `workdir`, the folder for configuration,
-            checkpoints, events and metrics; `strategy`, a `tf.distribute.Strategy`; `evaluates=True`, whether the model
-            is evaluated on the way and at the end; `deterministic=False`, whether what could not be repeated bit for
-            bit is refused before the first step.
+        evaluates: whether the model is evaluated on the way and at the end.
+        deterministic: whether what could not be repeated bit for bit is an error before the first step.
 
     Returns:
         The last evaluation's figures, as `deeplab_ksac.evaluation.summarize`; None if there was none.
@@ -37,49 +71,95 @@ def train(experiment, *, init_from=None, backbone_weights=None, progress=None, *
     """
     if init_from is not None and backbone_weights is not None:
         raise ValueError("the first stage starts from init_from or from backbone_weights, not from both")
-    place = Place(**place)
-    experiment = with_backbone_weights(experiment, backbone_weights, place.workdir)
-    info = check_data(experiment, place.data_dir)
-    claim_workdir(place.workdir, experiment, info)
-    if place.strategy.extended.should_save_summary:
-        record_start(place.workdir, {**provenance(place.strategy), "deterministic": place.deterministic})
+    experiment = with_backbone_weights(experiment, backbone_weights, workdir)
+    info = check_data(experiment, data_dir)
+    claim_workdir(workdir, experiment, info)
+    if strategy.extended.should_save_summary:
+        record_start(workdir, {**provenance(strategy), "deterministic": deterministic})
     figures = None
-    with StopRequest(agreement(place.strategy, workers(place.strategy)[0])) as stop:
+    with StopRequest(agreement(strategy, workers(strategy)[0])) as stop:
         for index in range(len(experiment.stages)):
-            run = StageRun(experiment, index, info, place)
-            figures = run(init_from, backbone_weights, progress or SilentProgress, stop) or figures
+            run = StageRun(experiment, index, info, data_dir=data_dir, workdir=workdir, strategy=strategy)
+            first = run.checkpoints.restore()
+            if first == 0:
+                initialize(run.model, experiment.model.backbone, workdir, index, init_from, backbone_weights)
+            options = {"evaluates": evaluates, "deterministic": deterministic}
+            figures = train_stage(run, first, progress or SilentProgress, stop, **options) or figures
     return figures
 
 
-def check_data(experiment, data_dir):
+def train_stage(
+    run: StageRun,
+    first: int,
+    progress: Callable,
+    stop: StopRequest,
+    *,
+    evaluates: bool = True,
+    deterministic: bool = False,
+) -> dict[str, Any] | None:
+    """Trains a stage to its end, from its beginning or from its newest checkpoint.
+
+    A checkpoint comes before every evaluation, so that whatever ends an evaluation, the next start makes it up.
+
+    Args:
+        run: the stage, with the weights that it begins with or goes on from.
+        first: the steps that were done by then.
+        progress, evaluates, deterministic: as `train`.
+        stop: is asked after every call of the step.
+
+    Returns:
+        The last evaluation's figures; None where there was none.
+
+    Raises:
+        DivergenceError, ValueError, OSError, RestartError: as `train`.
+    """
+    plan, steps, figures = run.experiment, run.stage.steps, None
+    logged = first == 0 or was_evaluated(run.workdir, run.index, first)
+    owed = evaluates and not logged and run.due(first, plan.evaluate_every)
+    if first >= steps and not owed:
+        return None
+    writes = run.strategy.extended.should_save_summary
+    with (
+        contextlib.closing(StageLog(run.workdir, run.index, first, evaluated=logged, writes=writes)) as log,
+        failures_in_one_line(workers(run.strategy)[0], run.checkpoints.newest),
+        contextlib.closing(progress(steps, f"stage {run.index + 1}/{len(plan.stages)}", start=first)) as shown,
+    ):
+        if owed:
+            figures = run.evaluate(first, log, stop)
+        for done, terms in run.calls(first, log, deterministic=deterministic):
+            measured = {}
+            if run.due(done, plan.log_every):
+                measured = log.write_training(done, run.check(done, terms)[-1], run.stage.batch_size, run.optimizer)
+            shown.update(len(terms), **measured)
+            stopped, evaluated = stop.agreed(), evaluates and run.due(done, plan.evaluate_every)
+            if stopped or evaluated or run.due(done, plan.checkpoint_every):
+                run.save(done, terms, log)
+            if stopped and done < steps:
+                raise RestartError(f"stopped as asked after step {done}, whose checkpoint is saved")
+            if evaluated:
+                figures = run.evaluate(done, log, stop)
+    return figures
+
+
+def check_data(experiment: Experiment, data_dir: str | os.PathLike) -> ConvertedInfo:
     """Makes sure before the first step that every data set of every stage, and of the evaluation, is there and fits.
 
     Returns:
-        The `ConvertedInfo` of the first.
+        What is known of the first.
 
     Raises:
         ValueError: a data set or split that is missing, or whose classes are not those of the first.
     """
-    trained_on = [source for stage in experiment.stages for source in stage.data.sources]
-    first = load_info(trained_on[0].partition("/")[0], data_dir)
-    for source in (*trained_on, experiment.evaluation.dataset):
-        name, _, split = source.partition("/")
-        info = load_info(name, data_dir)
-        if split not in info.num_examples:
-            raise ValueError(f"{name} has no split {split!r} in {data_dir}; it has {', '.join(info.num_examples)}")
+    sources = [source for stage in experiment.stages for source in stage.data.sources]
+    splits = [Split.parse(source) for source in (*sources, experiment.evaluation.dataset)]
+    first = load_info(splits[0].dataset, data_dir)
+    for split in splits:
+        info = load_info(split.dataset, data_dir)
+        if split.name not in info.num_examples:
+            known = ", ".join(info.num_examples)
+            raise ValueError(f"{split.dataset} has no split {split.name!r} in {data_dir}; it has {known}")
         if info.class_names != first.class_names:
-            raise ValueError(f"{name} has other classes than {first.name}: {info.num_classes}, {first.num_classes}")
+            raise ValueError(
+                f"{split.dataset} has other classes than {first.name}: {info.num_classes}, {first.num_classes}"
+            )
     return first
-
-
-class SilentProgress:
-    """Shows nothing."""
-
-    def __init__(self, total, label, start=0):
-        pass
-
-    def update(self, n=1, **shown):
-        """Counts nothing."""
-
-    def close(self):
-        """Closes nothing."""

@@ -5,24 +5,183 @@
   "learning_rate", the step's rate, as PyTorch's AdamW; "schedule", the step's rate over the first one, as the paper's
   η_t (Loshchilov & Hutter, ICLR 2019, Algorithm 1 and 2); "constant", 1 at every step.
 - `lamb`: the decay is part of the update that each variable's norm rescales (You et al., ICLR 2020, Algorithm 2).
+
+Variables that need other rates or no decay are groups, each with an optimizer of its own (`GroupedOptimizer`).
 """
 
+import re
+import types
 import warnings
+from collections.abc import Callable, Iterable, Sequence
 
+import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.arguments import check_numbers
 from deeplab_ksac.construct import construct
 from deeplab_ksac.experiment import Part
-from deeplab_ksac.training.grouped import GroupedOptimizer
-from deeplab_ksac.training.schedules import Scaled, build_schedule, check
+from deeplab_ksac.training.schedules import Scaled, Schedule, build_schedule, plateau_in
 
 NOT_DECAYED = (r"bias[^/]*$", r"gamma[^/]*$", r"beta[^/]*$")
 DECAYS = ("learning_rate", "schedule", "constant")
+FIRST_SCALE, LOWEST_SCALE, GROWTH_STEPS = 2.0**15, 1.0, 2000
 
 
-def sgd(schedule, learning_rate=0.01, *, momentum=0.9, nesterov=False, backbone_lr=1.0):
+class GroupedOptimizer(tf.Module):
+    """Optimizers that follow one schedule, each for its group of variables.
+
+    A group of its own is what makes a ratio of learning rates exact for every optimizer and under every strategy: to
+    scale the gradients would change nothing for Adam. Gradients come summed over the replicas.
+
+    Args:
+        make: (rates, factor, decayed) -> a Keras optimizer, of the present or the legacy kind, for a group whose rates
+            are `factor` times the schedule's, and whose weights decay or do not.
+        schedule: the rates of all but the backbone.
+        backbone_lr: factor of the backbone's rates; 0 keeps its weights as they are.
+        exempt: regular expressions; a variable whose name one of them finds does not decay.
+    """
+
+    def __init__(self, make: Callable, schedule: Schedule, backbone_lr: float = 1.0, exempt: Sequence[str] = ()):
+        check_numbers("[0, inf)", backbone_lr=backbone_lr)
+        super().__init__(name="optimizer")
+        self.make, self.schedule, self.backbone_lr, self.exempt = make, schedule, backbone_lr, tuple(exempt)
+        self.groups, self._backbone = {}, frozenset()
+        half = keras.mixed_precision.global_policy().name == "mixed_float16"
+        self.loss_scale = LossScale() if half else None
+        self.plateau = plateau_in(schedule)
+        self.plateau_state = None if self.plateau is None else self.plateau.state
+
+    def build(self, variables: Sequence[tf.Variable], backbone: Sequence[tf.Variable] = ()) -> None:
+        """Makes the variables of the optimizers, once; before a checkpoint is read.
+
+        Args:
+            variables: what is trained.
+            backbone: those of them that `backbone_lr` is for.
+
+        Raises:
+            ValueError: there is a ratio, but no variable that it is for.
+        """
+        if self.groups:
+            return
+        if self.backbone_lr != 1 and not len(backbone):
+            raise ValueError(f"backbone_lr is {self.backbone_lr}, but the variables of the backbone are not known")
+        if self.backbone_lr != 1:
+            self._backbone = frozenset(variable.ref() for variable in backbone)
+        members = {}
+        for variable in variables:
+            members.setdefault(self._group_of(variable), []).append(variable)
+        groups = {key: self._optimizer(key) for key in sorted(members)}
+        for key, optimizer in groups.items():
+            _create_variables(optimizer, members[key])
+        self.groups = groups
+
+    def _group_of(self, variable):
+        """The name of a variable's group, such as "backbone_decayed"."""
+        place = "backbone" if variable.ref() in self._backbone else "head"
+        exempt = any(re.search(pattern, variable.name) for pattern in self.exempt)
+        return f"{place}_{'exempt' if exempt else 'decayed'}"
+
+    def _optimizer(self, key):
+        factor = self.backbone_lr if key.startswith("backbone") else 1.0
+        rates = self.schedule if factor == 1 else Scaled(self.schedule, factor)
+        return self.make(rates, factor, key.endswith("decayed"))
+
+    def apply(self, gradients_and_variables: Iterable[tuple[tf.Tensor, tf.Variable]]) -> None:
+        """Moves the variables, in a replica's context; the gradients are summed over the replicas already."""
+        members = {key: [] for key in self.groups}
+        for gradient, variable in gradients_and_variables:
+            members[self._group_of(variable)].append((gradient, variable))
+        for key, optimizer in self.groups.items():
+            if not members[key]:
+                optimizer.iterations.assign_add(1)
+            elif _is_legacy(optimizer):
+                optimizer.apply_gradients(members[key], experimental_aggregate_gradients=False)
+            else:
+                optimizer.apply_gradients(members[key], skip_gradients_aggregation=True)
+
+    def skip(self) -> None:
+        """Counts a step without moving anything, outside of a replica's context."""
+        for optimizer in self.groups.values():
+            optimizer.iterations.assign_add(1)
+
+    def observe(self, loss: tf.Tensor) -> None:
+        """Shows the schedule the loss of a step, averaged over the replicas, outside of a replica's context."""
+        if self.plateau is not None:
+            self.plateau.observe(loss)
+
+    @property
+    def iterations(self) -> tf.Variable:
+        """The steps taken, skipped ones among them."""
+        return next(iter(self.groups.values())).iterations
+
+    @property
+    def learning_rate(self) -> tf.Tensor:
+        """The rate of the last step taken, of all but the backbone; a scalar tensor."""
+        return self.schedule(tf.maximum(self.iterations.read_value() - 1, 0))
+
+
+def _create_variables(optimizer, variables):
+    """Makes the moments of an optimizer."""
+    if _is_legacy(optimizer):
+        optimizer.iterations  # noqa: B018 (is made when it is first read)
+        optimizer._create_all_weights(variables)  # the legacy kind has no other way but a step
+    else:
+        optimizer.build(variables)
+
+
+def _is_legacy(optimizer):
+    """Whether an optimizer is of the kind that tensorflow-addons derives its own from."""
+    return isinstance(optimizer, keras.optimizers.legacy.Optimizer)
+
+
+def backbone_variables(model: keras.Model) -> list[tf.Variable]:
+    """The trainable variables between image and pyramid of a `deeplab_ksac.model.segmentation_model`.
+
+    Raises:
+        ValueError: a model that has no layer "head".
+    """
+    names = {layer.name for layer in model.layers}
+    first = next((name for name in ("neck", "head") if name in names), None)
+    if first is None:
+        raise ValueError(f"{model.name} has no layer 'head', so that backbone_lr does not say what it is for")
+    return keras.Model(model.input, model.get_layer(first).input).trainable_variables
+
+
+class LossScale(tf.Module):
+    """A factor of the loss in float16, where small gradients would become zero.
+
+    It is halved where a gradient is not finite and doubled after 2,000 steps without that. The rule, the first scale
+    and the lowest are those of Keras' `LossScaleOptimizer`. That one wraps one optimizer and looks at the gradients it
+    is given; here one decision holds for all groups of variables, and for the sum of all parts of a batch.
+    """
+
+    def __init__(self, growth_steps: int = GROWTH_STEPS):
+        super().__init__(name="loss_scale")
+        self.growth_steps = growth_steps
+        first = tf.VariableAggregation.ONLY_FIRST_REPLICA
+        self.scale = tf.Variable(FIRST_SCALE, trainable=False, dtype=tf.float32, aggregation=first)
+        self.good_steps = tf.Variable(0, trainable=False, dtype=tf.int64, aggregation=first)
+
+    def update(self, finite: tf.Tensor) -> None:
+        """Moves the scale after a step whose gradients were all finite, or not."""
+        good = tf.where(finite, self.good_steps + 1, 0)
+        grown = good >= self.growth_steps
+        doubled = self.scale * 2.0
+        up = tf.where(grown & tf.math.is_finite(doubled), doubled, self.scale)
+        self.scale.assign(tf.where(finite, up, tf.maximum(self.scale / 2.0, LOWEST_SCALE)))
+        self.good_steps.assign(tf.where(grown, tf.zeros_like(good), good))
+
+
+def sgd(
+    schedule: Callable[[float], Schedule],
+    learning_rate: float = 0.01,
+    *,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    backbone_lr: float = 1.0,
+) -> GroupedOptimizer:
     """SGD with momentum: v ← momentum · v − rate · gradient, w ← w + v."""
-    check(momentum=(momentum, 0 <= momentum < 1))
+    check_numbers("[0, 1)", momentum=momentum)
 
     def make(rates, factor, decayed):
         return keras.optimizers.SGD(rates, momentum=momentum, nesterov=nesterov)
@@ -30,9 +189,17 @@ def sgd(schedule, learning_rate=0.01, *, momentum=0.9, nesterov=False, backbone_
     return GroupedOptimizer(make, schedule(learning_rate), backbone_lr)
 
 
-def adam(schedule, learning_rate=1e-3, *, beta_1=0.9, beta_2=0.999, epsilon=1e-7, backbone_lr=1.0):
+def adam(
+    schedule: Callable[[float], Schedule],
+    learning_rate: float = 1e-3,
+    *,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    backbone_lr: float = 1.0,
+) -> GroupedOptimizer:
     """Adam, with Keras' place of ε: beside the root of the second moment before its correction."""
-    check_moments(beta_1, beta_2, epsilon)
+    _check_moments(beta_1, beta_2, epsilon)
 
     def make(rates, factor, decayed):
         return keras.optimizers.Adam(rates, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
@@ -41,80 +208,77 @@ def adam(schedule, learning_rate=1e-3, *, beta_1=0.9, beta_2=0.999, epsilon=1e-7
 
 
 def sgdw(
-    schedule,
-    learning_rate=0.01,
+    schedule: Callable[[float], Schedule],
+    learning_rate: float = 0.01,
     *,
-    momentum=0.9,
-    weight_decay=1e-2,
-    decay="learning_rate",
-    exclude_from_weight_decay=NOT_DECAYED,
-    backbone_lr=1.0,
-):
+    momentum: float = 0.9,
+    weight_decay: float = 1e-2,
+    decay: str = "learning_rate",
+    exclude_from_weight_decay: Sequence[str] = NOT_DECAYED,
+    backbone_lr: float = 1.0,
+) -> GroupedOptimizer:
     """SGD with momentum and decoupled weight decay.
 
     Args:
         weight_decay, decay: how much the weights shrink; the module says what `decay` means.
         exclude_from_weight_decay: regular expressions; a variable whose name one of them finds is not decayed.
     """
-    check(momentum=(momentum, 0 <= momentum < 1))
+    check_numbers("[0, 1)", momentum=momentum)
+    _check_decay(weight_decay, decay)
+    of_addons = addons("sgdw")
 
     def make(rates, factor, decayed):
-        return addons().SGDW(
-            decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0,
-            learning_rate=rates,
-            momentum=momentum,
-        )
+        shrinking = _decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0
+        return of_addons.SGDW(shrinking, learning_rate=rates, momentum=momentum)
 
-    check_decay(weight_decay, decay)
     return GroupedOptimizer(make, schedule(learning_rate), backbone_lr, exclude_from_weight_decay)
 
 
 def adamw(
-    schedule,
-    learning_rate=1e-3,
+    schedule: Callable[[float], Schedule],
+    learning_rate: float = 1e-3,
     *,
-    betas=(0.9, 0.999),
-    epsilon=1e-7,
-    weight_decay=1e-2,
-    decay="learning_rate",
-    exclude_from_weight_decay=NOT_DECAYED,
-    backbone_lr=1.0,
-):
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    weight_decay: float = 1e-2,
+    decay: str = "learning_rate",
+    exclude_from_weight_decay: Sequence[str] = NOT_DECAYED,
+    backbone_lr: float = 1.0,
+) -> GroupedOptimizer:
     """Adam with decoupled weight decay; arguments as `adam` and `sgdw`."""
-    check_moments(*betas, epsilon)
+    _check_moments(beta_1, beta_2, epsilon)
+    _check_decay(weight_decay, decay)
+    of_addons = addons("adamw")
 
     def make(rates, factor, decayed):
-        return addons().AdamW(
-            decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0,
-            learning_rate=rates,
-            beta_1=betas[0],
-            beta_2=betas[1],
-            epsilon=epsilon,
-        )
+        shrinking = _decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0
+        return of_addons.AdamW(shrinking, learning_rate=rates, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
 
-    check_decay(weight_decay, decay)
     return GroupedOptimizer(make, schedule(learning_rate), backbone_lr, exclude_from_weight_decay)
 
 
 def lamb(
-    schedule,
-    learning_rate=1e-3,
+    schedule: Callable[[float], Schedule],
+    learning_rate: float = 1e-3,
     *,
-    betas=(0.9, 0.999),
-    epsilon=1e-6,
-    weight_decay=1e-2,
-    exclude_from_weight_decay=NOT_DECAYED,
-    backbone_lr=1.0,
-):
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-6,
+    weight_decay: float = 1e-2,
+    exclude_from_weight_decay: Sequence[str] = NOT_DECAYED,
+    backbone_lr: float = 1.0,
+) -> GroupedOptimizer:
     """LAMB: Adam's direction plus weight_decay · w, of the length of w; what is not decayed is not rescaled either."""
-    check_moments(*betas, epsilon)
-    check_decay(weight_decay, "learning_rate")
+    _check_moments(beta_1, beta_2, epsilon)
+    _check_decay(weight_decay)
+    of_addons = addons("lamb")
 
     def make(rates, factor, decayed):
-        return addons().LAMB(
+        return of_addons.LAMB(
             rates,
-            beta_1=betas[0],
-            beta_2=betas[1],
+            beta_1=beta_1,
+            beta_2=beta_2,
             epsilon=epsilon,
             weight_decay=weight_decay if decayed else 0.0,
             exclude_from_layer_adaptation=[] if decayed else [""],  # "" is found in every name
@@ -123,19 +287,18 @@ def lamb(
     return GroupedOptimizer(make, schedule(learning_rate), backbone_lr, exclude_from_weight_decay)
 
 
-def check_moments(beta_1, beta_2, epsilon):
-    """Refuses averages of moments that do not average, and an ε that is none."""
-    check(beta_1=(beta_1, 0 <= beta_1 < 1), beta_2=(beta_2, 0 <= beta_2 < 1), epsilon=(epsilon, epsilon > 0))
+def _check_moments(beta_1, beta_2, epsilon):
+    check_numbers("[0, 1)", beta_1=beta_1, beta_2=beta_2)
+    check_numbers("(0, inf)", epsilon=epsilon)
 
 
-def check_decay(weight_decay, decay):
-    """Refuses a negative decay, and one of unknown meaning."""
-    check(weight_decay=(weight_decay, 0 <= weight_decay < 1))
+def _check_decay(weight_decay, decay=DECAYS[0]):
+    check_numbers("[0, 1)", weight_decay=weight_decay)
     if decay not in DECAYS:
         raise ValueError(f"decay must be one of {', '.join(DECAYS)}, not {decay!r}")
 
 
-def decay_rate(weight_decay, decay, rates, first_rate):
+def _decay_rate(weight_decay, decay, rates, first_rate):
     """The share by which the weights of a group shrink at a step, as a schedule or a number.
 
     `rates` are those of the group, and `first_rate` is the one that they begin with; 0 for a group that is not trained.
@@ -145,23 +308,35 @@ def decay_rate(weight_decay, decay, rates, first_rate):
     return Scaled(rates, weight_decay if decay == "learning_rate" else weight_decay / first_rate)
 
 
-def addons():
-    """The optimizers of tensorflow-addons, imported without the notice that they are maintained no longer."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import tensorflow_addons
+def addons(optimizer: str) -> types.ModuleType:
+    """The optimizers of tensorflow-addons, imported without the notice that they are maintained no longer.
 
+    Args:
+        optimizer: which of ours needs them.
+
+    Raises:
+        ValueError: the package is not installed; the message says what installs it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import tensorflow_addons
+    except ImportError as error:
+        raise ValueError(
+            f"the optimizer {optimizer!r} needs tensorflow-addons ({error}): pip install 'deeplab-ksac[addons]'"
+        ) from error
     return tensorflow_addons.optimizers
 
 
 OPTIMIZERS = {"adam": adam, "adamw": adamw, "lamb": lamb, "sgd": sgd, "sgdw": sgdw}
 
 
-def build_optimizer(part, steps, schedule=Part("poly")):  # noqa: B008 (a frozen value)
+def build_optimizer(part: Part, steps: int, schedule: Part = Part("poly")) -> GroupedOptimizer:  # noqa: B008 (frozen)
     """The optimizer of a stage of `steps` steps, with loss scaling under the policy mixed_float16.
 
     Args:
         part: of `OPTIMIZERS`.
+        steps: of the stage.
         schedule: of `SCHEDULES`.
 
     Raises:

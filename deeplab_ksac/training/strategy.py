@@ -1,4 +1,6 @@
-"""Where a run computes: one device, all GPUs of a machine, several machines, or a TPU."""
+"""Where and how a run computes: on one device, all GPUs of a machine, several machines or a TPU; repeatable or not."""
+
+from collections.abc import Sequence
 
 import tensorflow as tf
 from tensorflow import keras
@@ -6,8 +8,38 @@ from tensorflow import keras
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
+# Their generators' states are held by the device and in no checkpoint: a resumed run would draw other numbers.
+UNSEEDED = (
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "TruncatedNormal",
+)
+# For which TensorFlow 2.15 has no deterministic GPU kernel.
+UNORDERED_ON_GPU = (
+    "AdjustContrast",
+    "AdjustContrastv2",
+    "Bincount",
+    "CropAndResizeGradBoxes",
+    "CropAndResizeGradImage",
+    "DenseBincount",
+    "Dilation2DBackpropFilter",
+    "Dilation2DBackpropInput",
+    "FakeQuantWithMinMaxVarsGradient",
+    "FakeQuantWithMinMaxVarsPerChannelGradient",
+    "MaxPoolGradWithArgmax",
+    "ResizeNearestNeighborGrad",
+)
+# What a TPU cannot do inside of a step.
+ON_THE_HOST = ("EagerPyFunc", "Print", "PrintV2", "PyFunc", "PyFuncStateless", "StringFormat")
 
-def create_strategy(name="auto", tpu=""):
+
+def create_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:
     """The `tf.distribute.Strategy` of that name.
 
     Args:
@@ -35,7 +67,7 @@ def create_strategy(name="auto", tpu=""):
     return tf.distribute.OneDeviceStrategy(names[0])
 
 
-def workers(strategy):
+def workers(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """(number of worker processes of a strategy, which of them this is)."""
     resolver = strategy.cluster_resolver
     spec = resolver.cluster_spec().as_dict() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else {}
@@ -45,7 +77,7 @@ def workers(strategy):
     return len(tasks), tasks.index((resolver.task_type, resolver.task_id))
 
 
-def split_cpu(count):
+def split_cpu(count: int) -> None:
     """Makes `count` logical devices of the CPU, so that several replicas can be tried without a GPU.
 
     Must come before TensorFlow uses its devices.
@@ -54,14 +86,47 @@ def split_cpu(count):
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
 
 
-def set_precision(name):
+def set_precision(name: str) -> None:
     """Sets Keras' policy for the layers made from now on: float32, mixed_float16 or mixed_bfloat16."""
     if name not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {name!r}")
     keras.mixed_precision.set_global_policy(name)
 
 
-def make_deterministic(seed):
+def make_deterministic(seed: int) -> None:
     """Seeds Python, NumPy and TensorFlow, and has every operation computed in a fixed order (Sect. 4.6.1)."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+def check_repeatable(function: tf.types.experimental.ConcreteFunction, device_type: str) -> None:
+    """Makes sure that a step is repeatable bit for bit, also through interruptions.
+
+    Args:
+        function: the step's.
+        device_type: "CPU", "GPU" or "TPU".
+
+    Raises:
+        ValueError: it is not; the message names the operations and where they stand.
+    """
+    for kinds, reason in (
+        (UNSEEDED, "draws numbers from a generator that no checkpoint holds"),
+        (UNORDERED_ON_GPU if device_type == "GPU" else (), "has no deterministic implementation on a GPU"),
+    ):
+        found = operations(function, kinds)
+        if found:
+            named = ", ".join(f"{name} ({kind})" for name, kind in found[:3])
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            raise ValueError(f"training cannot be deterministic with {named}{more}, which {reason}")
+
+
+def operations(function: tf.types.experimental.ConcreteFunction, kinds: Sequence[str]) -> list[tuple[str, str]]:
+    """(name, kind) of every operation of these kinds in a concrete function and all that it calls, without repeats."""
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for called in graph.library.function for node in called.node_def)]
+    return sorted({(node.name, node.op) for node in nodes if node.op in kinds})
+
+
+def device_type(strategy: tf.distribute.Strategy) -> str:
+    """The kind of device that a strategy's replicas run on: "CPU", "GPU" or "TPU"."""
+    return tf.DeviceSpec.from_string(strategy.extended.worker_devices[0]).device_type

@@ -12,7 +12,7 @@ from deeplab_ksac.losses import build_objective
 from deeplab_ksac.model import build_model
 from deeplab_ksac.scripts.cases import Bound, Case
 from deeplab_ksac.training.optimizers import build_optimizer
-from deeplab_ksac.training.step import make_train_step
+from deeplab_ksac.training.step import TrainStep
 
 CLASSES, SIDE, BATCH = 59, 321, 2
 BASELINE = pointwise(
@@ -36,7 +36,7 @@ def prepare(name):
     objective.build(model.output)
     optimizer = build_optimizer(experiment.stages[0].optimizer, experiment.stages[0].steps)
     optimizer.build(model.trainable_variables)
-    step = make_train_step(model, objective, optimizer, tf.distribute.get_strategy(), l2=1e-4)
+    step = TrainStep(model, objective, optimizer, tf.distribute.get_strategy(), l2=1e-4)
     batch = {
         "image": tf.constant(rng.uniform(0, 255, [BATCH, SIDE, SIDE, 3]).astype("float32")),
         "labels": tf.constant(rng.integers(0, CLASSES, [BATCH, SIDE, SIDE]).astype("int32")),

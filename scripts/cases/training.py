@@ -87,14 +87,13 @@ def stepper(experiment, replicas=1, deterministic=False):
 
 def stage_run(experiment, strategy):
     """The first stage of an experiment, in a folder that goes with the process."""
-    from deeplab_ksac.training.place import Place
-    from deeplab_ksac.training.stage_run import StageRun
+    from deeplab_ksac.training.stage import StageRun
 
     folder = tempfile.TemporaryDirectory(prefix="benchmark_")
     KEPT.append(folder)
     data_dir = converted()
-    place = Place(data_dir=data_dir, workdir=folder.name, strategy=strategy)
-    return StageRun(experiment, 0, load_info("scenes", data_dir), place)
+    info = load_info("scenes", data_dir)
+    return StageRun(experiment, 0, info, data_dir=data_dir, workdir=folder.name, strategy=strategy)
 
 
 @functools.cache
@@ -146,6 +145,9 @@ class Counting:
         if self.done == self.count:
             raise EnoughError
 
+    def close(self):
+        """Nothing is open."""
+
 
 class TimedLoop:
     """The real loop over the steps of `LARGE`, with the time that passes inside of its steps kept apart."""
@@ -167,13 +169,12 @@ class TimedLoop:
     def between(self):
         """Some steps of the loop; the seconds, by the wall, that are not inside of them."""
         from deeplab_ksac.training.interruption import StopRequest
-        from deeplab_ksac.training.stage_log import StageLog
+        from deeplab_ksac.training.loop import train_stage
 
         self.steps_taken.clear()
         progress = Counting(1 + STEPS_A_TURN)
-        log = StageLog(self.run.place.workdir, 0, 0, evaluated=True, writes=True)
-        with contextlib.closing(log), contextlib.suppress(EnoughError):
-            self.run.train(0, log, progress, StopRequest())
+        with contextlib.suppress(EnoughError):
+            train_stage(self.run, 0, lambda *_, **__: progress, StopRequest())
         return time.perf_counter() - progress.since - self.inside()
 
     def steps(self):

@@ -21,8 +21,7 @@ from deeplab_ksac.model import build_model
 from deeplab_ksac.prediction import views as inference
 from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.runs import following as watch
-from deeplab_ksac.runs.checkpoints import StageCheckpoints, load_model
-from deeplab_ksac.runs.transfer import restore_weights
+from deeplab_ksac.runs.checkpoints import StageCheckpoints, load_model, restore_weights
 from deeplab_ksac.runs.workdir import claim_workdir, read_workdir
 from deeplab_ksac.scripts import evaluate, export, predict
 from deeplab_ksac.scripts.commandline.ending import exit_status

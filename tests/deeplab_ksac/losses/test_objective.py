@@ -1,11 +1,14 @@
 """Losses against their sums."""
 
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from car import ClassAwareRegularizer
 from deeplab_ksac.experiment import part
-from deeplab_ksac.losses import CrossEntropy, Objective, build_objective
+from deeplab_ksac.losses import LOSSES, ClassAware, CrossEntropy, Objective, build_objective
 
 
 def literal_cross_entropy(logits, labels):
@@ -60,5 +63,31 @@ def test_two_losses_of_one_name_are_refused():
 
 
 def test_a_weight_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="weight must be above 0, not 0"):
+    with pytest.raises(ValueError, match=r"weight must be a number in \(0, inf\), not 0"):
         CrossEntropy(weight=0)
+
+
+NUMBERS = ("weight", "label_smoothing", "gamma", "threshold", "min_kept", "smooth")
+
+
+@pytest.mark.parametrize("value", (float("nan"), float("inf"), True, "1", None))
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"class_aware"}))
+def test_an_argument_that_is_no_finite_number_is_refused(name, value):
+    taken = [argument for argument in inspect.signature(LOSSES[name]).parameters if argument in NUMBERS]
+    assert "weight" in taken
+    for argument in taken:
+        with pytest.raises(ValueError, match=f"{argument} must be a (whole )?number .*, not {value!r}"):
+            build_objective((part(name, **{argument: value}),), 3)
+
+
+@pytest.mark.parametrize("value", (float("nan"), float("inf"), True, "1", -1.0))
+def test_a_weight_of_a_class_that_is_no_finite_number_is_refused(value):
+    with pytest.raises(ValueError, match="class_weights must be finite, at least 0 and not all 0"):
+        build_objective((part("cross_entropy", class_weights=(1.0, value)),), 2)
+
+
+def test_the_defaults_of_class_aware_regularization_are_the_layers_own():
+    ours, layers = (inspect.signature(each).parameters for each in (ClassAware, ClassAwareRegularizer))
+    names = set(layers) - {"kwargs"}
+    assert names == set(ours) - {"output"} and len(names) > 5
+    assert all(ours[name].default == layers[name].default for name in names)

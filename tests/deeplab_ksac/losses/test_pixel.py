@@ -170,16 +170,20 @@ def test_the_parts_of_a_batch_add_up_to_the_mean_of_the_whole():
 @pytest.mark.parametrize(
     "name, arguments, words",
     (
-        ("cross_entropy", {"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\), not 1.0"),
+        ("cross_entropy", {"label_smoothing": 1.0}, r"label_smoothing must be a number in \[0, 1\), not 1.0"),
         ("cross_entropy", {"class_weights": (1.0, 2.0)}, "class_weights must be 4, one for each class, not 2"),
         ("cross_entropy", {"class_weights": (0, 0, 0, 0)}, "class_weights must be finite, at least 0 and not all 0"),
-        ("focal", {"gamma": -1}, "gamma must be at least 0, not -1"),
-        ("focal", {"weight": float("nan")}, "weight must be above 0, not nan"),
-        ("ohem", {"threshold": 0}, r"threshold must be in \(0, 1\], not 0"),
-        ("ohem", {"min_kept": 0.5}, "min_kept must be a whole number of pixels above 0, not 0.5"),
-        ("dice", {"smooth": -1}, "smooth must be at least 0, not -1"),
-        ("dice", {"weight": 0}, "weight must be above 0, not 0"),
-        ("ohem", {"class_weights": None}, "'ohem' takes no 'class_weights'; it takes output, weight, threshold"),
+        ("focal", {"gamma": -1}, r"gamma must be a number in \[0, inf\), not -1"),
+        ("focal", {"weight": float("nan")}, r"weight must be a number in \(0, inf\), not nan"),
+        ("ohem", {"threshold": 0}, r"threshold must be a number in \(0, 1\], not 0"),
+        ("ohem", {"min_kept": 0.5}, "min_kept must be a whole number of at least 1, not 0.5"),
+        ("dice", {"smooth": -1}, r"smooth must be a number in \[0, inf\), not -1"),
+        ("dice", {"weight": 0}, r"weight must be a number in \(0, inf\), not 0"),
+        (
+            "ohem",
+            {"class_weights": None},
+            "'ohem' takes no 'class_weights'; it takes output, weight, num_classes, threshold",
+        ),
     ),
 )
 def test_an_argument_without_sense_is_refused(name, arguments, words):

@@ -3,6 +3,8 @@
 import logging
 import pathlib
 import resource
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,17 +13,17 @@ from tensorflow import keras
 
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.checkpoints import StageCheckpoints, checkpoint_path
-from deeplab_ksac.training.failures import reason
+from deeplab_ksac.training.interruption import reason
 
 
 class Saved:
     """A stage's checkpoints of a small model whose weights are the step."""
 
-    def __init__(self, workdir, width=4):
+    def __init__(self, workdir, width=4, keep=2):
         self.model = keras.Sequential([keras.layers.Dense(width, input_shape=(300,))])
         self.optimizer = tf.Module()
         self.checkpoints = StageCheckpoints(
-            workdir, 0, self.model, self.optimizer, strategy=tf.distribute.get_strategy(), keep=2
+            workdir, 0, self.model, self.optimizer, strategy=tf.distribute.get_strategy(), keep=keep
         )
         self.folder = workdir / "stage_0"
 
@@ -32,7 +34,7 @@ class Saved:
 
     def restored(self):
         """The step that a resumed run goes on from; the weights are those of that step."""
-        step = self.checkpoints.restore_or_initialize()
+        step = self.checkpoints.restore()
         if step:
             assert all((weight == step).all() for weight in self.model.get_weights())
         return step
@@ -105,6 +107,33 @@ def test_the_newest_two_are_kept_and_a_damaged_one_is_none_of_them(tmp_path):
     data_file(saved.folder, 30).write_bytes(b"")
     saved.save(40)
     assert seals.whole_steps(saved.folder) == [20, 40]
+
+
+READ = []  # the paths that Python opens; an audit hook stays for the life of the process
+sys.addaudithook(lambda event, arguments: READ.append(str(arguments[0])) if event == "open" else None)
+
+
+@pytest.mark.parametrize("step", (None, 30, 20))
+def test_of_many_checkpoints_only_the_wanted_one_is_read(step, tmp_path):
+    Saved(tmp_path, keep=5).save(10, 20, 30)
+    other = tmp_path / "copied"  # another process knows nothing of these files
+    shutil.copytree(tmp_path / "stage_0", other / "stage_0")
+    READ.clear()
+    path = checkpoint_path(other, step)
+    read = {pathlib.Path(name).name for name in READ if str(other) in name}
+    wanted = step or 30
+    assert path == str(other / f"stage_0/ckpt-{wanted}")
+    assert read == {f"ckpt-{wanted}{suffix}" for suffix in (".index", ".data-00000-of-00001", ".seal")}
+
+
+def test_a_checkpoint_of_an_earlier_step_than_the_newest_stage_has_is_said_with_those_there_are(tmp_path):
+    Saved(tmp_path).save(10)
+    (tmp_path / "stage_1").mkdir()  # a stage that has begun and saved nothing
+    assert checkpoint_path(tmp_path) == checkpoint_path(tmp_path, 10) == str(tmp_path / "stage_0/ckpt-10")
+    with pytest.raises(FileNotFoundError, match=r"stage_0 has no checkpoint of step 11; it has 10"):
+        checkpoint_path(tmp_path, 11)
+    with pytest.raises(FileNotFoundError, match=r"stage_1 has no checkpoint yet"):
+        checkpoint_path(tmp_path, 10, stage=1)
 
 
 def test_no_whole_checkpoint_is_a_fresh_start(tmp_path):

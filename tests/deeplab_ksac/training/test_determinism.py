@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.layers import Dropout, DropPath
-from deeplab_ksac.training.determinism import ON_THE_HOST, device_type, operations, refuse_unrepeatable
+from deeplab_ksac.training.strategy import ON_THE_HOST, check_repeatable, device_type, operations
 from tests.deeplab_ksac.heads.heads_under_test import VARIANTS
 
 HEADS = sorted({name: variant for variant, (name, *_) in reversed(VARIANTS.items())}.values())
@@ -18,7 +18,7 @@ PROGRAM = """
 import sys
 import numpy as np, tensorflow as tf
 from tensorflow import keras
-from deeplab_ksac.decoders import Bottleneck
+from deeplab_ksac.heads.decoders import Bottleneck
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, resize_labels
 from deeplab_ksac.training import strategy as strategies
@@ -105,12 +105,12 @@ def traced(layer):
 )
 def test_a_generator_outside_of_checkpoints_is_refused_by_name(layer):
     with pytest.raises(ValueError, match=r"cannot be deterministic with plain/.*\(Random\w+\), which draws numbers"):
-        refuse_unrepeatable(traced(layer), "CPU")
+        check_repeatable(traced(layer), "CPU")
 
 
 @pytest.mark.parametrize("layer", [Dropout(0.5), DropPath(0.5)])
 def test_our_own_dropout_is_taken(layer):
-    refuse_unrepeatable(traced(layer), "GPU")
+    check_repeatable(traced(layer), "GPU")
 
 
 def test_what_a_gpu_computes_in_no_order_is_refused_there_only():
@@ -118,9 +118,9 @@ def test_what_a_gpu_computes_in_no_order_is_refused_there_only():
     def nearest_gradient(x):
         return tf.gradients(tf.raw_ops.ResizeNearestNeighbor(images=x, size=[8, 8]), x)
 
-    refuse_unrepeatable(nearest_gradient.get_concrete_function(), "CPU")
+    check_repeatable(nearest_gradient.get_concrete_function(), "CPU")
     with pytest.raises(ValueError, match=r"\(ResizeNearestNeighborGrad\), which has no deterministic implementation"):
-        refuse_unrepeatable(nearest_gradient.get_concrete_function(), "GPU")
+        check_repeatable(nearest_gradient.get_concrete_function(), "GPU")
 
 
 def test_operations_are_found_in_called_functions():

@@ -71,5 +71,6 @@ def test_a_run_starts_from_the_weights_and_goes_on_without_their_file(published,
 
 
 def test_two_origins_are_refused(published, tmp_path):
+    place = {"data_dir": tmp_path, "workdir": tmp_path, "strategy": tf.distribute.get_strategy()}
     with pytest.raises(ValueError, match="from init_from or from backbone_weights, not from both"):
-        train(experiment(), init_from=tmp_path, backbone_weights=published[0], data_dir=tmp_path, workdir=tmp_path)
+        train(experiment(), init_from=tmp_path, backbone_weights=published[0], **place)

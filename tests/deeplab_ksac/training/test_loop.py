@@ -14,15 +14,18 @@ import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.datasets.info import load_info
-from deeplab_ksac.datasets.pipeline import batch_filenames
+from deeplab_ksac.datasets.pipeline import batch_filenames, eval_batches
 from deeplab_ksac.datasets.records import shard_files
 from deeplab_ksac.experiment import Data, EvalSpec, part
 from deeplab_ksac.experiments.common import with_car
+from deeplab_ksac.figures.colors import colorize
+from deeplab_ksac.prediction.views import predict_classes
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
-from deeplab_ksac.runs.workdir import claim_workdir, read_metrics
+from deeplab_ksac.runs.workdir import claim_workdir, read_metrics, read_workdir
 from deeplab_ksac.training import loop, strategy
-from deeplab_ksac.training.interruption import RestartError
+from deeplab_ksac.training.interruption import RestartError, StopRequest
+from deeplab_ksac.training.stage import StageRun
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
 
@@ -161,15 +164,28 @@ def test_another_configuration_is_refused_with_the_difference(data_dir, tmp_path
         train(with_steps(EXPERIMENT, 2), data_dir, tmp_path)
 
 
-def test_a_nan_stops_the_run_with_step_term_and_files(data_dir, tmp_path):
-    wild = dataclasses.replace(EXPERIMENT.stages[0], optimizer=part("sgd", learning_rate=1e30), steps=20)
+@pytest.mark.parametrize(
+    ("calm_steps", "steps_per_call", "saved"),
+    # a warm-up from 0 of n + 1 steps first moves the weights at the step of index 1
+    ((0, 1, []), (1, 1, [2]), (1, 7, [2])),
+)
+def test_a_nan_stops_the_run_with_step_term_and_files(calm_steps, steps_per_call, saved, data_dir, tmp_path):
+    wild = dataclasses.replace(
+        EXPERIMENT.stages[0],
+        optimizer=part("sgd", learning_rate=1e30),
+        schedule=part("constant", warmup_steps=2 * calm_steps),
+        steps=20,
+        steps_per_call=steps_per_call,
+    )
     with pytest.raises(loop.DivergenceError) as caught:
         train(dataclasses.replace(EXPERIMENT, stages=(wild,), log_every=100), data_dir, tmp_path)
     words = str(caught.value)
-    step = int(words.split("at step ")[1].split()[0])
+    step = 1 + calm_steps  # the loss after the first weights of order 1e30
     names = batch_filenames(("tiny/train",), data_dir=data_dir, batch_size=4, seed=0, step=step)
+    assert f"at step {step} of stage 0" in words
     assert all(name in words for name in names) and "cross_entropy/logits is " in words
-    assert checkpoint_path(tmp_path).endswith("-2") if step >= 2 else True
+    assert seals.whole_steps(tmp_path / "stage_0") == saved
+    assert [line["step"] for line in read_metrics(tmp_path)] == []
 
 
 def test_what_a_later_stage_or_the_evaluation_lacks_is_said_before_the_first_step(data_dir, tmp_path):
@@ -219,9 +235,73 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_end(straight,
         assert {"commit", "modified"} == set(start["code"]) and start["precision"] == "float32"
 
 
+class SignaledAtTheEnd(loop.SilentProgress):
+    """Sends this process a signal after the last step, before its evaluation."""
+
+    def __init__(self, total, label, start=0):
+        self.left = total - start
+
+    def update(self, n=1, **shown):
+        self.left -= n
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_run_that_is_asked_to_stop_while_it_evaluates_makes_the_evaluation_up(straight, data_dir, tmp_path):
+    with pytest.raises(RestartError, match="SIGTERM came"):
+        train(STATEFUL, data_dir, tmp_path, progress=SignaledAtTheEnd)
+    assert seals.whole_steps(tmp_path / "stage_0")[-1] == 4
+    assert not any("eval/miou" in line for line in read_metrics(tmp_path))
+    figures = train(STATEFUL, data_dir, tmp_path)
+    assert figures["miou"] == list(read_metrics(straight))[-1]["eval/miou"]
+    assert_equal_runs(tmp_path, straight)
+
+
+class StoppedEvaluator:
+    """Ends the process's work in the midst of an evaluation, as a kill would."""
+
+    def __call__(self, batches, *, progress):
+        raise InterruptionError
+
+
+def test_a_run_that_ends_while_it_evaluates_loses_no_step(data_dir, tmp_path):
+    experiment = dataclasses.replace(EXPERIMENT, evaluate_every=1, checkpoint_every=100)
+    place = {"data_dir": data_dir, "workdir": tmp_path, "strategy": strategy.create_strategy("one_device")}
+    claim_workdir(tmp_path, experiment, load_info("tiny", data_dir))
+    run = StageRun(experiment, 0, load_info("tiny", data_dir), **place)
+    run.evaluator = StoppedEvaluator()
+    with StopRequest() as stop, pytest.raises(InterruptionError):
+        loop.train_stage(run, 0, loop.SilentProgress, stop)
+    assert seals.whole_steps(tmp_path / "stage_0") == [1]
+    figures = train(experiment, data_dir, tmp_path)
+    evaluations = [line for line in read_metrics(tmp_path) if "eval/miou" in line]
+    assert [line["step"] for line in evaluations] == [1, 2, 3, 4]
+    assert figures["miou"] == evaluations[-1]["eval/miou"]
+
+
+def test_the_pictures_are_made_with_the_views_of_the_evaluation(data_dir, tmp_path):
+    windowed = EvalSpec("tiny/val", window=(17, 17), pad_to=(65, 65))
+    train(dataclasses.replace(with_steps(EXPERIMENT, 1), evaluation=windowed), data_dir, tmp_path)
+    loaded, colors = load_model(tmp_path), load_info("tiny", data_dir).colors
+    pictures = {}
+    for path in (tmp_path / "stage_0").glob("events*"):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                if value.tag.startswith("pictures/"):
+                    pictures[value.tag] = tf.io.decode_png(value.tensor.string_val[2]).numpy()
+    differ = 0
+    for number, example in enumerate(eval_batches("tiny", "val", data_dir=data_dir)):
+        image = example["image"]
+        shown = pictures[f"pictures/{number}"][:, 2 * image.shape[2] :]
+        expected = predict_classes(loaded.model, image, window=(17, 17), pad_to=(65, 65))[0].numpy()
+        np.testing.assert_array_equal(shown, colorize(expected, colors))
+        differ += (expected != predict_classes(loaded.model, image)[0].numpy()).any()
+    assert len(pictures) == 3 and differ  # else it says nothing
+
+
 KILLED = """
 import os, signal, sys
-from deeplab_ksac.training import checkpoints, seals
+from deeplab_ksac.runs import seals
 from tests.conftest import split_cpu
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training import test_loop
@@ -304,3 +384,27 @@ def test_a_configuration_from_before_a_field_was_added_is_not_taken_for_another(
     del fields["stages"][0]["data"]["weights"]
     (tmp_path / "experiment.json").write_text(json.dumps(fields))
     claim_workdir(tmp_path, EXPERIMENT, load_info("tiny", data_dir))
+
+
+@pytest.mark.parametrize("name", ("adamw", "lamb"))
+def test_a_run_from_before_betas_had_keras_names_is_read_and_goes_on(name, data_dir, tmp_path):
+    optimizer = part(name, learning_rate=0.01, beta_1=0.8, beta_2=0.99)
+    experiment = dataclasses.replace(
+        EXPERIMENT, stages=(dataclasses.replace(EXPERIMENT.stages[0], optimizer=optimizer),)
+    )
+    claim_workdir(tmp_path, experiment, load_info("tiny", data_dir))
+    fields = json.loads((tmp_path / "experiment.json").read_text())
+    fields["stages"][0]["optimizer"]["args"] = {"learning_rate": 0.01, "betas": [0.8, 0.99]}
+    (tmp_path / "experiment.json").write_text(json.dumps(fields))
+    claim_workdir(tmp_path, experiment, load_info("tiny", data_dir))
+    assert read_workdir(tmp_path)[0] == experiment
+
+
+def test_an_experiment_file_that_cannot_be_read_is_named_with_its_field(data_dir, tmp_path):
+    claim_workdir(tmp_path, EXPERIMENT, load_info("tiny", data_dir))
+    path = tmp_path / "experiment.json"
+    fields = json.loads(path.read_text())
+    for content, words in ((json.dumps({**fields, "seed": "a"}), "seed takes int, not 'a'"), ("{", "Expecting")):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=rf"{path} cannot be read: {words}"):
+            read_workdir(tmp_path)

@@ -1,12 +1,14 @@
 """Every optimizer against its update rule in NumPy, on one replica and on two, and how its state is kept."""
 
+import inspect
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from deeplab_ksac.experiment import part
-from deeplab_ksac.training.loss_scale import LossScale
-from deeplab_ksac.training.optimizers import OPTIMIZERS, build_optimizer
+from deeplab_ksac.training.optimizers import OPTIMIZERS, LossScale, build_optimizer
 from deeplab_ksac.training.strategy import create_strategy
 from tests.replicas import two_replicas
 
@@ -20,9 +22,9 @@ CASES = (
     ("sgdw", {"momentum": MOMENTUM, "weight_decay": DECAY, "decay": "learning_rate"}),
     ("sgdw", {"momentum": MOMENTUM, "weight_decay": DECAY, "decay": "schedule"}),
     ("sgdw", {"momentum": MOMENTUM, "weight_decay": DECAY, "decay": "constant"}),
-    ("adamw", {"betas": BETAS, "weight_decay": DECAY, "decay": "learning_rate"}),
-    ("adamw", {"betas": BETAS, "weight_decay": DECAY, "decay": "schedule"}),
-    ("lamb", {"betas": BETAS, "weight_decay": DECAY}),
+    ("adamw", {"beta_1": BETAS[0], "beta_2": BETAS[1], "weight_decay": DECAY, "decay": "learning_rate"}),
+    ("adamw", {"beta_1": BETAS[0], "beta_2": BETAS[1], "weight_decay": DECAY, "decay": "schedule"}),
+    ("lamb", {"beta_1": BETAS[0], "beta_2": BETAS[1], "weight_decay": DECAY}),
 )
 
 
@@ -136,12 +138,16 @@ def test_decay_can_be_for_all_variables():
 @pytest.mark.parametrize(
     "optimizer, words",
     (
-        (part("sgd", momentum=1.0), "momentum cannot be 1.0"),
-        (part("sgd", learning_rate=-1.0), "learning_rate cannot be -1.0"),
-        (part("adam", beta_1=1.0), "beta_1 cannot be 1.0"),
-        (part("adam", backbone_lr=-0.1), "backbone_lr cannot be -0.1"),
-        (part("sgdw", weight_decay=-1.0), "weight_decay cannot be -1.0"),
+        (part("sgd", momentum=1.0), r"momentum must be a number in \[0, 1\), not 1.0"),
+        (part("sgd", learning_rate=-1.0), r"learning_rate must be a number in \(0, inf\), not -1.0"),
+        (part("adam", beta_1=1.0), r"beta_1 must be a number in \[0, 1\), not 1.0"),
+        (part("adam", backbone_lr=-0.1), r"backbone_lr must be a number in \[0, inf\), not -0.1"),
+        (part("sgdw", weight_decay=-1.0), r"weight_decay must be a number in \[0, 1\), not -1.0"),
         (part("adamw", decay="both"), "decay must be one of learning_rate, schedule, constant, not 'both'"),
+        (
+            part("adamw", betas=(0.9, 0.999)),
+            "'adamw' takes no 'betas'; it takes schedule, learning_rate, beta_1, beta_2",
+        ),
         (part("sgd", weight_decay=0.1), "'sgd' takes no 'weight_decay'; it takes schedule, learning_rate, momentum"),
         (part("sgd", schedule="poly"), "'sgd' takes no 'schedule'; it is a field of the stage"),
         (part("lamp"), "'lamp' is none of adam, adamw, lamb, sgd, sgdw; did you mean 'lamb'"),
@@ -167,3 +173,27 @@ def test_the_loss_scale_moves_as_that_of_keras():
     for _ in range(20):
         ours.update(tf.constant(False))
     assert float(ours.scale) == 1.0
+
+
+NUMBERS = ("learning_rate", "backbone_lr", "momentum", "beta_1", "beta_2", "epsilon", "weight_decay")
+WRONG = (float("nan"), float("inf"), True, "0.1", None)
+
+
+@pytest.mark.parametrize("value", WRONG)
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_an_argument_that_is_no_finite_number_is_refused(name, value):
+    taken = [argument for argument in NUMBERS if argument in inspect.signature(OPTIMIZERS[name]).parameters]
+    assert len(taken) >= 3
+    for argument in taken:
+        with pytest.raises(ValueError, match=f"{argument} must be a number in .*, not {value!r}"):
+            build_optimizer(part(name, **{argument: value}), STEPS)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_what_needs_tensorflow_addons_says_how_to_get_it(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_addons", None)  # as where it is not installed
+    if name in ("sgd", "adam"):
+        assert build_optimizer(part(name), STEPS).backbone_lr == 1
+        return
+    with pytest.raises(ValueError, match=rf"'{name}' needs tensorflow-addons .*pip install 'deeplab-ksac\[addons\]'"):
+        build_optimizer(part(name), STEPS)

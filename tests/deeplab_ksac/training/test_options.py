@@ -12,7 +12,7 @@ from deeplab_ksac.experiment import Data, ModelSpec, Stage, part
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model, restore_weights
 from deeplab_ksac.training import loop
-from deeplab_ksac.training.grouped import backbone_variables
+from deeplab_ksac.training.optimizers import backbone_variables
 from deeplab_ksac.training.strategy import create_strategy
 from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert
@@ -38,14 +38,14 @@ class InterruptionError(Exception):
 
 
 class InterruptingProgress(loop.SilentProgress):
-    """Stops the run when its third step is reported."""
+    """Stops the run when its third step is reported, with others of the same call."""
 
     def __init__(self, total, label, start=0):
         self.steps = start
 
     def update(self, n=1, **shown):
         self.steps += n
-        if self.steps == 3:
+        if self.steps >= 3:
             raise InterruptionError
 
 

@@ -15,7 +15,7 @@ from deeplab_ksac.experiment import part
 from deeplab_ksac.model import build_model
 from deeplab_ksac.training import strategy as strategies
 from deeplab_ksac.training.optimizers import build_optimizer
-from deeplab_ksac.training.step import make_train_step
+from deeplab_ksac.training.step import TrainStep
 from tests.deeplab_ksac.training.tiny import MODEL
 
 strategies.split_cpu(int(sys.argv[1]))
@@ -34,7 +34,7 @@ for name in sys.argv[3:]:
         model = build_model(MODEL, 3)
         optimizer = build_optimizer(part("sgd", learning_rate=0.1), 3)
         optimizer.build(model.trainable_variables)
-    step = make_train_step(model, objective, optimizer, strategy, l2=1e-3)
+    step = TrainStep(model, objective, optimizer, strategy, l2=1e-3)
     for image, label in zip(images, labels):
         def share(context):
             number, count = context.replica_id_in_sync_group, 4 // replicas

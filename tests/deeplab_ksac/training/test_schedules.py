@@ -1,5 +1,7 @@
 """Learning rates at the steps that matter, and the plateau that follows the loss."""
 
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -86,12 +88,12 @@ def test_a_plateau_halves_the_rate_where_the_loss_falls_no_more():
 @pytest.mark.parametrize(
     "schedule, words",
     (
-        (part("poly", warmup_steps=20), "warmup_steps must be at least 0 and below the stage's 20 steps, not 20"),
-        (part("poly", power=0), "power cannot be 0"),
-        (part("cosine", end=2), "end cannot be 2"),
-        (part("cosine", warmup_steps=1, warmup_from=-1), "warmup_from cannot be -1"),
-        (part("plateau", factor=1.0), "factor cannot be 1.0"),
-        (part("plateau", interval=0), "interval cannot be 0"),
+        (part("poly", warmup_steps=20), "warmup_steps must be below the stage's 20 steps, not 20"),
+        (part("poly", power=0), r"power must be a number in \(0, inf\), not 0"),
+        (part("cosine", end=2), r"end must be a number in \[0, 1\], not 2"),
+        (part("cosine", warmup_steps=1, warmup_from=-1), r"warmup_from must be a number in \[0, 1\], not -1"),
+        (part("plateau", factor=1.0), r"factor must be a number in \(0, 1\), not 1.0"),
+        (part("plateau", interval=0), "interval must be a whole number of at least 1, not 0"),
         (part("constant", learning_rate=1.0), "'constant' takes no 'learning_rate'; the optimizer or the stage has it"),
         (part("polly"), "'polly' is none of constant, cosine, plateau, poly; did you mean 'poly'"),
     ),
@@ -102,5 +104,26 @@ def test_a_schedule_without_sense_is_refused(schedule, words):
 
 
 def test_a_rate_without_sense_is_refused():
-    with pytest.raises(ValueError, match="learning_rate cannot be 0"):
+    with pytest.raises(ValueError, match=r"learning_rate must be a number in \(0, inf\), not 0"):
         build_schedule(part("poly"), 0, STEPS)
+
+
+FRACTIONS = ("power", "end", "warmup_from", "factor", "min_gain", "lowest")
+WHOLE = ("warmup_steps", "interval", "patience")
+
+
+@pytest.mark.parametrize("value", (float("nan"), float("inf"), True, "1", None))
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_an_argument_that_is_no_finite_number_is_refused(name, value):
+    taken = [argument for argument in inspect.signature(SCHEDULES[name]).parameters if argument in FRACTIONS + WHOLE]
+    assert taken
+    for argument in taken:
+        kind = "number in" if argument in FRACTIONS else "whole number of"
+        with pytest.raises(ValueError, match=f"{argument} must be a {kind} .*, not {value!r}"):
+            build_schedule(part(name, **{argument: value}), RATE, STEPS)
+
+
+@pytest.mark.parametrize("argument", WHOLE)
+def test_a_number_of_steps_is_whole(argument):
+    with pytest.raises(ValueError, match=f"{argument} must be a whole number of .*, not 2.5"):
+        build_schedule(part("plateau", **{argument: 2.5}), RATE, STEPS)

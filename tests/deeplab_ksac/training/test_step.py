@@ -8,9 +8,8 @@ from tensorflow import keras
 from deeplab_ksac.experiment import part
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.training.averaging import MovingAverages
-from deeplab_ksac.training.loss_scale import LOWEST
-from deeplab_ksac.training.optimizers import build_optimizer
-from deeplab_ksac.training.step import make_train_step
+from deeplab_ksac.training.optimizers import LOWEST_SCALE, build_optimizer
+from deeplab_ksac.training.step import TrainStep
 from deeplab_ksac.training.strategy import create_strategy
 from tests.replicas import two_replicas
 
@@ -54,7 +53,7 @@ def make(strategy, *, losses=MEANS, optimizer=ADAM, norm=False, dtype=None, deca
         built = build_optimizer(optimizer, 8, part("cosine", warmup_steps=2, warmup_from=0.5))
         averages = MovingAverages(model, decay) if decay else None
     objective = build_objective(losses, K)
-    return model, make_train_step(model, objective, built, strategy, averages=averages, **options)
+    return model, TrainStep(model, objective, built, strategy, averages=averages, **options)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +148,7 @@ def test_averages_follow_all_weights_and_give_them_back(two):
 
 
 def test_a_decay_of_averages_without_sense_is_refused():
-    with pytest.raises(ValueError, match=r"the decay of moving averages must be in \(0, 1\), not 1"):
+    with pytest.raises(ValueError, match=r"decay must be a number in \(0, 1\), not 1"):
         MovingAverages(None, 1)
 
 
@@ -183,7 +182,7 @@ def test_a_scale_too_high_skips_steps_until_it_is_not(half, strategy, request):
 def test_what_is_not_finite_at_the_lowest_scale_is_divergence(half, one):
     model, step = make(one, dtype="mixed_float16")
     model.trainable_variables[0].assign(tf.fill(model.trainable_variables[0].shape, 1e30))
-    step.loss_scale.scale.assign(2 * LOWEST)
+    step.loss_scale.scale.assign(2 * LOWEST_SCALE)
     batches = iterator(one)
     assert float(step(next(batches))["skipped"]) == 1
     terms = step(next(batches))

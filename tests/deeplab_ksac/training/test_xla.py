@@ -7,9 +7,9 @@ from tensorflow import keras
 from deeplab_ksac.experiment import part
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.model import build_model
-from deeplab_ksac.training.determinism import ON_THE_HOST, operations
 from deeplab_ksac.training.optimizers import build_optimizer
-from deeplab_ksac.training.step import make_train_step
+from deeplab_ksac.training.step import TrainStep
+from deeplab_ksac.training.strategy import ON_THE_HOST, operations
 from tests.deeplab_ksac.training.tiny import MODEL
 
 BATCH = {"image": [2, 17, 17, 3], "labels": [2, 17, 17]}
@@ -21,7 +21,7 @@ def make_step():
     model = build_model(MODEL, 3)
     objective.build(model.output)
     optimizer = build_optimizer(part("sgd", learning_rate=0.1), 3)
-    return make_train_step(model, objective, optimizer, tf.distribute.get_strategy(), l2=1e-3)
+    return TrainStep(model, objective, optimizer, tf.distribute.get_strategy(), l2=1e-3)
 
 
 def test_the_whole_step_compiles_and_computes_the_same():

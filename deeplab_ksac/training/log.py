@@ -1,14 +1,26 @@
-"""Speed, losses and evaluations of a stage, to TensorBoard events and JSON lines, without gaps or doubles."""
+"""What a stage logs, to TensorBoard events and JSON lines: speed, losses, evaluations, pictures; nothing twice."""
 
 import contextlib
+import itertools
+import os
 import pathlib
 import time
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.figures.colors import colorize, to_bytes
+from deeplab_ksac.prediction.views import predict_classes
 from deeplab_ksac.runs.checkpoints import stage_dir
 from deeplab_ksac.runs.workdir import MetricsLog
+from deeplab_ksac.training.optimizers import GroupedOptimizer
+from deeplab_ksac.whole_files import write_whole
+
+RECORD_BYTES = 16  # of a TFRecord beside its content: the length, 8, and two checksums, 4 each
 
 
 class StageLog:
@@ -23,7 +35,7 @@ class StageLog:
         writes: whether this worker writes.
     """
 
-    def __init__(self, workdir, index, first_step, *, evaluated, writes):
+    def __init__(self, workdir: str | os.PathLike, index: int, first_step: int, *, evaluated: bool, writes: bool):
         folder = stage_dir(workdir, index)
         if writes:
             trim_events(folder, first_step, evaluated)
@@ -32,17 +44,23 @@ class StageLog:
         self.logged = first_step
         self.waited, self.since = 0.0, time.perf_counter()
 
-    def timed_next(self, batches):
+    def timed_next(self, batches: Iterator) -> Any:
         """The next batch; how long it was waited for is counted."""
         start = time.perf_counter()
         batch = next(batches)
         self.waited += time.perf_counter() - start
         return batch
 
-    def write_training(self, done, terms, stage, optimizer):
-        """Writes the terms, learning rate, images per second and share of time spent waiting for data."""
+    def write_training(
+        self, done: int, terms: dict[str, float], batch_size: int, optimizer: GroupedOptimizer
+    ) -> dict[str, str]:
+        """Writes the terms, learning rate, images per second and share of time spent waiting for data.
+
+        Returns:
+            What of it is worth showing while the run goes on.
+        """
         elapsed = time.perf_counter() - self.since
-        speed = (done - self.logged) * stage.batch_size / elapsed
+        speed = (done - self.logged) * batch_size / elapsed
         values = {
             **terms,
             "learning_rate": float(optimizer.learning_rate.numpy()),
@@ -58,13 +76,36 @@ class StageLog:
         }
 
     @contextlib.contextmanager
-    def paused(self):
+    def paused(self) -> Iterator[None]:
         """What happens inside does not count as time of training."""
         start = time.perf_counter()
         yield
         self.since += time.perf_counter() - start
 
-    def write_evaluation(self, done, figures):
+    def write_pictures(
+        self, done: int, model: keras.Model, batches: Iterable, info: DatasetInfo, *, count: int = 4, **views
+    ) -> None:
+        """Writes image | truth | prediction of the first images of a split, for TensorBoard.
+
+        Args:
+            done: steps.
+            model, **views: as `predict_classes`: the views of the evaluation, which fit where the whole image does not.
+            batches: of {"image", "labels"}.
+            info: with the colors of the classes.
+            count: how many images.
+        """
+        images = (
+            (batch["image"][index : index + 1], batch["labels"][index].numpy())
+            for batch in batches
+            for index in range(batch["image"].shape[0])
+        )
+        with self.writer.as_default(step=done):
+            for number, (image, labels) in enumerate(itertools.islice(images, count)):
+                classes = predict_classes(model, image, **views)[0].numpy()
+                panels = [to_bytes(image[0].numpy()), colorize(labels, info.colors), colorize(classes, info.colors)]
+                tf.summary.image(f"pictures/{number}", np.concatenate(panels, axis=1)[np.newaxis])
+
+    def write_evaluation(self, done: int, figures: dict[str, Any]) -> None:
         """Writes the scalar figures, the JSON line last: where it stands, all of the evaluation is logged."""
         scalars = {name: value for name, value in figures.items() if isinstance(value, float)}
         self._write(done, {f"eval/{name}": value for name, value in scalars.items()}, flush=True)
@@ -78,16 +119,16 @@ class StageLog:
         if self.metrics is not None:
             self.metrics.write(done, **values)
 
-    def flush(self):
+    def flush(self) -> None:
         """Puts into the files what was logged; to be called before a checkpoint is saved."""
         self.writer.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Flushes what was written."""
         self.writer.close()
 
 
-def trim_events(folder, step, evaluated):
+def trim_events(folder: str | os.PathLike, step: int, evaluated: bool) -> None:
     """Takes out of a folder's event files what a run that goes on after `step` steps will log again.
 
     That is all after the step, what a killed run wrote half, and of the step itself everything but the training's
@@ -98,27 +139,20 @@ def trim_events(folder, step, evaluated):
         training = all(value.tag.startswith("train/") for value in event.summary.value)
         return event.step < step or (event.step == step and (evaluated or training))
 
+    for path in pathlib.Path(folder).glob("*tfevents*.partial"):  # a run was killed here; TensorBoard would read it
+        path.unlink()
     for path in sorted(pathlib.Path(folder).glob("events.out.tfevents.*")):
-        if path.suffix == ".partial":
-            path.unlink()
-            continue
-        events, whole = _read_events(path)
-        kept = [event for event in events if stays(event)]
-        if whole and len(kept) == len(events):
-            continue
-        partial = path.with_name(path.name + ".partial")
-        with tf.io.TFRecordWriter(str(partial)) as writer:
-            for event in kept:
-                writer.write(event.SerializeToString())
-        partial.replace(path)
+        content = path.read_bytes()
+        kept = b"".join(record for event, record in _events(path, content) if stays(event))
+        if kept != content:
+            write_whole(path, kept)
 
 
-def _read_events(path):
-    """The events of a file up to its end or to where it is broken off, and whether it is whole."""
-    events = []
-    try:
+def _events(path, content):
+    """(event, the bytes that hold it) in an event file, up to its end or to where it is broken off."""
+    start = 0
+    with contextlib.suppress(tf.errors.DataLossError):
         for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            events.append(tf.compat.v1.Event.FromString(serialized))
-    except tf.errors.DataLossError:
-        return events, False
-    return events, True
+            end = start + len(serialized) + RECORD_BYTES
+            yield tf.compat.v1.Event.FromString(serialized), content[start:end]
+            start = end

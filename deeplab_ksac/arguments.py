@@ -1,0 +1,34 @@
+"""Numbers that are given as arguments, checked where they come in: no NaN, no bool, no text, none out of range."""
+
+import numbers
+
+
+def in_interval(value: object, interval: str) -> bool:
+    """Whether a value is a number in an interval, written as in mathematics: "(0, 1]", "[0, inf)"."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    low, high = map(float, interval[1:-1].split(","))
+    above = low <= value if interval[0] == "[" else low < value
+    return above and (value <= high if interval[-1] == "]" else value < high)
+
+
+def check_numbers(interval: str, **values: float) -> None:
+    """Makes sure that named values are numbers in an interval: `check_numbers("[0, 1)", momentum=momentum)`.
+
+    Raises:
+        ValueError: one is not; the message has its name and what is allowed.
+    """
+    for name, value in values.items():
+        if not in_interval(value, interval):
+            raise ValueError(f"{name} must be a number in {interval}, not {value!r}")
+
+
+def check_whole_numbers(least: int, **values: int) -> None:
+    """Makes sure that named values are whole numbers, and none is below `least`.
+
+    Raises:
+        ValueError: one is not; the message has its name and what is allowed.
+    """
+    for name, value in values.items():
+        if not (isinstance(value, numbers.Integral) and in_interval(value, f"[{least}, inf)")):
+            raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")

@@ -1,0 +1,62 @@
+"""Class-aware regularization (chapter 4) as a loss of an experiment."""
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from car import ClassAwareRegularizer
+from car.settings import TERMS, ClassAwareSettings
+
+
+class ClassAware:
+    """Class-aware regularization of the features; arguments as `car.ClassAwareRegularizer`, with its defaults.
+
+    Args:
+        output: the features it reads, [N, h, w, C] or a tuple of such.
+    """
+
+    def __init__(
+        self,
+        output: str = "features",
+        *,
+        num_classes: int,
+        terms: Sequence[str] | Mapping[str, float] = TERMS,
+        centers: str = "batch",
+        moving_average: float | None = None,
+        pooling: int = 1,
+        settings: ClassAwareSettings | Mapping | str | None = None,
+        check_inputs: bool = True,
+    ):
+        self.output = output
+        self.regularizer = ClassAwareRegularizer(
+            num_classes,
+            terms,
+            centers=centers,
+            moving_average=moving_average,
+            pooling=pooling,
+            settings=settings,
+            check_inputs=check_inputs,
+        )
+
+    def __call__(self, outputs: Mapping[str, tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """labels [N, H, W] -> {"class_aware/intra_c2p": scalar, …}, the terms asked for."""
+        return _named(self.regularizer(outputs[self.output], labels))
+
+    def diagnose(self, outputs: Mapping[str, tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """{"class_aware/intra_class_variance": scalar, "class_aware/center_similarity": scalar}."""
+        return _named(self.regularizer.diagnose(outputs[self.output], labels))
+
+    def build(self, outputs: Mapping[str, tf.Tensor]) -> None:
+        """Makes the moving centers; `outputs` are the model's, symbolic."""
+        shapes = tf.nest.map_structure(lambda x: tf.TensorShape(x.shape), outputs[self.output])
+        self.regularizer.build(shapes)
+        self.regularizer.built = True
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The moving centers, where there are some."""
+        return self.regularizer.variables
+
+
+def _named(values):
+    return {f"class_aware/{name}": tf.cast(value, tf.float32) for name, value in values.items()}

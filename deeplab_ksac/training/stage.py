@@ -1,0 +1,171 @@
+"""One stage of a run: its model, objective, optimizer and data, and what is done with them."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from deeplab_ksac.datasets.info import DatasetInfo, load_info
+from deeplab_ksac.datasets.pipeline import batch_filenames, eval_batches, train_batches
+from deeplab_ksac.datasets.splits import Split
+from deeplab_ksac.evaluation import Evaluator
+from deeplab_ksac.experiment import Experiment
+from deeplab_ksac.losses import build_objective
+from deeplab_ksac.model import build_model
+from deeplab_ksac.runs.checkpoints import StageCheckpoints
+from deeplab_ksac.training.averaging import MovingAverages
+from deeplab_ksac.training.interruption import StopRequest
+from deeplab_ksac.training.log import StageLog
+from deeplab_ksac.training.optimizers import backbone_variables, build_optimizer
+from deeplab_ksac.training.step import TrainStep
+from deeplab_ksac.training.strategy import check_repeatable, device_type, workers
+
+Terms = Sequence[dict[str, tf.Tensor]]  # of the steps of a call, in order
+
+
+class DivergenceError(ValueError):
+    """A loss term is not finite; the message names the step, the term and the files of the batch."""
+
+
+class StageRun:
+    """One stage of an experiment, ready to be trained from its beginning or from a checkpoint.
+
+    Args:
+        experiment: what is trained.
+        index: of the stage.
+        info: of the data set whose classes the model tells apart.
+        data_dir, workdir, strategy: as `loop.train`.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        index: int,
+        info: DatasetInfo,
+        *,
+        data_dir: str | os.PathLike,
+        workdir: str | os.PathLike,
+        strategy: tf.distribute.Strategy,
+    ):
+        self.experiment, self.index, self.stage, self.info = experiment, index, experiment.stages[index], info
+        self.data_dir, self.workdir, self.strategy = data_dir, workdir, strategy
+        self.views = {name: getattr(experiment.evaluation, name) for name in ("scales", "flip", "window", "pad_to")}
+        stage = self.stage
+        with strategy.scope():
+            self.model = build_model(experiment.model, info.num_classes)
+            objective = build_objective(experiment.losses, info.num_classes)
+            objective.build(self.model.output)
+            self.optimizer = build_optimizer(stage.optimizer, stage.steps, stage.schedule)
+            backbone = backbone_variables(self.model) if self.optimizer.backbone_lr != 1 else ()
+            self.optimizer.build(self.model.trainable_variables, backbone)
+            self.averages = MovingAverages(self.model, stage.ema_decay) if stage.ema_decay else None
+            self.evaluator = Evaluator(self.model, num_classes=info.num_classes, strategy=strategy, **self.views)
+            kept = {"objective": objective, "averages": self.averages, "strategy": strategy}
+            self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer, **kept)
+        options = {"l2": stage.l2, "accumulate": stage.accumulate, "clip_norm": stage.clip_norm}
+        self.train_step = TrainStep(self.model, objective, self.optimizer, strategy, averages=self.averages, **options)
+        self.order = {
+            "sources": stage.data.sources,
+            "weights": stage.data.weights,
+            "data_dir": data_dir,
+            "batch_size": stage.batch_size,
+            "seed": experiment.seed + index,
+        }
+
+    def due(self, done: int, every: int) -> bool:
+        """Whether something that is done every so many steps, and after the last, is due after `done` steps."""
+        return done == self.stage.steps or (every > 0 and done % every == 0)
+
+    def calls(self, first: int, log: StageLog, *, deterministic: bool = False) -> Iterator[tuple[int, Terms]]:
+        """Takes the steps from `first` on: (steps done, terms of each new one) after every call of the compiled step.
+
+        What is due after some step is due at the end of a call. The terms of a call are checked once the next one is
+        under way, so that Python does not wait for the device; the caller checks those of the last.
+
+        Raises:
+            DivergenceError: a term is not finite.
+            ValueError: with `deterministic`, an operation that could not be repeated bit for bit.
+        """
+        batches, done, before = self._batches(first), first, None
+        if deterministic:
+            check_repeatable(self.train_step.traced(batches), device_type(self.strategy))
+        while done < self.stage.steps:
+            if self.stage.steps_per_call == 1:
+                terms = [self.train_step(log.timed_next(batches))]
+            else:
+                several = self.train_step.run(batches, self._steps_until_due(done))
+                columns = [tf.unstack(values) for values in several.values()]
+                terms = [dict(zip(several, row)) for row in zip(*columns)]
+            if before is not None:
+                self.check(*before)
+            done += len(terms)
+            before = done, terms
+            yield before
+
+    def _steps_until_due(self, done):
+        plan = self.experiment
+        every = [number for number in (plan.log_every, plan.checkpoint_every, plan.evaluate_every) if number > 0]
+        free = [number - done % number for number in every]
+        return min(self.stage.steps_per_call, self.stage.steps - done, *free)
+
+    def _batches(self, first_step):
+        """The distributed stream of training batches from a step on."""
+        data = {**vars(self.stage.data), **self.order}
+
+        def pipeline(context):
+            return train_batches(**data, first_step=first_step, input_context=context)
+
+        return iter(self.strategy.distribute_datasets_from_function(pipeline))
+
+    def check(self, done: int, terms: Terms) -> list[dict[str, float]]:
+        """The terms of the last steps as floats; those of a step that loss scaling skipped may be not finite.
+
+        Raises:
+            DivergenceError: one of them is not finite.
+        """
+        checked = [{name: float(value) for name, value in one.items()} for one in terms]
+        for step, values in enumerate(checked, start=done - len(terms)):
+            wrong = [name for name, value in values.items() if not np.isfinite(value)]
+            if wrong and not values.get("skipped"):
+                raise DivergenceError(
+                    f"{wrong[0]} is {values[wrong[0]]} at step {step} of stage {self.index}; the batch was "
+                    f"{', '.join(batch_filenames(**self.order, step=step))}. "
+                    "A lower learning rate, or a look at these files, may help; the last checkpoint is as it was"
+                )
+        return checked
+
+    def save(self, done: int, terms: Terms, log: StageLog) -> None:
+        """Saves a checkpoint after `done` steps, if the last terms are finite, and before it all that was logged.
+
+        Raises:
+            DivergenceError: a term is not finite.
+            OSError: the checkpoint cannot be written; those before are as they were.
+        """
+        self.check(done, terms)
+        log.flush()
+        self.checkpoints.save(done)
+
+    def evaluate(self, done: int, log: StageLog, stop: StopRequest) -> dict[str, Any]:
+        """Evaluates the model on the validation split as the experiment says, and logs figures and first pictures.
+
+        Raises:
+            RestartError: this process was asked to stop.
+        """
+        split = Split.parse(self.experiment.evaluation.dataset)
+        whole = {"name": split.dataset, "split": split.name, "data_dir": self.data_dir}
+        averaged = self.averages.in_place(self.model, self.strategy) if self.averages else contextlib.nullcontext()
+        with log.paused(), averaged:
+            figures = self.evaluator(eval_batches(**whole, input_context=self._share_of(split)), progress=stop)
+            log.write_pictures(done, self.model, eval_batches(**whole), self.info, **self.views)
+        log.write_evaluation(done, figures)
+        return figures
+
+    def _share_of(self, split):
+        """Which part of a split this worker reads; None for all of it, as where there are more workers than images."""
+        number, index = workers(self.strategy)
+        if not 1 < number <= load_info(split.dataset, self.data_dir).num_examples[split.name]:
+            return None
+        return tf.distribute.InputContext(number, index, self.strategy.num_replicas_in_sync)
