@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.figures.colors import colorize, to_bytes
-from deeplab_ksac.prediction.views import predict_classes
+from deeplab_ksac.prediction.scores import predict_classes
 
 
 def log_pictures(model, batches, info, count=4):

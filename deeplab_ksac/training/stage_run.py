@@ -38,7 +38,6 @@ class StageRun:
         self.experiment, self.index, self.info, self.place = experiment, index, info, place
         self.stage, self.strategy = experiment.stages[index], place.strategy
         self.seed = experiment.seed + index
-        view = {name: getattr(experiment.evaluation, name) for name in ("scales", "flip", "window", "pad_to")}
         with self.strategy.scope():
             self.model = build_model(experiment.model, info.num_classes)
             objective = build_objective(experiment.losses, info.num_classes)
@@ -47,7 +46,8 @@ class StageRun:
             backbone = backbone_variables(self.model) if self.optimizer.backbone_lr != 1 else ()
             self.optimizer.build(self.model.trainable_variables, backbone)
             self.averages = MovingAverages(self.model, self.stage.ema_decay) if self.stage.ema_decay else None
-            self.evaluator = Evaluator(self.model, num_classes=info.num_classes, strategy=self.strategy, **view)
+            views = experiment.evaluation.views
+            self.evaluator = Evaluator(self.model, num_classes=info.num_classes, views=views, strategy=self.strategy)
             kept = {"objective": objective, "averages": self.averages, "strategy": self.strategy}
             self.checkpoints = StageCheckpoints(place.workdir, index, self.model, self.optimizer, **kept)
         options = {name: getattr(self.stage, name) for name in ("l2", "accumulate", "clip_norm")}
