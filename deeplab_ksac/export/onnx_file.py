@@ -32,7 +32,7 @@ def export_onnx(
     """Writes `model` as an ONNX file: "image" uint8 [N, H, W, 3] of any size -> "classes", "probabilities".
 
     As `SegmentationServer`. Atrous convolutions have explicit padding, since ONNX Runtime refuses "SAME" for them. With
-    several scales or flip, attention over all pixels holds its whole map.
+    several scales or flip, attention over all pixels holds its whole map. ONNX has no sliding window.
     Class names and colors are in `<name>.classes.json` beside it.
 
     Args:

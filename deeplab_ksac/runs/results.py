@@ -81,15 +81,11 @@ class EvaluationResult:
 
     def write(self, folder: str | os.PathLike) -> list[Path]:
         """Writes <name>.json, .csv and _confusion.png; their paths."""
+        paths = [Path(folder, f"{self.name}{ending}") for ending in (".json", ".csv", "_confusion.png")]
+        write_whole(paths[0], as_json(self.as_dict(), self.class_names))
+        write_whole(paths[1], as_csv(self.figures, self.class_names))
         picture = confusion_picture(self.confusion_matrix, self.class_names, title=self.title)
-        contents = {
-            ".json": as_json(self.as_dict(), self.class_names),
-            ".csv": as_csv(self.figures, self.class_names),
-            "_confusion.png": encode_png(picture),
-        }
-        paths = [Path(folder, f"{self.name}{ending}") for ending in contents]
-        for path, content in zip(paths, contents.values()):
-            write_whole(path, content)
+        write_whole(paths[2], encode_png(picture))
         return paths
 
     def append_line(self, folder: str | os.PathLike) -> None:

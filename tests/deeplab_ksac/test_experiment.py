@@ -95,6 +95,13 @@ def test_an_evaluation_of_before_views_is_read():
     assert from_dict(Experiment, fields).evaluation == EvalSpec("tiny/val")
 
 
+def test_a_command_line_overrides_views_one_by_one():
+    config = to_config_dict(EXPERIMENT)
+    config.evaluation.views.scales = (0.5, 1.0)
+    config.evaluation.views.window = (9, 17)
+    assert from_config_dict(config).evaluation == EvalSpec("tiny/val", Views((0.5, 1.0), window=(9, 17)))
+
+
 def test_a_view_beside_views_is_no_field():
     fields = to_dict(EXPERIMENT)
     fields["evaluation"]["scales"] = [0.5]

@@ -107,6 +107,16 @@ def test_operations_that_tflite_has_not_are_named(tmp_path, monkeypatch):
     assert operations_named("'tf.TensorListReserve' op requires") == "TensorListReserve"
 
 
+@pytest.mark.parametrize(
+    ("write", "name", "message"),
+    [(export_onnx, "a.onnx", "export it as saved_model"), (export_tflite, "a.tflite", "TensorFlow Lite has no")],
+)
+def test_a_sliding_window_is_refused_in_one_line(write, name, message, tmp_path):
+    with pytest.raises(ValueError, match=message) as raised:
+        write(build_fake_model(), tmp_path / name, info=fake_info(), views=Views(window=9))
+    assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())
+
+
 def test_a_missing_package_and_a_wrong_suffix_are_one_line(tmp_path, monkeypatch):
     model = build_fake_model()
     with pytest.raises(ValueError, match=r"model must end in \.tflite"):
