@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -59,7 +60,7 @@ class Evaluator:
         self._local_replicas = len(self.strategy.experimental_local_results(self._reset()))
         self._count = tf.function(self._count_on_replicas, self._signature(), autograph=False)
 
-    def __call__(self, batches: Iterable[Mapping], *, progress=None) -> dict:
+    def __call__(self, batches: Iterable[Mapping], *, progress: Any = None) -> dict:
         """Evaluates the model on `batches` of {"image" [b, H, W, 3] float32, "labels" [b, H, W] int32}.
 
         Args:
@@ -152,7 +153,7 @@ def evaluate(
     views: Views = Views(),
     boundary_tolerance: float | None = None,
     strategy: tf.distribute.Strategy | None = None,
-    progress=None,
+    progress: Any = None,
 ) -> dict:
     """Evaluates a model on a split, once: what an `Evaluator` of these arguments gives for `batches`."""
     evaluator = Evaluator(

@@ -5,6 +5,8 @@ import importlib
 import logging
 import os
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from tensorflow import keras
 
@@ -74,7 +76,7 @@ def _converted(tf2onnx, server):
             raise ValueError(f"{CANNOT}: {error}") from error
 
 
-def imported():
+def imported() -> tuple[ModuleType, ModuleType]:
     """(tf2onnx, onnx).
 
     Raises:
@@ -89,7 +91,7 @@ def imported():
     return modules[0], modules[1]
 
 
-def pad_explicitly(graph):
+def pad_explicitly(graph: Any) -> None:
     """Gives the atrous convolutions of an ONNX graph numbers for their padding, in place of "SAME".
 
     Raises:

@@ -39,18 +39,18 @@ class SegmentationServer(tf.Module):
         self._probabilities = functools.partial(scores.as_probabilities, views=views)
 
     @tf.function(input_signature=[IMAGE], autograph=False)
-    def __call__(self, image):
+    def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """image -> {"classes", "probabilities"}."""
         averaged = self._scores(tf.cast(image, tf.float32))
         return {"classes": scores.most_likely(averaged), "probabilities": self._probabilities(averaged)}
 
     @tf.function(input_signature=[IMAGE], autograph=False)
-    def classes(self, image):
+    def classes(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """image -> {"classes"}: nothing is computed that only the probabilities need."""
         return {"classes": scores.most_likely(self._scores(tf.cast(image, tf.float32)))}
 
     @tf.function(input_signature=[ENCODED], autograph=False)
-    def classes_of_encoded(self, image_bytes):
+    def classes_of_encoded(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """JPEG or PNG files [N], all of one size and taken as they are stored (EXIF turns nothing) -> {"classes"}."""
         spec = tf.TensorSpec([None, None, 3], tf.uint8)
         return self.classes(tf.map_fn(_decoded, image_bytes, fn_output_signature=spec))

@@ -126,7 +126,7 @@ class ProbabilitiesFile:
             path.with_name(f".{path.name}.{part}-{os.getpid()}") for part in ("array", "partial")
         )
 
-    def put(self, rows: slice, columns: slice, probabilities: np.ndarray):
+    def put(self, rows: slice, columns: slice, probabilities: np.ndarray) -> None:
         """Writes a tile; the file is mapped for no longer than that."""
         if self._array.exists():
             mapped = np.lib.format.open_memmap(self._array, "r+")
@@ -134,7 +134,7 @@ class ProbabilitiesFile:
             mapped = np.lib.format.open_memmap(self._array, "w+", NUMBERS, self.shape)
         mapped[rows, columns] = probabilities
 
-    def finish(self):
+    def finish(self) -> None:
         """Puts the array into its archive, and that into its place."""
         with zipfile.ZipFile(self._archive, "w", allowZip64=True) as archive:
             archive.write(self._array, "probabilities.npy")
@@ -142,7 +142,7 @@ class ProbabilitiesFile:
                 np.lib.format.write_array(stream, self.class_names)
         self._archive.replace(self.path)
 
-    def discard(self):
+    def discard(self) -> None:
         """Removes what is not finished."""
         for path in (self._array, self._archive):
             path.unlink(missing_ok=True)

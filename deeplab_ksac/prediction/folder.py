@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,7 @@ class Summary:
         class_pixels: how many pixels were predicted as each class, int64 [K].
     """
 
-    def __init__(self, info: DatasetInfo, progress=None):
+    def __init__(self, info: DatasetInfo, progress: Any = None):
         self.info, self.progress, self._lock = info, progress, threading.Lock()
         self.failures, self.stored_as, self.count, self._done = {}, {}, 0, 0
         self.class_pixels = np.zeros(len(info.class_names), np.int64)

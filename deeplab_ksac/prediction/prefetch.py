@@ -60,7 +60,7 @@ class WriteBehind:
     def __init__(self, *, threads: int = THREADS, ahead: int = AHEAD):
         self._pool, self._jobs, self._ahead = concurrent.futures.ThreadPoolExecutor(threads, "write"), [], ahead
 
-    def submit(self, job: Callable, *arguments):
+    def submit(self, job: Callable, *arguments: Any) -> None:
         """Runs job(*arguments) soon; raises what an earlier job raised."""
         if len(self._jobs) >= self._ahead:
             self._jobs.pop(0).result()
