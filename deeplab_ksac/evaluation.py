@@ -1,14 +1,18 @@
-"""Judging a model on a whole split: one confusion matrix, counted where the model runs."""
+"""Evaluating a model on a whole split: one confusion matrix, counted where the model runs."""
 
 import itertools
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 
+from deeplab_ksac import metrics
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.metrics import boundaries
-from deeplab_ksac.metrics import confusion as metrics
-from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.prediction import scores
 
 LABELS_SPEC = tf.TensorSpec([None, None, None], tf.int32, name="labels")
 COUNT_SPEC = tf.TensorSpec([], tf.int64, name="images")
@@ -25,23 +29,30 @@ class Evaluator:
         model: image [N, H, W, 3] -> {"logits", …}, built in the strategy's scope; only the logits are
             computed.
         num_classes: K.
-        boundary_tolerance: of the boundary F-score, see `boundaries.boundary_counts`; None leaves it out.
+        views: how the model sees the images.
+        boundary_tolerance: of the boundary F-score, see `boundary_counts`; None leaves it out.
         strategy: a `tf.distribute.Strategy`; the current one by default.
-        **views: scales, flip, window, pad_to and average, as `inference.predict_classes`.
 
     Raises:
-        ValueError: for views that `inference` refuses, or a tolerance that is not positive.
+        ValueError: for a tolerance that is not positive.
     """
 
-    def __init__(self, model, *, num_classes, boundary_tolerance=None, strategy=None, **views):
-        inference.check_views(views.get("scales", (1.0,)), views.get("window"), views.get("pad_to"))
-        inference.check_average(views.get("average", "logits"))
-        self.num_classes = num_classes
-        self.boundary_tolerance = boundary_tolerance and boundaries.check_tolerance(boundary_tolerance)
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        num_classes: int,
+        views: Views = Views(),
+        boundary_tolerance: float | None = None,
+        strategy: tf.distribute.Strategy | None = None,
+    ):
+        if boundary_tolerance is not None:
+            boundaries.check_tolerance(boundary_tolerance)
+        self.num_classes, self.boundary_tolerance = num_classes, boundary_tolerance
         self.strategy = strategy or tf.distribute.get_strategy()
         self._views = views
         with self.strategy.scope():
-            self._forward = inference.logits_function(model)
+            self._forward = scores.logits_function(model)
             self._counts = _sum_over_replicas([num_classes, num_classes], "confusion_matrix")
             self._images = _sum_over_replicas([], "images")
             self._boundaries = _sum_over_replicas([len(boundaries.COUNTS), num_classes], "boundaries")
@@ -49,8 +60,8 @@ class Evaluator:
         self._local_replicas = len(self.strategy.experimental_local_results(self._reset()))
         self._count = tf.function(self._count_on_replicas, self._signature(), autograph=False)
 
-    def __call__(self, batches, *, progress=None):
-        """Judges the model on `batches` of {"image" [b, H, W, 3] float32, "labels" [b, H, W] int32}.
+    def __call__(self, batches: Iterable[Mapping], *, progress: Any = None) -> dict:
+        """Evaluates the model on `batches` of {"image" [b, H, W, 3] float32, "labels" [b, H, W] int32}.
 
         Args:
             batches: an iterable of batches (this worker's share of them), such as a `tf.data.Dataset`.
@@ -73,22 +84,22 @@ class Evaluator:
             raise ValueError("nothing to evaluate: there is no batch")
         return {**summarize(self.confusion_matrix()), "images": images, **self._boundary_figures()}
 
-    def confusion_matrix(self):
+    def confusion_matrix(self) -> np.ndarray:
         """What the last call counted, over all replicas: int64 array [K, K], rows the truth."""
         return self._counts.read_value().numpy()
 
     def _boundary_figures(self):
         if self.boundary_tolerance is None:
             return {}
-        scores = boundaries.boundary_f_scores(self._boundaries.read_value().numpy())
-        mean = float(np.nanmean(scores)) if not np.isnan(scores).all() else math.nan
-        return {"boundary_f_score": mean, "boundary_f_scores": scores.tolist()}
+        found = metrics.boundary_f_scores(self._boundaries.read_value().numpy())
+        mean = float(np.nanmean(found)) if not np.isnan(found).all() else math.nan
+        return {"boundary_f_score": mean, "boundary_f_scores": found.tolist()}
 
     def _signature(self):
         """Batches of every size in one trace; on a TPU a trace for each size, for XLA wants it known."""
         if isinstance(self.strategy, tf.distribute.TPUStrategy):
             return None
-        return tuple((spec,) * self._local_replicas for spec in (inference.IMAGE_SPEC, LABELS_SPEC, COUNT_SPEC))
+        return tuple((spec,) * self._local_replicas for spec in (scores.IMAGE_SPEC, LABELS_SPEC, COUNT_SPEC))
 
     def _reset_replica(self):
         for counted in (self._counts, self._images, self._boundaries):
@@ -101,11 +112,11 @@ class Evaluator:
         self.strategy.run(self._count_on_replica, args=distributed)
 
     def _count_on_replica(self, image, labels, count):
-        classes = inference.predict_classes(self._forward, image, **self._views)
+        classes = scores.predict_classes(self._forward, image, self._views)
         self._counts.assign_add(metrics.confusion_matrix(labels, classes, self.num_classes))
         self._images.assign_add(count)
         if self.boundary_tolerance is not None:
-            counts = boundaries.boundary_counts(labels, classes, self.num_classes, self.boundary_tolerance)
+            counts = metrics.boundary_counts(labels, classes, self.num_classes, self.boundary_tolerance)
             self._boundaries.assign_add(counts)
 
     def _one_each(self, values):
@@ -134,15 +145,24 @@ def _sum_over_replicas(shape, name):
     )
 
 
-def evaluate(model, batches, *, num_classes, progress=None, **options):
-    """Judges a model on a split, once: the result of `Evaluator(model, num_classes=…, **options)(batches)`.
+def evaluate(
+    model: keras.Model,
+    batches: Iterable[Mapping],
+    *,
+    num_classes: int,
+    views: Views = Views(),
+    boundary_tolerance: float | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+    progress: Any = None,
+) -> dict:
+    """Evaluates a model on a split, once: what an `Evaluator` of these arguments gives for `batches`."""
+    evaluator = Evaluator(
+        model, num_classes=num_classes, views=views, boundary_tolerance=boundary_tolerance, strategy=strategy
+    )
+    return evaluator(batches, progress=progress)
 
-    Options: scales, flip, window, pad_to, average, boundary_tolerance, strategy. Single scale by default.
-    """
-    return Evaluator(model, num_classes=num_classes, **options)(batches, progress=progress)
 
-
-def summarize(matrix):
+def summarize(matrix: np.ndarray) -> dict:
     """The figures of a confusion matrix [K, K] by name.
 
     "miou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou": floats in 0 … 1. "iou", "accuracy": a

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 import ml_collections
 
+AVERAGES = ("logits", "probabilities")
+OLD_VIEWS = ("scales", "flip", "window", "pad_to")  # fields of the evaluation itself before `Views` held them
+
 
 @dataclasses.dataclass(frozen=True)
 class Part:
@@ -114,22 +117,76 @@ class Stage:
 
 
 @dataclasses.dataclass(frozen=True)
+class Views:
+    """How a trained model sees an image, and how what it says of the views becomes one prediction.
+
+    Attributes:
+        scales: factors of the image's sides, each above 0; (1.0,) is single-scale.
+        flip: whether each scale is also seen mirrored left to right.
+        window: height and width in pixels of a window slid over each scaled image (a number for a square); windows
+            overlap by a third, and their logits are averaged by coverage. None for the whole image.
+        pad_to: height and width in pixels to which smaller images are filled up at the bottom and the right before all
+            else (a number for a square), and their logits cut back: 513 for crops of PASCAL, (1025, 2049) for
+            Cityscapes in the author's evaluation. None for none.
+        average: what is averaged over the views: "logits" (the author's code), or "probabilities", the softmax of each.
+
+    Raises:
+        ValueError: a value that makes no sense.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    window: tuple[int, int] | None = None
+    pad_to: tuple[int, int] | None = None
+    average: str = "logits"
+
+    def __post_init__(self):
+        if not (isinstance(self.scales, tuple | list) and self.scales and all(map(_is_scale, self.scales))):
+            raise ValueError(f"scales must be one or more positive numbers, such as (0.5, 1.0), not {self.scales!r}")
+        if not isinstance(self.flip, bool):
+            raise ValueError(f"flip must be True or False, not {self.flip!r}")
+        if self.average not in AVERAGES:
+            raise ValueError(f"average must be one of {', '.join(map(repr, AVERAGES))}, not {self.average!r}")
+        object.__setattr__(self, "scales", tuple(map(float, self.scales)))
+        object.__setattr__(self, "window", _sides("window", self.window))
+        object.__setattr__(self, "pad_to", _sides("pad_to", self.pad_to))
+
+    def describe(self) -> str:
+        """The views in words: "scales 0.5, 1, with flip, window 513x513"."""
+        listed = ", ".join(f"{scale:g}" for scale in self.scales)
+        parts = [f"scales {listed}" if len(self.scales) > 1 else f"scale {listed}"]
+        parts += ["with flip"] * self.flip
+        parts += [] if self.window is None else ["window {}x{}".format(*self.window)]
+        parts += [] if self.pad_to is None else ["padded to {}x{}".format(*self.pad_to)]
+        parts += ["probabilities averaged"] * (self.average == "probabilities")
+        return ", ".join(parts)
+
+
+def _is_scale(value):
+    return isinstance(value, int | float) and 0 < value < math.inf
+
+
+def _sides(name, value):
+    """(height, width) of a number, a pair or None."""
+    if value is None:
+        return None
+    sides = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(f"{name} must be a positive integer, a pair of them or None, not {value!r}")
+    return sides
+
+
+@dataclasses.dataclass(frozen=True)
 class EvalSpec:
     """How a trained model is evaluated.
 
     Attributes:
         dataset: "data set/split".
-        scales: of multi-scale inference; (1.0,) is single-scale.
-        flip: whether the mirrored image is averaged in.
-        window: height and width of a sliding window, in pixels, or None for the whole image.
-        pad_to: height and width to which smaller images are filled up at the bottom and the right, or None.
+        views: how the model sees its images.
     """
 
     dataset: str
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
-    window: tuple[int, int] | None = None
-    pad_to: tuple[int, int] | None = None
+    views: Views = Views()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,6 +308,7 @@ def _checked(value, kind, path, words):
 
 
 def _dataclass_from_dict(kind, value, path):
+    value = _with_views(value) if kind is EvalSpec else value
     hints = typing.get_type_hints(kind)
     dot = f"{path}." if path else ""
     unknown = sorted(set(value) - set(hints))
@@ -261,6 +319,14 @@ def _dataclass_from_dict(kind, value, path):
     if missing:
         raise ValueError(f"{path or kind.__name__} misses {', '.join(missing)}")
     return kind(**{name: from_dict(hints[name], item, f"{dot}{name}") for name, item in value.items()})
+
+
+def _with_views(fields):
+    """The fields of an `EvalSpec`; those of a file from before `Views`, {"dataset", "scales", …}, in today's form."""
+    old = {name: fields[name] for name in OLD_VIEWS if name in fields}
+    if not old or "views" in fields:
+        return fields
+    return {**{name: value for name, value in fields.items() if name not in old}, "views": old}
 
 
 def _tuples(value):

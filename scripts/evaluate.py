@@ -15,11 +15,11 @@ from pathlib import Path
 
 from absl import flags
 
-from deeplab_ksac.runs import following as watch
-from deeplab_ksac.runs import results
-from deeplab_ksac.runs.evaluation import Evaluation, checkpoint_number
+from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.scripts.commandline import views
 from deeplab_ksac.scripts.commandline.entry import start
+from deeplab_ksac.scripts.commandline.progress import Progress
+from deeplab_ksac.whole_files import write_whole
 
 
 def define_flags():
@@ -39,51 +39,62 @@ def define_flags():
 
 def run(given):
     """Evaluates the workdir's model as `given` by flags: one checkpoint, or with --watch all that come."""
+    split = None if given.dataset is None else split_of(given.dataset)
+    if given.watch and given.step is not None:
+        raise ValueError("--watch evaluates the checkpoints that come; it cannot be given a --step")
+
     from deeplab_ksac.runs import checkpoints
+    from deeplab_ksac.runs.evaluation import RunEvaluation, follow_run
+
+    def begin(loaded):
+        return RunEvaluation(
+            loaded,
+            data_dir=given.data_dir,
+            split=split,
+            views=views.chosen(loaded.experiment.evaluation.views, given),
+            boundary_tolerance=given.boundary,
+            batch_size=given.batch_size,
+        )
 
     if not given.watch:
-        Evaluation(checkpoints.load_model(given.workdir, step=given.step), given)()
+        evaluate(begin(checkpoints.load_model(given.workdir, step=given.step)), given)
         return 0
-    if given.step is not None:
-        raise ValueError("--watch evaluates the checkpoints that come; it cannot be given a --step")
-    return follow_run(given)
-
-
-def follow_run(given):
-    """Evaluates checkpoint after checkpoint, each as soon as it is there.
-
-    Raises:
-        FileNotFoundError: none came.
-    """
-    from deeplab_ksac.runs import checkpoints
-
-    evaluation = None
-
-    def load(path):
-        if evaluation is not None:
-            return evaluation.restore(path)
-        stage, step = checkpoint_number(path)
-        return checkpoints.load_model(given.workdir, step=step, stage=stage)
-
     count = 0
-    for loaded in watch.follow(
-        functools.partial(checkpoints.checkpoint_path, given.workdir),
-        load,
-        timeout=given.timeout,
-        interval=given.interval,
-        tell=functools.partial(print, file=sys.stderr),
-    ):
-        evaluation = evaluation or Evaluation(loaded, given)
-        line = results.as_json(evaluation(), loaded.info.class_names, indent=None)
-        with Path(f"{evaluation.stem}.jsonl").open("ab") as stream:
-            stream.write(line)
+    tell = functools.partial(print, file=sys.stderr)
+    for evaluation in follow_run(given.workdir, begin, timeout=given.timeout, interval=given.interval, tell=tell):
+        evaluate(evaluation, given).append_line(given.workdir)
         count += 1
-        if evaluation.is_last():
-            break
-    if not count:
-        raise FileNotFoundError(f"{given.workdir}: no checkpoint came within {given.timeout:g} seconds")
     print(f"evaluated {count} checkpoints", file=sys.stderr)
     return 0
+
+
+def split_of(text):
+    """The split that --dataset names.
+
+    Raises:
+        ValueError: the text is not of the form name/split.
+    """
+    try:
+        return Split.parse(text)
+    except ValueError:
+        raise ValueError(f"--dataset must be name/split, such as camvid/test, not {text!r}") from None
+
+
+def evaluate(evaluation, given):
+    """Evaluates, prints the table and writes the files; the result."""
+    where = f"checkpoint at step {evaluation.loaded.step}, {evaluation.split}, {evaluation.views.describe()}"
+    print(where, file=sys.stderr)
+    result = evaluation(progress=Progress)
+    print(result.table())
+    if result.warning():
+        print(result.warning(), file=sys.stderr)
+    result.write(given.workdir)
+    stem = Path(given.workdir, result.name)
+    print(f"figures: {stem}.json, .csv\nconfusion matrix: {stem}_confusion.png")
+    if given.sheet:
+        write_whole(f"{stem}.png", evaluation.sheet(given.sheet))
+        print(f"pictures: {stem}.png")
+    return result
 
 
 if __name__ == "__main__":

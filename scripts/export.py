@@ -14,6 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
+from deeplab_ksac.experiment import AVERAGES, Views
 from deeplab_ksac.scripts.commandline import views
 from deeplab_ksac.scripts.commandline.entry import start
 
@@ -28,7 +29,7 @@ def define_flags():
     flags.DEFINE_enum("format", "saved_model", FORMATS, "what is written")
     flags.DEFINE_list("scales", ["1"], "scales to average over inside the model, such as 0.75,1,1.25")
     flags.DEFINE_bool("flip", False, "average with the mirrored image inside the model")
-    flags.DEFINE_enum("average", "logits", ("logits", "probabilities"), "what is averaged over scales and flip")
+    flags.DEFINE_enum("average", Views().average, AVERAGES, "what is averaged over scales and flip")
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "of a SavedModel's weights and arithmetic")
     flags.DEFINE_bool("quantize", False, "TensorFlow Lite with 8-bit kernels (dynamic range)")
     flags.DEFINE_string("size", None, "TensorFlow Lite for images of this side or height x width alone")
@@ -40,7 +41,7 @@ def define_flags():
 
 def run(given):
     """Loads the workdir's model and writes it as `given` by flags."""
-    view = {"scales": views.numbers(given.scales), "flip": given.flip, "average": given.average}
+    served = Views(scales=views.numbers(given.scales), flip=given.flip, average=given.average)
     options = options_of(given)
 
     from deeplab_ksac import export
@@ -52,10 +53,10 @@ def run(given):
     folded = export.fold_projection(loaded.model, spec)
     model = export.in_precision(folded, export.without_projection(spec), given.precision)
     path = export.FORMATS[given.format](
-        model, given.output, info=loaded.info, overwrite=given.overwrite, check=given.check, **options, **view
+        model, given.output, info=loaded.info, views=served, overwrite=given.overwrite, check=given.check, **options
     )
     size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
-    print(f"{given.format}: {path} ({size / 1e6:.1f} MB, step {loaded.step}, {views.describe(**view)})")
+    print(f"{given.format}: {path} ({size / 1e6:.1f} MB, step {loaded.step}, {served.describe()})")
     return 0
 
 

@@ -50,9 +50,9 @@ def run(given):
 
     loaded = checkpoints.load_model(given.workdir, step=given.step)
     check_classes(loaded.info, submission.info)
-    view = views.chosen(loaded.experiment.evaluation, given)
-    print(f"checkpoint at step {loaded.step}, {len(images)} images, {views.describe(**view)}", file=sys.stderr)
-    pack(Predictor(loaded.model, **view), submission, images, Path(given.output))
+    chosen = views.chosen(loaded.experiment.evaluation.views, given)
+    print(f"checkpoint at step {loaded.step}, {len(images)} images, {chosen.describe()}", file=sys.stderr)
+    pack(Predictor(loaded.model, chosen), submission, images, Path(given.output))
     print(f"{len(images)} predictions for {given.benchmark}: {given.output}")
     return 0
 

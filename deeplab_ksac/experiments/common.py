@@ -45,8 +45,13 @@ def with_auxiliary(experiment, weight):
 
 def multi_scale(experiment):
     """Column "MF": evaluated at several scales and mirrored; trained as before."""
-    evaluation = dataclasses.replace(experiment.evaluation, scales=MULTI_SCALE, flip=True)
-    return dataclasses.replace(experiment, evaluation=evaluation)
+    return with_views(experiment, scales=MULTI_SCALE, flip=True)
+
+
+def with_views(experiment, **changes):
+    """The experiment evaluated with other fields of its `Views`."""
+    views = dataclasses.replace(experiment.evaluation.views, **changes)
+    return dataclasses.replace(experiment, evaluation=dataclasses.replace(experiment.evaluation, views=views))
 
 
 def pointwise(experiment, filters=512):

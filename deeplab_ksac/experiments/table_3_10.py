@@ -1,18 +1,15 @@
 """Table 3.10: CAA among other methods with ResNet-101 on Cityscapes."""
 
-import dataclasses
-
 from deeplab_ksac.experiment import Row, part
 from deeplab_ksac.experiments.chapter_3 import PROTOCOL, experiment, with_aux
-from deeplab_ksac.experiments.common import multi_scale, table
+from deeplab_ksac.experiments.common import multi_scale, table, with_views
 
 CAA = with_aux(
     experiment(
         part("caa"), output_stride=8, dataset="cityscapes", evaluated_on="test", steps=80_000, crop=769, batch_size=8
     )
 )
-PADDED = multi_scale(CAA)
-PADDED = dataclasses.replace(PADDED, evaluation=dataclasses.replace(PADDED.evaluation, pad_to=(1025, 2049)))
+PADDED = with_views(multi_scale(CAA), pad_to=(1025, 2049))
 OPEN = "Judged by the test server; trained on the fine train split, Aux as in Table 3.6."
 
 ROWS = {

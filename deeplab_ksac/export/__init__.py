@@ -1,11 +1,13 @@
 """A trained model in the forms in which models are deployed; none of them needs this project's code."""
 
+import os
+
 from deeplab_ksac.export.folding import fold_projection, without_projection
 from deeplab_ksac.export.onnx_file import export_onnx, imported
-from deeplab_ksac.export.placing import check_free
 from deeplab_ksac.export.precision import PRECISIONS, in_precision
 from deeplab_ksac.export.saved_model import export_saved_model
 from deeplab_ksac.export.server import SegmentationServer
+from deeplab_ksac.export.target import check_free
 from deeplab_ksac.export.tflite_file import export_tflite
 
 FORMATS = {"saved_model": export_saved_model, "tflite": export_tflite, "onnx": export_onnx}
@@ -24,7 +26,7 @@ __all__ = [
 ]
 
 
-def check_output(form, path, *, overwrite=False):
+def check_output(form: str, path: str | os.PathLike, *, overwrite: bool = False) -> None:
     """Refuses what would fail only after the model is loaded.
 
     Raises:

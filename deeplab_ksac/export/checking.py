@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 
-from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.experiment import Views
+from deeplab_ksac.prediction import scores
 
 SHAPES = ((2, 49, 65), (1, 33, 41))  # sides that are odd, so that flips and scales meet pixel on pixel
 NOISE = {"float32": 2.0**-20, "float16": 2.0**-9, "bfloat16": 2.0**-6, "dynamic_range": 2.0**-6}
@@ -18,7 +20,15 @@ PROGRAM = Path(__file__).with_name("fresh.py")
 TIMEOUT = 3600
 
 
-def check_written(path, model, *, kind, noise=None, size=None, **views):
+def check_written(
+    path: str | os.PathLike,
+    model: keras.Model,
+    *,
+    kind: str,
+    views: Views = Views(),
+    noise: str | None = None,
+    size: tuple[int, int] | None = None,
+) -> tuple[float, float]:
     """Runs what was exported to `path` in a new process on the CPU and compares it with the model.
 
     Two batches of two sizes of random pixels. The probabilities may differ, as a root mean square, by `tolerance`.
@@ -27,9 +37,9 @@ def check_written(path, model, *, kind, noise=None, size=None, **views):
         path: what was written.
         model: image [N, H, W, 3] float32 -> {"logits", …}.
         kind: "saved_model", "tflite" or "onnx".
+        views: as exported.
         noise: a key of `NOISE`; by default the precision that the model computes with.
         size: None, or (height, width) of the one image it takes at a time.
-        **views: scales, flip, average, as exported.
 
     Returns:
         (the largest root mean square that was found, what it may be).
@@ -44,8 +54,8 @@ def check_written(path, model, *, kind, noise=None, size=None, **views):
     for name, outputs in _run_apart(path, kind, images).items():
         with tf.device("CPU:0"):
             image = tf.cast(images[name], tf.float32)
-            logits = inference.predict_logits(model, image).numpy()
-            expected = inference.predict_probabilities(model, image, **views).numpy()
+            logits = scores.predict_logits(model, image).numpy()
+            expected = scores.predict_probabilities(model, image, views).numpy()
         found, allowed = rms(outputs["probabilities"] - expected), tolerance(model, logits, noise)
         compared.append((found, allowed))
         chosen = np.take_along_axis(outputs["probabilities"], outputs["classes"][..., np.newaxis].astype(int), -1)
@@ -59,7 +69,7 @@ def check_written(path, model, *, kind, noise=None, size=None, **views):
     return max(compared)
 
 
-def tolerance(model, logits, noise=None):
+def tolerance(model: keras.Model, logits: np.ndarray, noise: str | None = None) -> float:
     """What the probabilities may differ by, as a root mean square: ½ · √L · ε · max(1, rms(logits)).
 
     Each of the L layers with a kernel adds an independent relative error ε; softmax at most halves a difference (the
@@ -72,7 +82,7 @@ def tolerance(model, logits, noise=None):
     return 0.5 * math.sqrt(max(layers, 1)) * NOISE[precision] * max(1.0, rms(logits))
 
 
-def rms(values):
+def rms(values: np.ndarray) -> float:
     """Root of the mean of the squares."""
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
 

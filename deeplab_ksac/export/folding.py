@@ -2,16 +2,19 @@
 
 import dataclasses
 
+from tensorflow import keras
+
+from deeplab_ksac.experiment import ModelSpec
 from deeplab_ksac.heads.projection import fold_into_bottleneck
 from deeplab_ksac.model import build_model
 
 
-def without_projection(spec):
+def without_projection(spec: ModelSpec) -> ModelSpec:
     """The `ModelSpec` of what `fold_projection` gives."""
     return dataclasses.replace(spec, projection=None)
 
 
-def fold_projection(model, spec):
+def fold_projection(model: keras.Model, spec: ModelSpec) -> keras.Model:
     """The same outputs without CAR's projection: the model as it is served and as its FLOPs are counted.
 
     The kernels are multiplied in float64, so that the logits differ by float32's rounding alone.

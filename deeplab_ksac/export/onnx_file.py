@@ -3,25 +3,42 @@
 import contextlib
 import importlib
 import logging
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+from tensorflow import keras
+
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.checking import check_written
-from deeplab_ksac.export.placing import placed, require_suffix
-from deeplab_ksac.export.server import IMAGE, SegmentationServer, whole_maps
+from deeplab_ksac.export.server import IMAGE, SegmentationServer
+from deeplab_ksac.export.target import export_target, require_suffix
+from deeplab_ksac.export.whole_maps import with_whole_maps
 
 OPSET = 17
 PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
 CANNOT = "ONNX cannot express this model; export it as saved_model"
 
 
-def export_onnx(model, path, *, info, overwrite=False, check=True, **views):
+def export_onnx(
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    info: DatasetInfo,
+    views: Views = Views(),
+    overwrite: bool = False,
+    check: bool = True,
+) -> Path:
     """Writes `model` as an ONNX file: "image" uint8 [N, H, W, 3] of any size -> "classes", "probabilities".
 
     As `SegmentationServer`. Atrous convolutions have explicit padding, since ONNX Runtime refuses "SAME" for them. With
-    several scales or flip, attention over all pixels holds its whole map.
+    several scales or flip, attention over all pixels holds its whole map. ONNX has no sliding window.
     Class names and colors are in `<name>.classes.json` beside it.
 
     Args:
-        model, info, overwrite, check, **views: as `export_saved_model`.
+        model, info, views, overwrite, check: as `export_saved_model`.
         path: the file, ending in .onnx.
 
     Returns:
@@ -34,20 +51,20 @@ def export_onnx(model, path, *, info, overwrite=False, check=True, **views):
     """
     require_suffix(path, ".onnx")
     tf2onnx, onnx = imported()
-    with placed(path, info=info, model=model, overwrite=overwrite) as place:
-        several = views.get("flip") or len(views.get("scales", (1.0,))) > 1
+    with export_target(path, info=info, model=model, overwrite=overwrite) as target:
+        several = views.flip or len(views.scales) > 1
         # of a loop that several views share the converter makes no loop of ONNX
-        with whole_maps(model) if several else contextlib.nullcontext():
-            converted = _converted(tf2onnx, SegmentationServer(model, **views))
+        served = with_whole_maps(model) if several else model
+        converted = _converted(tf2onnx, SegmentationServer(served, views))
         pad_explicitly(converted.graph)
         try:
             onnx.checker.check_model(converted)
         except onnx.checker.ValidationError as error:
             raise ValueError(f"{CANNOT}: {str(error).splitlines()[0]}") from error
-        place.partial.write_bytes(converted.SerializeToString())
+        target.partial.write_bytes(converted.SerializeToString())
         if check:
-            check_written(place.partial, model, kind="onnx", **views)
-    return place.path
+            check_written(target.partial, model, kind="onnx", views=views)
+    return target.path
 
 
 def _converted(tf2onnx, server):
@@ -59,7 +76,7 @@ def _converted(tf2onnx, server):
             raise ValueError(f"{CANNOT}: {error}") from error
 
 
-def imported():
+def imported() -> tuple[ModuleType, ModuleType]:
     """(tf2onnx, onnx).
 
     Raises:
@@ -74,7 +91,7 @@ def imported():
     return modules[0], modules[1]
 
 
-def pad_explicitly(graph):
+def pad_explicitly(graph: Any) -> None:
     """Gives the atrous convolutions of an ONNX graph numbers for their padding, in place of "SAME".
 
     Raises:

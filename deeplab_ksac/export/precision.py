@@ -3,12 +3,13 @@
 import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.experiment import ModelSpec
 from deeplab_ksac.model import build_model
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
-def in_precision(model, spec, precision):
+def in_precision(model: keras.Model, spec: ModelSpec, precision: str) -> keras.Model:
     """The same model with weights and arithmetic of another precision: half the memory, and faster where devices are.
 
     What the layers hold in float32 in any case stays there: the statistics of batch normalization, means over the

@@ -1,29 +1,43 @@
 """A trained model as a SavedModel."""
 
+import os
+from pathlib import Path
+
 import tensorflow as tf
+from tensorflow import keras
 
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.checking import check_written
-from deeplab_ksac.export.placing import placed
 from deeplab_ksac.export.server import SegmentationServer
+from deeplab_ksac.export.target import export_target
 
 
-def export_saved_model(model, path, *, info, overwrite=False, check=True, **views):
+def export_saved_model(
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    info: DatasetInfo,
+    views: Views = Views(),
+    overwrite: bool = False,
+    check: bool = True,
+) -> Path:
     """Writes `model` as a SavedModel, with these signatures:
 
         "serving_default"  image uint8 [N, H, W, 3] -> classes uint8 [N, H, W]
         "probabilities"    image uint8 [N, H, W, 3] -> classes, probabilities float32 [N, H, W, K]
         "serving_bytes"    image_bytes string [N], JPEG or PNG files of one size -> classes
 
-    The class names and colors lie beside it, in `<path>/assets.extra/classes.json`: {"name", "num_classes",
+    The class names and colors are beside it, in `<path>/assets.extra/classes.json`: {"name", "num_classes",
     "class_names", "colors"}. `path` is never half a model.
 
     Args:
         model: image [N, H, W, 3] float32 -> {"logits", …}.
         path: the folder to write.
-        info: the `DatasetInfo` the model was trained on.
+        info: of the data set that the model was trained on.
+        views: how the served model sees its images.
         overwrite: whether a SavedModel at `path` may be replaced.
         check: whether it is compared with `model` in a process of its own before it is put in place.
-        **views: scales, flip, average, of `SegmentationServer`.
 
     Returns:
         The path, as a `Path`.
@@ -33,14 +47,14 @@ def export_saved_model(model, path, *, info, overwrite=False, check=True, **view
         ValueError: as `SegmentationServer`; the model and `info` differ in the number of classes; or what was
             written differs from the model.
     """
-    with placed(path, info=info, model=model, overwrite=overwrite) as place:
-        server = SegmentationServer(model, **views)
+    with export_target(path, info=info, model=model, overwrite=overwrite) as target:
+        server = SegmentationServer(model, views)
         signatures = {
             "serving_default": server.classes,
             "probabilities": server.__call__,
             "serving_bytes": server.classes_of_encoded,
         }
-        tf.saved_model.save(server, str(place.partial), signatures=signatures)
+        tf.saved_model.save(server, str(target.partial), signatures=signatures)
         if check:
-            check_written(place.partial, model, kind="saved_model", **views)
-    return place.path
+            check_written(target.partial, model, kind="saved_model", views=views)
+    return target.path

@@ -1,11 +1,12 @@
 """What is served: a trained model as functions of images, without anything of Keras or of this project."""
 
-import contextlib
 import functools
 
 import tensorflow as tf
+from tensorflow import keras
 
-from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.experiment import Views
+from deeplab_ksac.prediction import scores
 
 MAX_CLASSES = 256  # what fits the uint8 of "classes"
 IMAGE = tf.TensorSpec([None, None, None, 3], tf.uint8, name="image")
@@ -21,40 +22,35 @@ class SegmentationServer(tf.Module):
 
     Args:
         model: image [N, H, W, 3] float32 -> {"logits", …}.
-        scales, flip, average: as `inference.predict_probabilities`.
+        views: how the model sees the images.
 
     Raises:
-        ValueError: for scales or an average that `inference` refuses, or more than 256 classes.
+        ValueError: for more than 256 classes.
     """
 
-    def __init__(self, model, *, scales=(1.0,), flip=False, average="logits"):
+    def __init__(self, model: keras.Model, views: Views = Views()):
         super().__init__(name="segmentation_server")
-        inference.check_views(scales, None)
-        inference.check_average(average)
-        forward = inference.logits_model(model)
+        forward = scores.logits_model(model)
         if forward.output_shape[-1] > MAX_CLASSES:
             raise ValueError(f"{forward.output_shape[-1]} classes do not fit uint8 (at most {MAX_CLASSES})")
         self.served_variables = list(forward.weights)
         # In a partial, into which tf.Module does not look: the layers stay out of the SavedModel.
-        self._scores = functools.partial(
-            inference.predict_scores, inference.logits_function(model), scales=scales, flip=flip, average=average
-        )
-        self._normalized = average == "probabilities"
+        self._scores = functools.partial(scores.predict_scores, scores.logits_function(model), views=views)
+        self._probabilities = functools.partial(scores.as_probabilities, views=views)
 
     @tf.function(input_signature=[IMAGE], autograph=False)
-    def __call__(self, image):
+    def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """image -> {"classes", "probabilities"}."""
-        scores = self._scores(tf.cast(image, tf.float32))
-        probabilities = scores if self._normalized else tf.nn.softmax(scores)
-        return {"classes": inference.most_likely(scores), "probabilities": probabilities}
+        averaged = self._scores(tf.cast(image, tf.float32))
+        return {"classes": scores.most_likely(averaged), "probabilities": self._probabilities(averaged)}
 
     @tf.function(input_signature=[IMAGE], autograph=False)
-    def classes(self, image):
+    def classes(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """image -> {"classes"}: nothing is computed that only the probabilities need."""
-        return {"classes": inference.most_likely(self._scores(tf.cast(image, tf.float32)))}
+        return {"classes": scores.most_likely(self._scores(tf.cast(image, tf.float32)))}
 
     @tf.function(input_signature=[ENCODED], autograph=False)
-    def classes_of_encoded(self, image_bytes):
+    def classes_of_encoded(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """JPEG or PNG files [N], all of one size and taken as they are stored (EXIF turns nothing) -> {"classes"}."""
         spec = tf.TensorSpec([None, None, 3], tf.uint8)
         return self.classes(tf.map_fn(_decoded, image_bytes, fn_output_signature=spec))
@@ -62,17 +58,3 @@ class SegmentationServer(tf.Module):
 
 def _decoded(content):
     return tf.io.decode_image(content, channels=3, expand_animations=False)
-
-
-@contextlib.contextmanager
-def whole_maps(model):
-    """Inside, attention over all pixels is not computed in parts, in a loop that collects tensors."""
-    layers = [layer for layer in model.submodules if hasattr(layer, "map_bytes")]
-    kept = [layer.map_bytes for layer in layers]
-    for layer in layers:
-        layer.map_bytes = None
-    try:
-        yield
-    finally:
-        for layer, value in zip(layers, kept):
-            layer.map_bytes = value

@@ -7,23 +7,37 @@ import tempfile
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow import keras
 from tensorflow.core.protobuf import saved_model_pb2
 
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.checking import check_written
-from deeplab_ksac.export.placing import placed, require_suffix
-from deeplab_ksac.export.server import SegmentationServer, whole_maps
+from deeplab_ksac.export.server import SegmentationServer
+from deeplab_ksac.export.target import export_target, require_suffix
+from deeplab_ksac.export.whole_maps import with_whole_maps
 
 
-def export_tflite(model, path, *, info, overwrite=False, check=True, quantize=False, size=None, **views):
+def export_tflite(
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    info: DatasetInfo,
+    views: Views = Views(),
+    overwrite: bool = False,
+    check: bool = True,
+    quantize: bool = False,
+    size: tuple[int, int] | None = None,
+) -> Path:
     """Writes `model` as a TensorFlow Lite file of built-in operations: image -> classes, probabilities.
 
     One signature, "serving_default", as `SegmentationServer`. Batch and size are those that the interpreter is resized
     to (`resize_tensor_input`, `allocate_tensors`), unless a size is given: the graph is then simpler and open to the
-    delegates that want static shapes. Attention over all pixels holds its whole map. Class names and colors are in
-    `<name>.classes.json` beside it.
+    delegates that want static shapes. Attention over all pixels holds its whole map. TensorFlow Lite has no sliding
+    window. Class names and colors are in `<name>.classes.json` beside it.
 
     Args:
-        model, info, overwrite, check, **views: as `export_saved_model`.
+        model, info, views, overwrite, check: as `export_saved_model`.
         path: the file, ending in .tflite.
         quantize: dynamic-range quantization: kernels of 1,024 numbers and more in 8 bits, and what they are multiplied
             with rounded to 8 bits while it runs.
@@ -37,14 +51,13 @@ def export_tflite(model, path, *, info, overwrite=False, check=True, quantize=Fa
         ValueError: as there; another suffix; or operations that TensorFlow Lite has not, which are named.
     """
     require_suffix(path, ".tflite")
-    with placed(path, info=info, model=model, overwrite=overwrite) as place:
-        with whole_maps(model):
-            content = _converted(SegmentationServer(model, **views), quantize, size)
-        place.partial.write_bytes(content)
+    with export_target(path, info=info, model=model, overwrite=overwrite) as target:
+        content = _converted(SegmentationServer(with_whole_maps(model), views), quantize, size)
+        target.partial.write_bytes(content)
         if check:
             noise = "dynamic_range" if quantize else "float32"
-            check_written(place.partial, model, kind="tflite", noise=noise, size=size, **views)
-    return place.path
+            check_written(target.partial, model, kind="tflite", views=views, noise=noise, size=size)
+    return target.path
 
 
 def _converted(server, quantize, size):
@@ -70,7 +83,7 @@ def _converted(server, quantize, size):
             ) from error
 
 
-def drop_assertions(path):
+def drop_assertions(path: Path) -> None:
     """Makes the assertions of shapes in a SavedModel's graph identities: TensorFlow Lite has none."""
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     graph = saved.meta_graphs[0].graph_def
@@ -81,7 +94,7 @@ def drop_assertions(path):
     path.write_bytes(saved.SerializeToString())
 
 
-def operations_named(message):
+def operations_named(message: str) -> str:
     """The operations that a converter's message is about, separated by commas."""
     listed = re.search(r"(?:TF Select|Custom) ops: ([\w, ]+)", message)
     if listed:

@@ -1,7 +1,7 @@
-"""The boundary F-score: how much of the predicted outlines lies on the true ones, and the reverse.
+"""The boundary F-score: how much of the predicted outlines is on the true ones, and the reverse.
 
 A boundary pixel of a class is a pixel of that class with a pixel of another class above, below, left or right of it.
-A pixel that is ignored, and the border of the image, make no boundary: nobody knows what lies there. Per class,
+A pixel that is ignored, and the border of the image, make no boundary: nobody knows what is there. Per class,
 
     precision = predicted boundary pixels within the tolerance of a true one / predicted boundary pixels,
     recall = true boundary pixels within the tolerance of a predicted one / true boundary pixels,
@@ -18,7 +18,7 @@ MAX_CLASSES = 254  # two more values of a byte mean "ignored" and "outside"
 COUNTS = ("predicted", "predicted_matched", "true", "true_matched")
 
 
-def check_tolerance(tolerance):
+def check_tolerance(tolerance: float) -> float:
     """`tolerance` itself: below 1 a share of the image's diagonal, else pixels.
 
     Raises:
@@ -31,7 +31,7 @@ def check_tolerance(tolerance):
     return tolerance
 
 
-def boundary_counts(labels, classes, num_classes, tolerance=TOLERANCE):
+def boundary_counts(labels: tf.Tensor, classes: tf.Tensor, num_classes: int, tolerance: float = TOLERANCE) -> tf.Tensor:
     """Boundary pixels and how many of them are matched: [N, H, W], [N, H, W] -> int64 [4, K], rows as `COUNTS`.
 
     A pixel bounds its own class only, so one map holds the boundaries of all classes, and a match is an equal class
@@ -69,7 +69,7 @@ def boundary_counts(labels, classes, num_classes, tolerance=TOLERANCE):
     return tf.cast(tf.stack(counts), tf.int64)
 
 
-def boundary_f_scores(counts):
+def boundary_f_scores(counts: np.ndarray) -> np.ndarray:
     """F of each class from summed `boundary_counts`: [4, K] -> float64 [K].
 
     NaN for a class without any boundary, true or predicted; 0 where only one of the two has one.

@@ -4,10 +4,13 @@ import dataclasses
 import io
 import os
 import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.figures import colors as visualization
 from deeplab_ksac.figures.legend import with_legend
 from deeplab_ksac.whole_files import write_whole
@@ -21,27 +24,27 @@ class Style:
     """How predictions are shown.
 
     Attributes:
-        info: has `class_names` and `colors`.
+        info: names and colors of the classes.
         opacity: of the classes in the overlay.
         legend: whether the classes that occur are named below the overlay.
     """
 
-    info: object
+    info: DatasetInfo
     opacity: float = 0.5
     legend: bool = False
 
 
-def index(image, result, style):
+def index(image: np.ndarray, result: Mapping, style: Style) -> Image.Image:
     """The class as pixel value, its color in the palette."""
     return visualization.index_image(result["classes"], style.info.colors)
 
 
-def color(image, result, style):
+def color(image: np.ndarray, result: Mapping, style: Style) -> np.ndarray:
     """The classes in their colors."""
     return visualization.colorize(result["classes"], style.info.colors)
 
 
-def overlay(image, result, style):
+def overlay(image: np.ndarray, result: Mapping, style: Style) -> np.ndarray:
     """The classes laid over the image; in bands, since the arithmetic takes 40 bytes a pixel."""
     picture = np.empty(image.shape, np.uint8)
     for top in range(0, len(image), BAND_ROWS):
@@ -55,34 +58,49 @@ def overlay(image, result, style):
     return with_legend(picture, names, colors)
 
 
-def confidence(image, result, style):
+def confidence(image: np.ndarray, result: Mapping, style: Style) -> np.ndarray:
     """The probability of the likeliest class, 0 … 255."""
     return result["confidence"]
 
 
 PICTURES = {"index": index, "color": color, "overlay": overlay, "confidence": confidence}
 KINDS = (*PICTURES, "probabilities")
+USUAL_KINDS = ("index", "color", "overlay")
 SUFFIXES = {**dict.fromkeys(PICTURES, ".png"), "probabilities": ".npz"}
 
 
-def check_kinds(kinds):
+def check_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     """`kinds` as a tuple.
 
     Raises:
         ValueError: for one that does not exist, or none.
     """
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown or not kinds:
-        raise ValueError(f"--kinds must be of {', '.join(KINDS)}, not {','.join(kinds)!r}")
-    return tuple(kinds)
+    kinds = tuple(kinds)
+    if not kinds or not set(kinds) <= set(KINDS):
+        raise ValueError(f"kinds must be of {', '.join(KINDS)}, not {','.join(kinds)!r}")
+    return kinds
 
 
-def outputs_for(kinds):
+def check_output(folder: Path, kinds: Iterable[str], *, overwrite: bool = False) -> None:
+    """Raises FileExistsError if `folder` is a file, or already holds predictions that may not be overwritten."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is not a folder; name another place for the predictions")
+    held = [kind for kind in kinds if (folder / kind).is_dir() and any((folder / kind).iterdir())]
+    if held and not overwrite:
+        raise FileExistsError(
+            f"{folder} already holds predictions ({', '.join(held)}); name another folder or ask for them to be "
+            "overwritten"
+        )
+
+
+def outputs_for(kinds: Iterable[str]) -> tuple[str, ...]:
     """The outputs of a `Predictor` that these kinds need."""
     return ("classes", *(output for output in ("confidence", "probabilities") if output in kinds))
 
 
-def write_result(folder, name, image, result, kinds, style):
+def write_result(
+    folder: Path, name: str, image: np.ndarray, result: Mapping, kinds: Iterable[str], style: Style
+) -> None:
     """Writes an image's result, {output: array [H, W, …]}, as `<folder>/<kind>/<name><suffix>` of each kind."""
     for kind in kinds:
         if kind in PICTURES:
@@ -94,41 +112,21 @@ def write_result(folder, name, image, result, kinds, style):
             write_whole(folder / kind / f"{name}{SUFFIXES[kind]}", buffer.getbuffer())
 
 
-def as_bytes(probabilities):
+def as_bytes(probabilities: np.ndarray) -> np.ndarray:
     """Probabilities as uint8 0 … 255, rounded."""
     return np.rint(255 * probabilities).astype(np.uint8)
-
-
-def predict_and_write_tiled(predictor, folder, name, image, kinds, style):
-    """Predicts a large image tile by tile, the probabilities straight into their file; returns the result's classes."""
-    height, width = image.shape[:2]
-    result = {output: np.empty([height, width], np.uint8) for output in outputs_for(kinds) if output != "probabilities"}
-    file = ProbabilitiesFile(folder / "probabilities" / f"{name}.npz", (height, width), style.info.class_names)
-    try:
-        for rows, columns, values in predictor.tiled(image, outputs_for(kinds)):
-            result["classes"][rows, columns] = values["classes"]
-            if "confidence" in values:
-                result["confidence"][rows, columns] = as_bytes(values["confidence"])
-            if "probabilities" in values:
-                file.put(rows, columns, values["probabilities"])
-        if "probabilities" in kinds:
-            file.finish()
-    finally:
-        file.discard()
-    write_result(folder, name, image, result, kinds, style)
-    return result["classes"]
 
 
 class ProbabilitiesFile:
     """An npz of probabilities [H, W, K] that is never in memory as a whole, and there only once it is finished."""
 
-    def __init__(self, path, size, class_names):
+    def __init__(self, path: Path, size: tuple[int, int], class_names: Iterable[str]):
         self.path, self.shape, self.class_names = path, (*size, len(class_names)), np.array(class_names)
         self._array, self._archive = (
             path.with_name(f".{path.name}.{part}-{os.getpid()}") for part in ("array", "partial")
         )
 
-    def put(self, rows, columns, probabilities):
+    def put(self, rows: slice, columns: slice, probabilities: np.ndarray) -> None:
         """Writes a tile; the file is mapped for no longer than that."""
         if self._array.exists():
             mapped = np.lib.format.open_memmap(self._array, "r+")
@@ -136,7 +134,7 @@ class ProbabilitiesFile:
             mapped = np.lib.format.open_memmap(self._array, "w+", NUMBERS, self.shape)
         mapped[rows, columns] = probabilities
 
-    def finish(self):
+    def finish(self) -> None:
         """Puts the array into its archive, and that into its place."""
         with zipfile.ZipFile(self._archive, "w", allowZip64=True) as archive:
             archive.write(self._array, "probabilities.npy")
@@ -144,7 +142,7 @@ class ProbabilitiesFile:
                 np.lib.format.write_array(stream, self.class_names)
         self._archive.replace(self.path)
 
-    def discard(self):
+    def discard(self) -> None:
         """Removes what is not finished."""
         for path in (self._array, self._archive):
             path.unlink(missing_ok=True)

@@ -1,13 +1,15 @@
 """The frames of video files, by PyAV (the extra `video`)."""
 
 import contextlib
+import os
+from collections.abc import Iterator
 
 import numpy as np
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
 
-def read_video(path):
+def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
     """Yields the frames of a video's first picture stream, upright: uint8 RGB [H, W, 3].
 
     Raises:
@@ -19,7 +21,7 @@ def read_video(path):
             yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
 
 
-def count_video_frames(path):
+def count_video_frames(path: str | os.PathLike) -> int:
     """The number of frames that the file says it has; 1 where it does not say. Raises OSError as `read_video`."""
     with _opened(path) as container:
         stream = container.streams.video[0]

@@ -1,20 +1,71 @@
 """From files to frames to results that are written, and what is to be said of them at the end."""
 
 import collections
+import contextlib
 import dataclasses
 import itertools
+import os
 import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.errors import in_one_line, is_input_error
 from deeplab_ksac.prediction import files as written
 from deeplab_ksac.prediction import images as image_files
-from deeplab_ksac.prediction.prefetch import read_ahead
+from deeplab_ksac.prediction.predictor import Predictor
+from deeplab_ksac.prediction.prefetch import AHEAD, WriteBehind, batches_by_size, read_ahead
 
 ONE_CLASS = 0.99
 NAMED_AT_MOST = 5
+AHEAD_OF_PROBABILITIES = 2  # results that wait to be written: these are large
+
+
+def predict_files(
+    predictor: Predictor,
+    paths: Iterable[str | os.PathLike],
+    output_dir: str | os.PathLike,
+    *,
+    kinds: Sequence[str] = written.USUAL_KINDS,
+    style: written.Style | None = None,
+    batch_size: int = 1,
+    progress: Callable | None = None,
+) -> "Summary":
+    """Writes the chosen kinds of every picture of the files; reading, predicting and writing overlap.
+
+    A file that cannot be read or predicted does not stop the rest: the summary names it.
+
+    Args:
+        predictor: predicts the pictures; larger ones than its `max_pixels` in tiles.
+        paths: the image and video files, as `find_images` finds them.
+        output_dir: gets a folder for each kind; what is there of the same name is overwritten.
+        kinds: of `files.KINDS`.
+        style: how the predictions are shown; by default with the colors of `predictor.info`.
+        batch_size: pictures of one size that are predicted at a time.
+        progress: (total, label) -> an object with `total`, `update(n, **shown)` and `close()`; None shows nothing.
+
+    Raises:
+        ValueError: for kinds that there are not.
+        OSError: the folder cannot be written to.
+    """
+    paths, output_dir, kinds = [Path(path) for path in paths], Path(output_dir), written.check_kinds(kinds)
+    style = style or written.Style(predictor.info)
+    for kind in kinds:
+        (output_dir / kind).mkdir(parents=True, exist_ok=True)
+    ahead = AHEAD_OF_PROBABILITIES if "probabilities" in kinds else AHEAD
+    with contextlib.ExitStack() as stack:
+        total = sum(map(image_files.count_pictures, paths))
+        shown = progress and stack.enter_context(contextlib.closing(progress(total, "predict")))
+        writer = stack.enter_context(WriteBehind(ahead=ahead))
+        summary = Summary(style.info, shown)
+        frames = read_frames(paths, summary, max_pixels=predictor.max_pixels)
+        sizes = {"size_of": lambda frame: frame.pixels.shape[:2], "max_pixels": predictor.max_pixels}
+        for batch in batches_by_size(frames, batch_size=batch_size, **sizes):
+            predict_batch(predictor, batch, output_dir, kinds, style, summary=summary, writer=writer)
+    return summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +78,7 @@ class Frame:
 
 
 class Summary:
-    """What happened to the files of a run.
+    """What happened to the files of a run; told of it by several threads.
 
     Attributes:
         failures: {path: reason} of the files that could not be read or predicted as a whole.
@@ -36,19 +87,20 @@ class Summary:
         class_pixels: how many pixels were predicted as each class, int64 [K].
     """
 
-    def __init__(self, info, progress):
+    def __init__(self, info: DatasetInfo, progress: Any = None):
         self.info, self.progress, self._lock = info, progress, threading.Lock()
-        self.failures, self.stored_as, self.count = {}, {}, 0
+        self.failures, self.stored_as, self.count, self._done = {}, {}, 0, 0
         self.class_pixels = np.zeros(len(info.class_names), np.int64)
 
-    def fail(self, path, error):
+    def fail(self, path: Path, error: Exception) -> None:
         """A file is left out, or what is left of it; an error that is no input's is raised again."""
         if not (is_input_error(error) or isinstance(error, MemoryError)):
             raise error
-        self.failures[path] = in_one_line(error)
-        self._advance()
+        with self._lock:
+            self.failures[path] = in_one_line(error)
+            self._advance()
 
-    def add(self, classes):
+    def add(self, classes: np.ndarray) -> None:
         """A picture is predicted."""
         pixels = np.bincount(classes.ravel(), minlength=len(self.class_pixels))
         with self._lock:
@@ -56,7 +108,7 @@ class Summary:
             self.count += 1
             self._advance()
 
-    def lines(self):
+    def lines(self) -> Iterator[str]:
         """What is to be said at the end, line by line."""
         for what, paths in self.stored_as.items():
             names = ", ".join(str(path) for path in paths[:NAMED_AT_MOST])
@@ -67,11 +119,14 @@ class Summary:
         yield from [warning] if warning else []
 
     def _advance(self):
-        self.progress.total = max(self.progress.total, self.progress.done + 1)
-        self.progress.update(1, failed=len(self.failures))
+        """One more; the lock is held."""
+        self._done += 1
+        if self.progress is not None:
+            self.progress.total = max(self.progress.total, self._done)  # a video may have more than it says
+            self.progress.update(1, failed=len(self.failures))
 
 
-def one_class_warning(class_pixels, class_names):
+def one_class_warning(class_pixels: Sequence[float], class_names: Sequence[str]) -> str:
     """A sentence where over 99 % of all pixels were predicted as one class, else ""."""
     total = np.sum(class_pixels)
     largest = int(np.argmax(class_pixels))
@@ -83,7 +138,7 @@ def one_class_warning(class_pixels, class_names):
     )
 
 
-def distinct_names(paths):
+def distinct_names(paths: Sequence[Path]) -> list[str]:
     """A name for each file, without suffix, no two the same (nor on a file system that ignores case).
 
     The stem where it is alone; else with the folder before it, the suffix behind it, or a number, as needed.
@@ -104,7 +159,7 @@ def distinct_names(paths):
             level[i] += 1
 
 
-def read_frames(paths, summary, *, max_pixels):
+def read_frames(paths: Sequence[Path], summary: Summary, *, max_pixels: int) -> Iterator[Frame]:
     """Yields the `Frame`s of image and video files in order, read ahead; what cannot be read goes to the summary.
 
     Args:
@@ -131,14 +186,23 @@ def read_frames(paths, summary, *, max_pixels):
             summary.fail(path, error)
 
 
-def predict_batch(predictor, batch, output_dir, kinds, style, *, summary, writer):
+def predict_batch(
+    predictor: Predictor,
+    batch: Sequence[Frame],
+    output_dir: Path,
+    kinds: Sequence[str],
+    style: written.Style,
+    *,
+    summary: Summary,
+    writer: WriteBehind,
+) -> None:
     """Predicts frames of one size and hands their results to the writer; where that fails, one by one."""
     height, width = batch[0].pixels.shape[:2]
     try:
         if height * width > predictor.max_pixels:
             (frame,) = batch
             arguments = (output_dir, frame.name, frame.pixels, kinds, style)
-            summary.add(written.predict_and_write_tiled(predictor, *arguments))
+            summary.add(predict_and_write_tiled(predictor, *arguments))
             return
         results = predictor.predict(np.stack([frame.pixels for frame in batch]), written.outputs_for(kinds))
     except Exception as error:
@@ -157,3 +221,26 @@ def predict_batch(predictor, batch, output_dir, kinds, style, *, summary, writer
 
     for number, frame in enumerate(batch):
         writer.submit(write, frame, {name: values[number] for name, values in results.items()})
+
+
+def predict_and_write_tiled(
+    predictor: Predictor, folder: Path, name: str, image: np.ndarray, kinds: Iterable[str], style: written.Style
+) -> np.ndarray:
+    """Predicts a large image tile by tile, the probabilities straight into their file; returns the result's classes."""
+    height, width = image.shape[:2]
+    whole = [output for output in written.outputs_for(kinds) if output != "probabilities"]
+    result = {output: np.empty([height, width], np.uint8) for output in whole}
+    file = written.ProbabilitiesFile(folder / "probabilities" / f"{name}.npz", (height, width), style.info.class_names)
+    try:
+        for rows, columns, values in predictor.tiled(image, written.outputs_for(kinds)):
+            result["classes"][rows, columns] = values["classes"]
+            if "confidence" in values:
+                result["confidence"][rows, columns] = written.as_bytes(values["confidence"])
+            if "probabilities" in values:
+                file.put(rows, columns, values["probabilities"])
+        if "probabilities" in kinds:
+            file.finish()
+    finally:
+        file.discard()
+    written.write_result(folder, name, image, result, kinds, style)
+    return result["classes"]

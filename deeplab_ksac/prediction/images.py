@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import glob
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ ORIENTATION = 0x0112  # EXIF's tag
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
-def find_images(places):
+def find_images(places: str) -> list[Path]:
     """The files that a comma-separated list of files, folders and globs names, in order, each once.
 
     A folder means the images directly in it (by suffix); a glob (`**` crosses folders) means every file it matches.
@@ -52,7 +53,7 @@ class Picture:
     number: int | None = None
 
 
-def read_image(path, *, upright=True):
+def read_image(path: str | os.PathLike, *, upright: bool = True) -> np.ndarray:
     """An image file as RGB: uint8 [H, W, 3], upright as its EXIF orientation says, or not, as benchmarks take it.
 
     Gray and palette images become RGB; 16-bit gray keeps its high byte; CMYK is converted; transparency is laid on
@@ -67,7 +68,7 @@ def read_image(path, *, upright=True):
         return _pixels(image, upright)
 
 
-def read_pictures(path):
+def read_pictures(path: str | os.PathLike) -> Iterator[Picture]:
     """Yields the `Picture`s of a file: one of a still image, every frame of a GIF, PNG, TIFF, WebP or video.
 
     Raises:
@@ -90,7 +91,7 @@ def read_pictures(path):
                 yield Picture(_pixels(image), stored_as, number)
 
 
-def count_pixels(path):
+def count_pixels(path: str | os.PathLike) -> int:
     """The pixels of an image file by its header; 0 for a video. Raises OSError if it is no image."""
     if Path(path).suffix.lower() in VIDEO_SUFFIXES:
         return 0
@@ -98,7 +99,7 @@ def count_pixels(path):
         return image.width * image.height
 
 
-def count_pictures(path):
+def count_pictures(path: str | os.PathLike) -> int:
     """How many pictures a file says that it holds; 1 where it does not say or cannot be read."""
     suffix = Path(path).suffix.lower()
     try:

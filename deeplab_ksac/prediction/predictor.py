@@ -1,25 +1,27 @@
 """A trained model as a function from an image to its classes, however large the image is."""
 
 import functools
+import os
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 
-from deeplab_ksac.prediction import views as inference
-from deeplab_ksac.prediction.tiles import tiles
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.experiment import Views
+from deeplab_ksac.prediction import scores
+from deeplab_ksac.prediction.tiles import MAX_PIXELS, TILE_MARGIN, TILE_SIDE, tiles
 from deeplab_ksac.runs.checkpoints import load_model
 
 OUTPUTS = ("classes", "confidence", "probabilities")
-MAX_PIXELS = 4 * 2**20
-TILE_SIDE = 1025
-TILE_MARGIN = 128
 
 
 class Predictor:
-    """A model and its way of inference, compiled once for images of every size.
+    """A model and its views, compiled once for images of every size.
 
     Example:
-        predictor = Predictor.load("runs/scenes")           # or Predictor(model, scales=(0.75, 1.0), flip=True)
+        predictor = Predictor.load("runs/scenes")           # or Predictor(model, Views(scales=(0.75, 1.0), flip=True))
         classes = predictor(image)                          # uint8 [H, W], from RGB [H, W, 3], 0 … 255
         probabilities = predictor.probabilities(image)      # float32 [H, W, K]
 
@@ -29,60 +31,84 @@ class Predictor:
 
     Args:
         model: image [N, H, W, 3] -> {"logits", …}.
+        views: how the model sees the images.
         max_pixels: of what the model sees at once.
         info: names and colors of the classes, for whoever shows them.
-        **views: scales, flip, window, pad_to and average, as `inference.predict_probabilities`.
 
     Raises:
-        ValueError: for views that `inference` refuses.
+        ValueError: for a `max_pixels` below 1.
     """
 
-    def __init__(self, model, *, max_pixels=MAX_PIXELS, info=None, **views):
-        self.info, self.max_pixels = info, max_pixels
-        inference.check_average(views.setdefault("average", "logits"))
-        inference.check_views(views.get("scales", (1.0,)), views.get("window"), views.get("pad_to"))
+    def __init__(
+        self,
+        model: keras.Model,
+        views: Views = Views(),
+        *,
+        max_pixels: int = MAX_PIXELS,
+        info: DatasetInfo | None = None,
+    ):
         if max_pixels < 1:
             raise ValueError(f"max_pixels must be positive, not {max_pixels}")
-        self._views, self._forward, self._functions = views, inference.logits_function(model), {}
+        self.views, self.max_pixels, self.info = views, max_pixels, info
+        self._forward, self._functions = scores.logits_function(model), {}
 
     @classmethod
-    def load(cls, workdir, *, step=None, max_pixels=MAX_PIXELS, **views):
-        """The predictor of a training run, of its latest checkpoint, with the evaluation's views unless given.
+    def load(
+        cls,
+        workdir: str | os.PathLike,
+        *,
+        views: Views | None = None,
+        step: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> "Predictor":
+        """The predictor of a training run.
+
+        Args:
+            workdir: the run's folder.
+            views: how the model sees the images; by default as in the run's evaluation.
+            step: of the checkpoint; by default the latest.
+            max_pixels: of what the model sees at once.
 
         Raises:
             FileNotFoundError: no run or no such checkpoint in the folder.
-            ValueError: the checkpoint is of another model, or views that `inference` refuses.
+            ValueError: the checkpoint is of another model.
         """
         loaded = load_model(workdir, step=step)
-        spec = loaded.experiment.evaluation
-        own = {name: getattr(spec, name) for name in ("scales", "flip", "window", "pad_to")}
-        return cls(loaded.model, max_pixels=max_pixels, info=loaded.info, **{**own, **views})
+        views = loaded.experiment.evaluation.views if views is None else views
+        return cls(loaded.model, views, max_pixels=max_pixels, info=loaded.info)
 
-    def __call__(self, image):
+    def __call__(self, image: np.ndarray) -> np.ndarray:
         """RGB 0 … 255 of any number type, [H, W, 3] or [N, H, W, 3] -> the likeliest classes, uint8 array."""
         return self.predict(image)["classes"]
 
-    def probabilities(self, image):
+    def probabilities(self, image: np.ndarray) -> np.ndarray:
         """Like a call, but -> class probabilities, float32 array [H, W, K] or [N, H, W, K]."""
         return self.predict(image, ("probabilities",))["probabilities"]
 
-    def predict(self, image, outputs=("classes",)):
+    def predict(self, image: np.ndarray, outputs: Sequence[str] = ("classes",)) -> dict[str, np.ndarray]:
         """Several outputs from one forward pass: -> {name: array}.
 
         Args:
             image: as in a call.
             outputs: of `OUTPUTS`: "classes" uint8 [H, W], "confidence" float32 [H, W], the probability of the
                 likeliest class, "probabilities" float32 [H, W, K].
+
+        Raises:
+            ValueError: the image is of another shape or range; an output that there is not.
         """
-        image, outputs = np.asarray(image), tuple(outputs)
+        image, outputs = checked_image(image), tuple(outputs)
         if image.ndim == 3:
-            return {name: values[0] for name, values in self.predict(image[np.newaxis], outputs).items()}
+            return {name: values[0] for name, values in self._predict_batch(image[np.newaxis], outputs).items()}
+        return self._predict_batch(image, outputs)
+
+    def _predict_batch(self, image, outputs):
+        """[N, H, W, 3] -> {name: array [N, H, W, …]}, of as many pixels at once as are allowed."""
         count, height, width = image.shape[:3]
         if count * height * width <= self.max_pixels:
             return self._predict(image, outputs)
         if count > 1:
-            each = [self.predict(one, outputs) for one in image]
-            return {name: np.stack([values[name] for values in each]) for name in outputs}
+            each = [self._predict_batch(one[np.newaxis], outputs) for one in image]
+            return {name: np.concatenate([values[name] for values in each]) for name in outputs}
         whole = {}
         for rows, columns, values in self.tiled(image[0], outputs):
             for name, tile in values.items():
@@ -91,7 +117,9 @@ class Predictor:
                 whole[name][0, rows, columns] = tile
         return whole
 
-    def tiled(self, image, outputs=("classes",)):
+    def tiled(
+        self, image: np.ndarray, outputs: Sequence[str] = ("classes",)
+    ) -> Iterator[tuple[slice, slice, dict[str, np.ndarray]]]:
         """Yields (rows, columns, {name: array [h, w, …]}) tile by tile, row by row; the slices cover [H, W] once.
 
         Args:
@@ -105,20 +133,38 @@ class Predictor:
 
     def _predict(self, image, outputs):
         if outputs not in self._functions:
-            compute = functools.partial(_outputs, self._forward, names=outputs, **self._views)
-            self._functions[outputs] = tf.function(compute, [inference.IMAGE_SPEC], autograph=False)
+            compute = functools.partial(_outputs, self._forward, views=self.views, names=outputs)
+            self._functions[outputs] = tf.function(compute, [scores.IMAGE_SPEC], autograph=False)
         values = self._functions[outputs](tf.cast(image, tf.float32))
         return {name: value.numpy() for name, value in values.items()}
 
 
-def _outputs(forward, image, *, names, average, **views):
+def checked_image(image: np.ndarray) -> np.ndarray:
+    """The image as an array, if it is RGB, [H, W, 3] or [N, H, W, 3], of 0 … 255.
+
+    Raises:
+        ValueError: another shape; or fractions that all are at most 1, as of images that were divided by 255.
+    """
+    image = np.asarray(image)
+    if image.ndim not in (3, 4) or image.shape[-1] != 3:
+        hint = "; np.stack([gray] * 3, axis=-1) makes RGB of a gray image" if image.ndim == 2 else ""
+        raise ValueError(f"an image is RGB, [H, W, 3] or [N, H, W, 3], not of shape {list(image.shape)}{hint}")
+    if np.issubdtype(image.dtype, np.floating) and image.size and image.max() <= 1 and (image % 1).any():
+        raise ValueError(
+            f"an image is RGB of 0 … 255, but no value of this one is above {image.max():g}; multiply by 255 what was "
+            "divided by it"
+        )
+    return image
+
+
+def _outputs(forward, image, *, views, names):
     """{name: tensor} of the outputs that are asked for."""
     unknown = [name for name in names if name not in OUTPUTS]
     if unknown or not names:
         raise ValueError(f"outputs are of {', '.join(OUTPUTS)}, not {names}")
-    scores = inference.predict_scores(forward, image, average=average, **views)
-    values = {"classes": inference.most_likely(scores)}
+    averaged = scores.predict_scores(forward, image, views)
+    values = {"classes": scores.most_likely(averaged)}
     if set(names) != {"classes"}:
-        values["probabilities"] = tf.nn.softmax(scores) if average == "logits" else scores
+        values["probabilities"] = scores.as_probabilities(averaged, views)
         values["confidence"] = tf.reduce_max(values["probabilities"], axis=-1)
     return {name: values[name] for name in names}

@@ -2,12 +2,16 @@
 
 import collections
 import concurrent.futures
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 THREADS = 2
 AHEAD = 8
 
 
-def read_ahead(items, read, *, threads=THREADS, ahead=AHEAD):
+def read_ahead(
+    items: Iterable, read: Callable[[Any], Any], *, threads: int = THREADS, ahead: int = AHEAD
+) -> Iterator[tuple[Any, concurrent.futures.Future]]:
     """Yields (item, future of read(item)) in order, while up to `ahead` further ones are read on threads."""
     pool, waiting = concurrent.futures.ThreadPoolExecutor(threads, "read"), collections.deque()
     try:
@@ -21,7 +25,9 @@ def read_ahead(items, read, *, threads=THREADS, ahead=AHEAD):
         pool.shutdown(cancel_futures=True)
 
 
-def batches_by_size(frames, *, size_of, batch_size, max_pixels):
+def batches_by_size(
+    frames: Iterable, *, size_of: Callable[[Any], tuple[int, int]], batch_size: int, max_pixels: int
+) -> Iterator[list]:
     """Yields lists of frames of one (height, width), in the order in which they become full.
 
     A batch has at most `batch_size` frames and, unless it is a single one, `max_pixels` pixels. At most four times
@@ -51,10 +57,10 @@ class WriteBehind:
         writer.submit(write, path, picture)
     """
 
-    def __init__(self, *, threads=THREADS, ahead=AHEAD):
+    def __init__(self, *, threads: int = THREADS, ahead: int = AHEAD):
         self._pool, self._jobs, self._ahead = concurrent.futures.ThreadPoolExecutor(threads, "write"), [], ahead
 
-    def submit(self, job, *arguments):
+    def submit(self, job: Callable, *arguments: Any) -> None:
         """Runs job(*arguments) soon; raises what an earlier job raised."""
         if len(self._jobs) >= self._ahead:
             self._jobs.pop(0).result()

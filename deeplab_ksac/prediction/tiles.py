@@ -2,6 +2,10 @@
 
 import dataclasses
 
+MAX_PIXELS = 4 * 2**20  # of what a model sees at once
+TILE_SIDE = 1025
+TILE_MARGIN = 128
+
 
 @dataclasses.dataclass(frozen=True)
 class Span:
@@ -13,22 +17,22 @@ class Span:
     last: int
 
     @property
-    def seen(self):
+    def seen(self) -> slice:
         """What the tile sees, as a slice of the image."""
         return slice(self.start, self.stop)
 
     @property
-    def kept(self):
+    def kept(self) -> slice:
         """What is kept of the tile, as a slice of the image."""
         return slice(self.first, self.last)
 
     @property
-    def inside(self):
+    def inside(self) -> slice:
         """What is kept of the tile, as a slice of the tile."""
         return slice(self.first - self.start, self.last - self.start)
 
 
-def spans(size, side, margin):
+def spans(size: int, side: int, margin: int) -> list[Span]:
     """The tiles along an axis: what they keep covers it once, in order.
 
     Every kept pixel is at least `margin` away from the ends of its tile, unless those are the image's own. All
@@ -55,7 +59,7 @@ def spans(size, side, margin):
     return found
 
 
-def tiles(height, width, *, side, margin):
+def tiles(height: int, width: int, *, side: int, margin: int) -> list[tuple[Span, Span]]:
     """The tiles of an image as pairs of `Span`s (rows, columns), row by row; arguments as `spans`."""
     columns = spans(width, side, margin)
     return [(rows, column) for rows in spans(height, side, margin) for column in columns]

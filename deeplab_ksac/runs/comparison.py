@@ -149,7 +149,7 @@ class Comparison:
             for kind, number in kinds:
                 if number is not None:
                     yield Entry(label, row, kind, number, None, None, "counted by scripts/flops.py")
-            multi_scale = row.experiment is not None and row.experiment.evaluation.flip
+            multi_scale = row.experiment is not None and row.experiment.evaluation.views.flip
             if row.miou is not None or (not multi_scale and row.miou_ms_flip is None and row.gflops_training is None):
                 yield self._judged(label, row, "single scale", row.miou)
             if row.miou_ms_flip is not None or multi_scale:

@@ -1,123 +1,160 @@
-"""One evaluation of a run's model on a split: what is loaded, checked, printed and written."""
+"""Evaluating a run's model on a converted split: one checkpoint, or each that comes."""
 
 import contextlib
 import dataclasses
+import functools
 import math
-import sys
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator
 
-from deeplab_ksac.runs import results
-from deeplab_ksac.scripts.commandline import views
-from deeplab_ksac.scripts.commandline.progress import Progress
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.datasets.info import DatasetInfo, load_info
+from deeplab_ksac.datasets.pipeline import eval_batches
+from deeplab_ksac.datasets.splits import Split
+from deeplab_ksac.evaluation import Evaluator
+from deeplab_ksac.experiment import Views
+from deeplab_ksac.figures import drawing
+from deeplab_ksac.figures.colors import encode_png
+from deeplab_ksac.prediction.predictor import Predictor
+from deeplab_ksac.runs.checkpoints import LoadedModel, checkpoint_number, checkpoint_path, load_model, restore_weights
+from deeplab_ksac.runs.following import follow
+from deeplab_ksac.runs.results import EvaluationResult
 
 
-class Evaluation:
-    """A loaded model, its data and its way of evaluation: compiled once, for one checkpoint or many.
+class RunEvaluation:
+    """A run's model, a converted split and the views: compiled once, for one checkpoint or many.
+
+    Example:
+        evaluation = RunEvaluation(load_model("runs/scenes"), data_dir="data", views=Views(flip=True))
+        result = evaluation()
+        print(result.figures["miou"], result.table())
+        result.write("runs/scenes")
+
+    Args:
+        loaded: the model and what it was trained as.
+        data_dir: folder of the converted data sets.
+        split: what it is evaluated on; by default what the run's experiment says.
+        views: how the model sees the images; by default as the run's experiment says.
+        boundary_tolerance: of the boundary F-score, below 1 a share of the image's diagonal, else pixels; None leaves
+            it out.
+        batch_size: images at a time.
 
     Raises:
-        ValueError: the data set or split is missing, has other classes, or a view makes no sense.
+        ValueError: the data set or split is missing, or has other classes; a tolerance that is not positive.
     """
 
-    def __init__(self, loaded, given):
-        from deeplab_ksac.datasets import info as dataset_info
-        from deeplab_ksac.evaluation import Evaluator
-
-        self.loaded, self.given = loaded, given
-        self.view = views.chosen(loaded.experiment.evaluation, given)
-        self.name, self.split = dataset_and_split(given.dataset or loaded.experiment.evaluation.dataset)
-        self.converted = dataset_info.load_info(self.name, given.data_dir)
-        check_classes(loaded.info, self.converted)
-        if self.split not in self.converted.num_examples:
-            known = ", ".join(sorted(self.converted.num_examples))
-            raise ValueError(f"{self.name} has no split {self.split!r} in {given.data_dir} (splits: {known})")
-        self.stem = Path(given.workdir, results.result_name(self.name, self.split, **self.view))
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        data_dir: str | os.PathLike,
+        split: Split | None = None,
+        views: Views | None = None,
+        boundary_tolerance: float | None = None,
+        batch_size: int = 1,
+    ):
+        self.loaded, self.data_dir, self.batch_size = loaded, data_dir, batch_size
+        self.split = split or Split.parse(loaded.experiment.evaluation.dataset)
+        self.views = views or loaded.experiment.evaluation.views
+        converted = load_info(self.split.dataset, data_dir)
+        check_classes(loaded.info, converted)
+        if self.split.name not in converted.num_examples:
+            known = ", ".join(sorted(converted.num_examples))
+            raise ValueError(f"{self.split.dataset} has no split {self.split.name!r} in {data_dir} (splits: {known})")
+        self.num_images = converted.num_examples[self.split.name]
         self.evaluator = Evaluator(
-            loaded.model, num_classes=loaded.info.num_classes, boundary_tolerance=given.boundary, **self.view
+            loaded.model,
+            num_classes=loaded.info.num_classes,
+            views=self.views,
+            boundary_tolerance=boundary_tolerance,
         )
 
-    def restore(self, path):
-        """Takes the weights of another checkpoint of the run; the `LoadedModel`."""
-        from deeplab_ksac.runs.checkpoints import restore_weights
+    def __call__(self, *, progress: Callable | None = None) -> EvaluationResult:
+        """Evaluates the checkpoint that is loaded.
 
+        Args:
+            progress: (total, label) -> an object with `update(n)` and `close()`; None shows nothing.
+        """
+        with contextlib.ExitStack() as stack:
+            batches = math.ceil(self.num_images / self.batch_size)
+            shown = progress and stack.enter_context(contextlib.closing(progress(batches, "evaluate")))
+            figures = self.evaluator(self._batches(self.batch_size), progress=shown)
+        tolerance = self.evaluator.boundary_tolerance
+        return EvaluationResult(
+            split=self.split,
+            views=self.views,
+            stage=self.loaded.stage,
+            step=int(self.loaded.step),
+            class_names=self.loaded.info.class_names,
+            figures={**({} if tolerance is None else {"boundary_tolerance": tolerance}), **figures},
+            confusion_matrix=self.evaluator.confusion_matrix(),
+        )
+
+    def sheet(self, count: int) -> bytes:
+        """Image, truth and prediction of `count` images spread over the split, as a PNG file."""
+        apart = max(self.num_images // count, 1)  # neighbors are often frames of one film
+        examples = list(self._batches(1).shard(apart, 0).take(count).unbatch())
+        pictures = [example["image"].numpy() for example in examples]
+        truths = [example["labels"].numpy() for example in examples]
+        predictor = Predictor(self.loaded.model, self.views)
+        predictions = {"prediction": [predictor(picture) for picture in pictures]}
+        return encode_png(drawing.predictions(pictures, truths, predictions, self.loaded.info))
+
+    def restore(self, path: str) -> None:
+        """Takes the weights of another checkpoint of the run."""
         restore_weights(self.loaded.model, path)
         stage, step = checkpoint_number(path)
         self.loaded = dataclasses.replace(self.loaded, step=step, stage=stage)
-        return self.loaded
 
-    def is_last(self):
-        """Whether the run is finished with this checkpoint."""
+    def is_last(self) -> bool:
+        """Whether the run is finished with the checkpoint that is loaded."""
         stages = self.loaded.experiment.stages
         return self.loaded.stage == len(stages) - 1 and self.loaded.step >= stages[-1].steps
 
-    def __call__(self, *, progress=Progress):
-        """Evaluates, prints the table, writes the files; the result."""
-        count, class_names = self.converted.num_examples[self.split], self.loaded.info.class_names
-        print(
-            f"checkpoint at step {self.loaded.step}, {self.name}/{self.split}, {views.describe(**self.view)}",
-            file=sys.stderr,
-        )
-        with contextlib.closing(progress(math.ceil(count / self.given.batch_size), "evaluate")) as shown:
-            result = self.evaluator(self._batches(self.given.batch_size), progress=shown)
-        where = {"dataset": self.name, "split": self.split, "stage": self.loaded.stage, "step": int(self.loaded.step)}
-        tolerance = {} if self.given.boundary is None else {"boundary_tolerance": self.given.boundary}
-        result = {**where, **self.view, **tolerance, **result}
-        print(results.table(result, class_names))
-        self._warn(result)
-        write_whole(f"{self.stem}.json", results.as_json(result, class_names))
-        write_whole(f"{self.stem}.csv", results.as_csv(result, class_names))
-        print(f"figures: {self.stem}.json, .csv")
-        self._write_pictures(count)
-        return result
-
-    def _batches(self, batch_size=1):
-        from deeplab_ksac.datasets import pipeline
-
-        return pipeline.eval_batches(self.name, self.split, data_dir=self.given.data_dir, batch_size=batch_size)
-
-    def _warn(self, result):
-        from deeplab_ksac.prediction.folder import one_class_warning
-
-        pixels = [share * result["pixels"] for share in result["predicted_share"]]
-        warning = one_class_warning(pixels, self.loaded.info.class_names)
-        if warning:
-            print(warning, file=sys.stderr)
-
-    def _write_pictures(self, count):
-        from deeplab_ksac.figures.colors import encode_png
-        from deeplab_ksac.figures.confusion import confusion_picture
-
-        title = f"{self.name}/{self.split}, step {self.loaded.step}, {views.describe(**self.view)}"
-        picture = confusion_picture(self.evaluator.confusion_matrix(), self.loaded.info.class_names, title=title)
-        write_whole(f"{self.stem}_confusion.png", encode_png(picture))
-        print(f"confusion matrix: {self.stem}_confusion.png")
-        if self.given.sheet:
-            apart = max(count // self.given.sheet, 1)  # neighbors are often frames of one film
-            examples = self._batches().shard(apart, 0).take(self.given.sheet)
-            write_whole(f"{self.stem}.png", sheet(self.loaded, examples, self.view))
-            print(f"pictures: {self.stem}.png")
+    def _batches(self, batch_size):
+        return eval_batches(self.split.dataset, self.split.name, data_dir=self.data_dir, batch_size=batch_size)
 
 
-def checkpoint_number(path):
-    """(stage, step) of …/stage_<stage>/ckpt-<step>."""
-    path = Path(path)
-    return int(path.parent.name.split("_")[1]), int(path.name.rsplit("-", 1)[1])
+def follow_run(
+    workdir: str | os.PathLike,
+    begin: Callable[[LoadedModel], RunEvaluation],
+    *,
+    timeout: float = 3600.0,
+    interval: float = 10.0,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Iterator[RunEvaluation]:
+    """Yields the evaluation of a run that is under way with each of its checkpoints, as soon as that is there.
 
+    It ends after the run's last checkpoint, or when none has come for `timeout` seconds.
 
-def dataset_and_split(text):
-    """The name and the split of "name/split".
+    Args:
+        workdir: the run's folder.
+        begin: makes the evaluation of the first checkpoint; of later ones the same is yielded with their weights.
+        timeout, interval, tell: as `follow`.
 
     Raises:
-        ValueError: if the text is not of that form.
+        FileNotFoundError: no checkpoint came.
     """
-    name, slash, split = text.partition("/")
-    if not (name and slash and split):
-        raise ValueError(f"--dataset must be name/split, such as camvid/test, not {text!r}")
-    return name, split
+    evaluation = None
+
+    def load(path):
+        if evaluation is not None:
+            evaluation.restore(path)
+            return evaluation.loaded
+        stage, step = checkpoint_number(path)
+        return load_model(workdir, step=step, stage=stage)
+
+    newest = functools.partial(checkpoint_path, workdir)
+    for loaded in follow(newest, load, timeout=timeout, interval=interval, tell=tell):
+        evaluation = evaluation or begin(loaded)
+        yield evaluation
+        if evaluation.is_last():
+            return
+    if evaluation is None:
+        raise FileNotFoundError(f"{workdir}: no checkpoint came within {timeout:g} seconds")
 
 
-def check_classes(trained, converted):
-    """Raises ValueError if a model trained on one data set cannot be judged on the other."""
+def check_classes(trained: DatasetInfo, converted: DatasetInfo) -> None:
+    """Raises ValueError if a model trained on one data set cannot be evaluated on the other."""
     if tuple(trained.class_names) == tuple(converted.class_names):
         return
     for number, (ours, theirs) in enumerate(zip(trained.class_names, converted.class_names)):
@@ -127,17 +164,3 @@ def check_classes(trained, converted):
     else:
         difference = f"the model has {trained.num_classes} classes, the data {converted.num_classes}"
     raise ValueError(f"the model, trained on {trained.name}, does not fit {converted.name}: {difference}")
-
-
-def sheet(loaded, batches, view):
-    """Images with truth and prediction, as the bytes of a PNG; the batches are of one image each."""
-    from deeplab_ksac.figures import drawing as figures
-    from deeplab_ksac.figures.colors import encode_png
-    from deeplab_ksac.prediction.predictor import Predictor
-
-    predictor = Predictor(loaded.model, **view)
-    examples = list(batches.unbatch())
-    pictures = [example["image"].numpy() for example in examples]
-    truths = [example["labels"].numpy() for example in examples]
-    predictions = [predictor(picture) for picture in pictures]
-    return encode_png(figures.predictions(pictures, truths, {"prediction": predictions}, loaded.info))

@@ -1,11 +1,20 @@
 """Following a run: its checkpoints as they appear."""
 
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from deeplab_ksac.errors import in_one_line, is_input_error
 
 
-def follow(find, load, *, timeout, interval, tell=lambda line: None):
+def follow(
+    find: Callable[[], Any],
+    load: Callable[[Any], Any],
+    *,
+    timeout: float,
+    interval: float,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Iterator:
     """Yields what `load` makes of each checkpoint that appears, until none has for `timeout` seconds.
 
     What cannot be found or read is tried again: the run may not have begun, or be in the middle of writing, or have

@@ -1,9 +1,22 @@
-"""The figures of an evaluation as a file name, as JSON, as CSV and as a table."""
+"""What an evaluation of a run found: as a table, and as the files of the run's folder."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from deeplab_ksac.datasets.splits import Split
+from deeplab_ksac.experiment import Views
+from deeplab_ksac.figures.colors import encode_png
+from deeplab_ksac.figures.confusion import confusion_picture
+from deeplab_ksac.prediction.folder import one_class_warning
+from deeplab_ksac.whole_files import write_whole
 
 CLASS_FIGURES = {  # key of a result -> column of CSV and table
     "iou": "IoU",
@@ -20,19 +33,80 @@ MEANS = {
 }
 
 
-def result_name(name, split, *, scales, flip, window, pad_to=None, average="logits"):
-    """The stem of the result's files: eval_<name>_<split>, and what is not single-scale on the whole image.
+@dataclasses.dataclass(frozen=True)
+class EvaluationResult:
+    """What one evaluation of a run's checkpoint found.
+
+    Attributes:
+        split: what it was evaluated on.
+        views: how the model saw the images.
+        stage, step: of the checkpoint.
+        class_names: of the K classes.
+        figures: of an `Evaluator`: "miou", "iou" per class, "images" …; with a boundary F-score its
+            "boundary_tolerance".
+        confusion_matrix: int64 [K, K], rows the truth.
+    """
+
+    split: Split
+    views: Views
+    stage: int
+    step: int
+    class_names: Sequence[str]
+    figures: Mapping
+    confusion_matrix: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """The name of its files, without what tells them apart."""
+        return result_name(self.split, self.views)
+
+    @property
+    def title(self) -> str:
+        """What was evaluated how, in a line."""
+        return f"{self.split}, step {self.step}, {self.views.describe()}"
+
+    def as_dict(self) -> dict:
+        """What its JSON file holds, but the names of the classes."""
+        where = {"dataset": self.split.dataset, "split": self.split.name, "stage": self.stage, "step": self.step}
+        return {**where, **dataclasses.asdict(self.views), **self.figures}
+
+    def table(self) -> str:
+        """IoU, accuracy … of each class, and the means, as text."""
+        return table(self.figures, self.class_names)
+
+    def warning(self) -> str:
+        """A sentence where nearly all pixels were predicted as one class, else ""."""
+        pixels = [share * self.figures["pixels"] for share in self.figures["predicted_share"]]
+        return one_class_warning(pixels, self.class_names)
+
+    def write(self, folder: str | os.PathLike) -> list[Path]:
+        """Writes <name>.json, .csv and _confusion.png; their paths."""
+        paths = [Path(folder, f"{self.name}{ending}") for ending in (".json", ".csv", "_confusion.png")]
+        write_whole(paths[0], as_json(self.as_dict(), self.class_names))
+        write_whole(paths[1], as_csv(self.figures, self.class_names))
+        picture = confusion_picture(self.confusion_matrix, self.class_names, title=self.title)
+        write_whole(paths[2], encode_png(picture))
+        return paths
+
+    def append_line(self, folder: str | os.PathLike) -> None:
+        """Appends its JSON as a line to <name>.jsonl."""
+        with Path(folder, f"{self.name}.jsonl").open("ab") as stream:
+            stream.write(as_json(self.as_dict(), self.class_names, indent=None))
+
+
+def result_name(split: Split, views: Views) -> str:
+    """The name of a result's files: eval_<data set>_<split>, and what is not single-scale on the whole image.
 
     _ms for other scales than 1, _flip, _window<h>x<w>, _pad<h>x<w>, _probabilities.
     """
-    marks = "_ms" * (tuple(scales) != (1.0,)) + "_flip" * bool(flip)
-    marks += "" if window is None else "_window" + "x".join(map(str, window))
-    marks += "" if pad_to is None else "_pad" + "x".join(map(str, pad_to))
-    marks += "_probabilities" * (average == "probabilities")
-    return f"eval_{name}_{split}{marks}"
+    marks = "_ms" * (views.scales != (1.0,)) + "_flip" * views.flip
+    marks += "" if views.window is None else "_window{}x{}".format(*views.window)
+    marks += "" if views.pad_to is None else "_pad{}x{}".format(*views.pad_to)
+    marks += "_probabilities" * (views.average == "probabilities")
+    return f"eval_{split.dataset}_{split.name}{marks}"
 
 
-def as_json(result, class_names, *, indent=1):
+def as_json(result: Mapping, class_names: Sequence[str], *, indent: int | None = 1) -> bytes:
     """The result as the bytes of a JSON text; NaN (an absent class) becomes null."""
 
     def known(value):
@@ -44,7 +118,7 @@ def as_json(result, class_names, *, indent=1):
     return (json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def as_csv(result, class_names):
+def as_csv(result: Mapping, class_names: Sequence[str]) -> bytes:
     """A row for each class and one for the means, as the bytes of a CSV file; an absent class has empty cells."""
     columns = {key: title for key, title in CLASS_FIGURES.items() if key in result}
     means = {"iou": "miou", "accuracy": "mean_accuracy", "boundary_f_scores": "boundary_f_score"}
@@ -57,7 +131,7 @@ def as_csv(result, class_names):
     return stream.getvalue().encode()
 
 
-def table(result, class_names):
+def table(result: Mapping, class_names: Sequence[str]) -> str:
     """IoU, accuracy … and share of the pixels of each class, and the means, as text."""
     width = max(len("class"), *(len(name) for name in class_names))
     columns = {key: title for key, title in CLASS_FIGURES.items() if key in result}
@@ -80,7 +154,7 @@ def table(result, class_names):
     return "\n".join(lines)
 
 
-def percent(value):
+def percent(value: float) -> str:
     """0.5 -> "50.00%", NaN -> "-"."""
     return "-" if math.isnan(value) else f"{value:.2%}"
 

@@ -13,8 +13,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.figures.colors import colorize, to_bytes
-from deeplab_ksac.prediction.views import predict_classes
+from deeplab_ksac.prediction.scores import predict_classes
 from deeplab_ksac.runs.checkpoints import stage_dir
 from deeplab_ksac.runs.workdir import MetricsLog
 from deeplab_ksac.training.optimizers import GroupedOptimizer
@@ -83,13 +84,13 @@ class StageLog:
         self.since += time.perf_counter() - start
 
     def write_pictures(
-        self, done: int, model: keras.Model, batches: Iterable, info: DatasetInfo, *, count: int = 4, **views
+        self, done: int, model: keras.Model, batches: Iterable, info: DatasetInfo, views: Views, *, count: int = 4
     ) -> None:
         """Writes image | truth | prediction of the first images of a split, for TensorBoard.
 
         Args:
             done: steps.
-            model, **views: as `predict_classes`: the views of the evaluation, which fit where the whole image does not.
+            model, views: as `predict_classes`; the evaluation's views fit where the whole image does not.
             batches: of {"image", "labels"}.
             info: with the colors of the classes.
             count: how many images.
@@ -101,7 +102,7 @@ class StageLog:
         )
         with self.writer.as_default(step=done):
             for number, (image, labels) in enumerate(itertools.islice(images, count)):
-                classes = predict_classes(model, image, **views)[0].numpy()
+                classes = predict_classes(model, image, views)[0].numpy()
                 panels = [to_bytes(image[0].numpy()), colorize(labels, info.colors), colorize(classes, info.colors)]
                 tf.summary.image(f"pictures/{number}", np.concatenate(panels, axis=1)[np.newaxis])
 

@@ -52,7 +52,7 @@ class StageRun:
     ):
         self.experiment, self.index, self.stage, self.info = experiment, index, experiment.stages[index], info
         self.data_dir, self.workdir, self.strategy = data_dir, workdir, strategy
-        self.views = {name: getattr(experiment.evaluation, name) for name in ("scales", "flip", "window", "pad_to")}
+        self.views = experiment.evaluation.views
         stage = self.stage
         with strategy.scope():
             self.model = build_model(experiment.model, info.num_classes)
@@ -62,7 +62,7 @@ class StageRun:
             backbone = backbone_variables(self.model) if self.optimizer.backbone_lr != 1 else ()
             self.optimizer.build(self.model.trainable_variables, backbone)
             self.averages = MovingAverages(self.model, stage.ema_decay) if stage.ema_decay else None
-            self.evaluator = Evaluator(self.model, num_classes=info.num_classes, strategy=strategy, **self.views)
+            self.evaluator = Evaluator(self.model, num_classes=info.num_classes, strategy=strategy, views=self.views)
             kept = {"objective": objective, "averages": self.averages, "strategy": strategy}
             self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer, **kept)
         options = {"l2": stage.l2, "accumulate": stage.accumulate, "clip_norm": stage.clip_norm}
@@ -159,7 +159,7 @@ class StageRun:
         averaged = self.averages.in_place(self.model, self.strategy) if self.averages else contextlib.nullcontext()
         with log.paused(), averaged:
             figures = self.evaluator(eval_batches(**whole, input_context=self._share_of(split)), progress=stop)
-            log.write_pictures(done, self.model, eval_batches(**whole), self.info, **self.views)
+            log.write_pictures(done, self.model, eval_batches(**whole), self.info, self.views)
         log.write_evaluation(done, figures)
         return figures
 

@@ -11,7 +11,7 @@ from deeplab_ksac.datasets.palettes import voc_palette
 from deeplab_ksac.experiment import ModelSpec, part
 from deeplab_ksac.export import export_saved_model
 from deeplab_ksac.model import build_model
-from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.prediction import scores
 from deeplab_ksac.scripts.cases import Bound, Case
 
 SIZE, CLASSES = 513, 21
@@ -37,8 +37,8 @@ def prepare_exported():
 
 def prepare_model():
     """The model's own forward pass and the likeliest classes."""
-    forward, image = inference.logits_function(network()), tf.constant(IMAGE, tf.float32)
-    classes = tf.function(lambda image: inference.most_likely(forward(image)), [inference.IMAGE_SPEC], autograph=False)
+    forward, image = scores.logits_function(network()), tf.constant(IMAGE, tf.float32)
+    classes = tf.function(lambda image: scores.most_likely(forward(image)), [scores.IMAGE_SPEC], autograph=False)
     return lambda: classes(image)
 
 

@@ -65,7 +65,7 @@ def pictures(count):
 
 def prepare_forward(head):
     """The logits of one image."""
-    from deeplab_ksac.prediction.views import logits_function
+    from deeplab_ksac.prediction.scores import logits_function
 
     ((image, _),) = pictures(1)
     logits = logits_function(network(head))

@@ -10,13 +10,13 @@ from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.datasets.palettes import voc_palette
 from deeplab_ksac.datasets.sources import scenes
 from deeplab_ksac.evaluation import Evaluator
-from deeplab_ksac.experiment import ModelSpec, part
+from deeplab_ksac.experiment import ModelSpec, Views, part
 from deeplab_ksac.metrics import confusion as metrics
 from deeplab_ksac.model import build_model
 from deeplab_ksac.prediction import files as kinds
-from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.prediction import scores
+from deeplab_ksac.prediction.folder import predict_files
 from deeplab_ksac.prediction.predictor import Predictor
-from deeplab_ksac.scripts import predict
 from deeplab_ksac.scripts.cases import Bound, Case
 
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -37,18 +37,16 @@ def batch(num_classes):
     return {"image": tf.constant(image), "labels": tf.constant(labels, tf.int32)}
 
 
-def prepare_evaluation(num_classes, **views):
+def prepare_evaluation(num_classes, views=Views()):
     """Evaluates one image."""
-    evaluator, batches = Evaluator(network(num_classes), num_classes=num_classes, **views), [batch(num_classes)]
+    evaluator, batches = Evaluator(network(num_classes), num_classes=num_classes, views=views), [batch(num_classes)]
     return lambda: evaluator(batches)
 
 
 def prepare_passes():
     """The forward passes of six scales, each twice: the logits at the size of the scaled image, and no more."""
-    forward = tf.function(inference.logits_function(network(21)), [inference.IMAGE_SPEC], autograph=False)
-    images = [
-        tf.random.uniform([1, side, side, 3]) for scale in SCALES for side in [inference.scaled_size(SIZE, scale)]
-    ]
+    forward = tf.function(scores.logits_function(network(21)), [scores.IMAGE_SPEC], autograph=False)
+    images = [tf.random.uniform([1, side, side, 3]) for scale in SCALES for side in [scores.side_at_scale(SIZE, scale)]]
 
     def run():
         for image in images:
@@ -85,7 +83,7 @@ def prepare_folder():
         kinds.Style(DatasetInfo("any", names, voc_palette(21)), legend=True),
     )
     paths, output = jpegs(), pathlib.Path(FOLDERS[0].name, "out")
-    return lambda: predict.predict_files(predictor, style, paths, output)
+    return lambda: predict_files(predictor, paths, output, style=style)
 
 
 def prepare_predictions():
@@ -102,7 +100,7 @@ def prepare_predictions():
 CASES = {
     "multi_scale_flip": Case(
         title="evaluation, 6 scales and flip, 513×513",
-        sides={"evaluation": lambda: prepare_evaluation(21, scales=SCALES, flip=True), "12 passes": prepare_passes},
+        sides={"evaluation": lambda: prepare_evaluation(21, Views(SCALES, flip=True)), "12 passes": prepare_passes},
         bounds=(Bound("evaluation", "12 passes", 1.1),),
     ),
     "streaming_metrics": Case(

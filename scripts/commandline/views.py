@@ -1,6 +1,10 @@
-"""How a prediction is made: the flags for scales, flip, window …, with the experiment's own as the default."""
+"""How a model sees its images: the flags for scales, flip, window …, with the experiment's own as the default."""
+
+import dataclasses
 
 from absl import flags
+
+from deeplab_ksac.experiment import AVERAGES, Views
 
 
 def define_flags():
@@ -11,24 +15,25 @@ def define_flags():
     flags.DEFINE_string(
         "pad_to", None, "smaller images are filled up to this side or height x width (default: the experiment's)"
     )
-    flags.DEFINE_enum("average", "logits", ("logits", "probabilities"), "what is averaged over scales and flip")
+    flags.DEFINE_enum("average", None, AVERAGES, "what is averaged over scales and flip (default: the experiment's)")
 
 
-def chosen(spec, given):
-    """{"scales", "flip", "window", "pad_to", "average"}: those given as flags, else an experiment's evaluation's.
-
-    Window and pad_to are (height, width) or None, as in an `EvalSpec`; the flags' "none" is None.
+def chosen(views: Views, given) -> Views:
+    """An experiment's views with those that are given as flags; the flags' "none" takes a window or padding away.
 
     Raises:
-        ValueError: for scales or sides that are not numbers.
+        ValueError: for scales or sides that are not numbers, or make no sense.
     """
-    return {
-        "scales": tuple(spec.scales) if given.scales is None else numbers(given.scales),
-        "flip": bool(spec.flip if given.flip is None else given.flip),
-        "window": spec.window if given.window is None else sides("window", given.window),
-        "pad_to": spec.pad_to if given.pad_to is None else sides("pad_to", given.pad_to),
+    changes = {
+        "scales": None if given.scales is None else numbers(given.scales),
+        "flip": given.flip,
         "average": given.average,
     }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    for name in ("window", "pad_to"):
+        if getattr(given, name) is not None:
+            changes[name] = sides(name, getattr(given, name))
+    return dataclasses.replace(views, **changes)
 
 
 def sides(name, text):
@@ -55,14 +60,3 @@ def numbers(texts):
         return tuple(float(text) for text in texts)
     except ValueError:
         raise ValueError(f"--scales must be numbers separated by commas, not {','.join(texts)!r}") from None
-
-
-def describe(*, scales, flip, window=None, pad_to=None, average="logits"):
-    """The way of a prediction in words."""
-    listed = ", ".join(f"{scale:g}" for scale in scales)
-    parts = [f"scales {listed}" if len(scales) > 1 else f"scale {listed}"]
-    parts += ["with flip"] * bool(flip)
-    parts += [f"window {'x'.join(map(str, window))}"] if window is not None else []
-    parts += [f"padded to {'x'.join(map(str, pad_to))}"] if pad_to is not None else []
-    parts += ["probabilities averaged"] if average == "probabilities" else []
-    return ", ".join(parts)

@@ -1,10 +1,20 @@
 """Experiments as values: written, read back, overridden, compared."""
 
+import dataclasses
 import json
 
 import pytest
 
-from deeplab_ksac.experiment import Experiment, differences, from_config_dict, from_dict, to_config_dict, to_dict
+from deeplab_ksac.experiment import (
+    EvalSpec,
+    Experiment,
+    Views,
+    differences,
+    from_config_dict,
+    from_dict,
+    to_config_dict,
+    to_dict,
+)
 from deeplab_ksac.experiments import EXPERIMENTS
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.training.optimizers import build_optimizer
@@ -82,3 +92,63 @@ def test_differences_are_listed_by_path():
         "model.neck: None -> {'name': 'jpu', 'args': {}}",
         f"stages[0].steps: {EXPERIMENT.stages[0].steps} -> 9",
     ]
+
+
+def test_an_evaluation_of_before_views_is_read():
+    views = Views((0.5, 1.0), flip=True, window=(9, 17), pad_to=(33, 33))
+    expected = dataclasses.replace(EXPERIMENT, evaluation=EvalSpec("tiny/val", views))
+    fields = json.loads(json.dumps(to_dict(expected)))
+    fields["evaluation"] = {
+        **{"dataset": "tiny/val", "scales": [0.5, 1.0], "flip": True},
+        **{"window": [9, 17], "pad_to": [33, 33]},
+    }
+    assert from_dict(Experiment, fields) == expected
+    fields["evaluation"] = {"dataset": "tiny/val"}  # every field at its default
+    assert from_dict(Experiment, fields).evaluation == EvalSpec("tiny/val")
+
+
+def test_a_command_line_overrides_views_one_by_one():
+    config = to_config_dict(EXPERIMENT)
+    config.evaluation.views.scales = (0.5, 1.0)
+    config.evaluation.views.window = (9, 17)
+    assert from_config_dict(config).evaluation == EvalSpec("tiny/val", Views((0.5, 1.0), window=(9, 17)))
+
+
+def test_a_view_beside_views_is_no_field():
+    fields = to_dict(EXPERIMENT)
+    fields["evaluation"]["scales"] = [0.5]
+    with pytest.raises(ValueError, match=r"evaluation.scales is no field of EvalSpec; it has dataset, views"):
+        from_dict(Experiment, fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scales": ()}, r"scales must be .* not \(\)"),
+        ({"scales": (1.0, 0.0)}, "scales must be one or more positive numbers"),
+        ({"scales": (1.0, float("nan"))}, "scales must be one or more positive numbers"),
+        ({"scales": 0.5}, "scales must be one or more positive numbers, .* not 0.5"),
+        ({"scales": ("0.5",)}, "scales must be one or more positive numbers"),
+        ({"flip": "no"}, "flip must be True or False, not 'no'"),
+        ({"window": 0}, "window must be a positive integer"),
+        ({"window": (3, 4, 5)}, "window must be"),
+        ({"window": 9.5}, "window must be a positive integer, .* not 9.5"),
+        ({"pad_to": (3, 0)}, r"pad_to must be a positive integer, .* not \(3, 0\)"),
+        ({"average": "votes"}, "average must be one of 'logits', 'probabilities', not 'votes'"),
+    ],
+)
+def test_views_that_make_no_sense_are_refused_when_they_are_made(options, message):
+    with pytest.raises(ValueError, match=message):
+        Views(**options)
+
+
+def test_a_number_is_a_square_and_views_of_one_meaning_are_equal():
+    assert Views([1, 0.5], window=9, pad_to=[3, 5]) == Views((1.0, 0.5), window=(9, 9), pad_to=(3, 5))
+    assert dataclasses.replace(Views(window=9), flip=True) == Views(flip=True, window=9)
+
+
+def test_views_are_described_in_words():
+    assert Views().describe() == "scale 1"
+    assert Views((0.5, 1.0), flip=True, window=(9, 17)).describe() == "scales 0.5, 1, with flip, window 9x17"
+    described = Views((2.0,), pad_to=(3, 5), average="probabilities").describe()
+    assert described == "scale 2, padded to 3x5, probabilities averaged"

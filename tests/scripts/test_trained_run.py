@@ -13,31 +13,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tensorflow import keras
 
 from deeplab_ksac.datasets.records import write_records
-from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
-from deeplab_ksac.model import build_model
-from deeplab_ksac.prediction import views as inference
-from deeplab_ksac.prediction.predictor import Predictor
+from deeplab_ksac.experiment import Views
+from deeplab_ksac.prediction import scores
 from deeplab_ksac.runs import following as watch
-from deeplab_ksac.runs.checkpoints import StageCheckpoints, load_model, restore_weights
+from deeplab_ksac.runs.checkpoints import load_model
 from deeplab_ksac.runs.workdir import claim_workdir, read_workdir
 from deeplab_ksac.scripts import evaluate, export, predict
 from deeplab_ksac.scripts.commandline.ending import exit_status
-from tests.deeplab_ksac.fake_model import build_fake_model, build_pointwise_model, random_images
-from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
-from tests.literal import confusion
+from tests.deeplab_ksac.fake_model import random_images
+from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, NAMES, SIZES, checkpoints_of, literal_matrix, trained_run
 from tests.places import ROOT
 
-NAMES = ("sky", "road", "snail")
-SIZES = {"train": [(20, 24)], "val": [(33, 30), (25, 40), (33, 33)]}
-EXPERIMENT = Experiment(
-    name="tiny",
-    model=ModelSpec(backbone=TINY_BACKBONE, head=part("fcn", filters=8), output_stride=32),
-    stages=(Stage(data=Data(sources=("tiny/train",)), steps=1, optimizer=part("sgd")),),
-    evaluation=EvalSpec("tiny/val"),
-)
 FLAGS = {
     **{"scales": None, "flip": None, "window": None, "step": None, "overwrite": False},
     **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5, "pad_to": None, "average": "logits"},
@@ -48,37 +36,9 @@ FLAGS = {
 }
 
 
-def raw_labels(split, number):
-    height, width = SIZES[split][number]
-    return np.random.default_rng(number).choice([0, 1, 255], (height, width)).astype("uint8")
-
-
-def write_raw(root):
-    root.mkdir()
-    (root / "classes.txt").write_text("".join(f"{name}\n" for name in NAMES))
-    for split, sizes in SIZES.items():
-        for folder in ("images", "masks"):
-            (root / folder / split).mkdir(parents=True)
-        for number, size in enumerate(sizes):
-            image = random_images(1, *size, seed=number)[0].astype("uint8")
-            Image.fromarray(image).save(root / "images" / split / f"{number}.png")
-            Image.fromarray(raw_labels(split, number)).save(root / "masks" / split / f"{number}.png")
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with raw images, a converted data set in `data` and an untrained run's `workdir`."""
-    place = tmp_path_factory.mktemp("run")
-    write_raw(place / "raw")
-    info = write_records("folder", place / "raw", place / "data", dataset_name="tiny")
-    claim_workdir(place / "workdir", EXPERIMENT, info)
-    keras.utils.set_random_seed(3)
-    with tiny_backbone_known():
-        model = build_model(EXPERIMENT.model, info.num_classes)
-        optimizer = keras.optimizers.SGD()
-        optimizer.build(model.trainable_variables)
-        strategy = tf.distribute.get_strategy()
-        StageCheckpoints(place / "workdir", 0, model, optimizer, strategy=strategy).save(7)
+    with trained_run(tmp_path_factory.mktemp("run")) as place:
         yield place
 
 
@@ -92,27 +52,17 @@ def given(**flags):
     return types.SimpleNamespace(**{**FLAGS, **flags})
 
 
-def literal_matrix(model, place, **views):
-    """The confusion matrix of the val split from the raw files, with Python loops."""
-    matrix = 0
-    for number in range(len(SIZES["val"])):
-        with Image.open(place / "raw" / "images" / "val" / f"{number}.png") as image:
-            classes = inference.predict_classes(model, np.float32(image)[np.newaxis], **views)
-        matrix = matrix + confusion.confusion_matrix(raw_labels("val", number), classes, len(NAMES))
-    return matrix
-
-
 @pytest.mark.parametrize(
     ("flags", "views", "name"),
     [
-        ({"boundary": 2.0}, {}, "eval_tiny_val"),
-        ({"scales": ["0.5"], "flip": True}, {"scales": (0.5,), "flip": True}, "eval_tiny_val_ms_flip"),
+        ({"boundary": 2.0}, Views(), "eval_tiny_val"),
+        ({"scales": ["0.5"], "flip": True}, Views((0.5,), flip=True), "eval_tiny_val_ms_flip"),
     ],
 )
 def test_evaluate_writes_the_figures_of_the_raw_images(place, model, capsys, flags, views, name):
     assert evaluate.run(given(workdir=place / "workdir", data_dir=place / "data", **flags)) == 0
     result = json.loads((place / "workdir" / f"{name}.json").read_text(encoding="utf-8"))
-    matrix = literal_matrix(model, place, **views)
+    matrix = literal_matrix(model, place, views)
     assert result["pixels"] == matrix.sum() and result["images"] == 3
     assert result["pixel_accuracy"] == pytest.approx(np.trace(matrix) / matrix.sum())
     assert (result["step"], result["class_names"]) == (7, list(NAMES))
@@ -130,9 +80,7 @@ def test_evaluate_writes_the_figures_of_the_raw_images(place, model, capsys, fla
 def test_watch_evaluates_each_checkpoint_that_comes_and_ends_with_the_run(place, model, tmp_path, monkeypatch, capsys):
     stage = dataclasses.replace(EXPERIMENT.stages[0], steps=20)
     claim_workdir(tmp_path, dataclasses.replace(EXPERIMENT, stages=(stage,)), read_workdir(place / "workdir")[1])
-    optimizer = keras.optimizers.SGD()
-    optimizer.build(model.trainable_variables)
-    run = StageCheckpoints(tmp_path, 0, model, optimizer, strategy=tf.distribute.get_strategy())
+    run = checkpoints_of(model, tmp_path)
     weight, steps, accuracies = model.weights[-1], [7, 20], []
     kept = weight.numpy()
 
@@ -179,22 +127,7 @@ def test_predict_goes_on_after_an_unreadable_image_and_says_so(place, model, tmp
     for number, size in enumerate(SIZES["val"]):
         with Image.open(tmp_path / "out" / "index" / f"{number}.png") as index:
             image = random_images(1, *size, seed=number)
-            np.testing.assert_array_equal(np.asarray(index), inference.predict_classes(model, image)[0])
-
-
-def test_three_lines_of_python_predict_an_image(place, model):
-    predictor = Predictor.load(place / "workdir")
-    image = random_images(1, 30, 41)
-    np.testing.assert_array_equal(predictor(image[0]), inference.predict_classes(model, image)[0])
-    assert predictor.info.class_names == NAMES
-
-
-@pytest.mark.parametrize("other", [build_fake_model(6), build_pointwise_model(5)], ids=["shapes", "layers"])
-def test_a_checkpoint_of_another_model_is_one_line(tmp_path, other):
-    path = tf.train.Checkpoint(model=build_fake_model(5)).write(str(tmp_path / "ckpt-1"))
-    with pytest.raises(ValueError, match="ckpt-1 is a checkpoint of another model") as raised:
-        restore_weights(other, path)
-    assert "\n" not in str(raised.value)
+            np.testing.assert_array_equal(np.asarray(index), scores.predict_classes(model, image)[0])
 
 
 def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path, capsys):
@@ -203,7 +136,7 @@ def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path,
     assert str(output) in capsys.readouterr().out
     image = random_images(2, 30, 41)
     served = tf.saved_model.load(str(output))(tf.constant(image, tf.uint8))["probabilities"]
-    expected = inference.predict_probabilities(model, image)
+    expected = scores.predict_probabilities(model, image)
     np.testing.assert_allclose(served, expected, atol=1e-5)  # float32 through a few layers, of numbers up to 1
     told = json.loads((output / "assets.extra" / "classes.json").read_text(encoding="utf-8"))
     assert told["class_names"] == list(NAMES)

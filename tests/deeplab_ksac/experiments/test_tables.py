@@ -64,8 +64,8 @@ def test_every_printed_row_is_there_under_its_own_name():
 
 def test_the_numbers_belong_to_the_evaluation_that_the_row_has():
     for name, row in OURS.items():
-        multi_scale = len(row.experiment.evaluation.scales) > 1
-        assert multi_scale == row.experiment.evaluation.flip, name
+        multi_scale = len(row.experiment.evaluation.views.scales) > 1
+        assert multi_scale == row.experiment.evaluation.views.flip, name
         assert row.miou is None or not multi_scale, name
         assert row.miou_ms_flip is None or multi_scale or row.miou is not None, name
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.export import export_onnx, export_saved_model, onnx_file, saved_model
 from deeplab_ksac.export.checking import check_written, tolerance
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info
@@ -19,7 +20,9 @@ def test_what_equals_the_model_passes_and_what_does_not_is_told_from_it(tmp_path
 
 
 def test_a_saved_model_passes_by_all_its_signatures(tmp_path):
-    assert export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(), flip=True).is_dir()
+    assert export_saved_model(
+        build_fake_model(), tmp_path / "served", info=fake_info(), views=Views(flip=True)
+    ).is_dir()
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.export import export_onnx, export_tflite, fresh
 from deeplab_ksac.export.checking import rms, tolerance
 from deeplab_ksac.export.onnx_file import pad_explicitly
 from deeplab_ksac.export.tflite_file import operations_named
-from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.export.heads import build_head_model
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
 
 SHAPES = ((2, 17, 23), (1, 33, 29))
-VIEWS = {"scales": (0.5, 1.0), "flip": True}
+VIEWS = Views((0.5, 1.0), flip=True)
 
 
 @pytest.fixture(scope="module", params=["ksac", "caa", "self_attention"])
@@ -21,18 +22,18 @@ def model(request):
     return build_head_model(request.param)
 
 
-def check_parity(model, runner, path, noise=None, shapes=SHAPES, **views):
+def check_parity(model, runner, path, noise=None, shapes=SHAPES, views=Views()):
     """Differences (root mean square) from the model at every size, none above the derived tolerance."""
     images = [random_images(*shape).astype("uint8") for shape in shapes]
     found = []
     for image, outputs in zip(images, runner(str(path), images)):
         pixels = tf.cast(image, tf.float32)
-        expected = inference.predict_probabilities(model, pixels, **views).numpy()
+        expected = scores.predict_probabilities(model, pixels, views).numpy()
         assert outputs["probabilities"].dtype == np.float32 and outputs["probabilities"].shape == expected.shape
         assert outputs["classes"].dtype == np.uint8
         np.testing.assert_array_equal(outputs["classes"], outputs["probabilities"].argmax(axis=-1))
         found.append(rms(outputs["probabilities"] - expected))
-        assert found[-1] <= tolerance(model, inference.predict_logits(model, pixels).numpy(), noise)
+        assert found[-1] <= tolerance(model, scores.predict_logits(model, pixels).numpy(), noise)
         assert rms(expected - expected.mean(axis=(1, 2))[:, None, None]) > 1e-4  # there is something to see
     return found
 
@@ -53,8 +54,8 @@ def test_tflite_gives_what_the_model_gives_whole_and_quantized(model, tmp_path):
 def test_a_file_holds_scales_and_flip_and_its_classes(tmp_path):
     model = build_head_model("self_attention")
     for write, runner, name in ((export_onnx, fresh.run_onnx, "a.onnx"), (export_tflite, fresh.run_tflite, "a.tflite")):
-        path = write(model, tmp_path / "new" / name, info=fake_info(), check=False, **VIEWS)
-        check_parity(model, runner, path, **VIEWS)
+        path = write(model, tmp_path / "new" / name, info=fake_info(), views=VIEWS, check=False)
+        check_parity(model, runner, path, views=VIEWS)
         assert "class 4" in path.with_suffix(".classes.json").read_text(encoding="utf-8")
     assert len(list((tmp_path / "new").iterdir())) == 3
 
@@ -98,12 +99,22 @@ def test_explicit_padding_is_tensorflows_same(rates, tmp_path):
 
 def test_operations_that_tflite_has_not_are_named(tmp_path, monkeypatch):
     model = build_fake_model()
-    monkeypatch.setattr(inference, "most_likely", lambda scores: tf.cast(tf.math.lgamma(scores[..., 0]), tf.uint8))
+    monkeypatch.setattr(scores, "most_likely", lambda averaged: tf.cast(tf.math.lgamma(averaged[..., 0]), tf.uint8))
     with pytest.raises(ValueError, match=r"^TensorFlow Lite has no Lgamma, which this model needs") as raised:
         export_tflite(model, tmp_path / "a.tflite", info=fake_info())
     assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())
     assert operations_named("x\nTF Select ops: Angle, Lgamma\nDetails:") == "Angle, Lgamma"
     assert operations_named("'tf.TensorListReserve' op requires") == "TensorListReserve"
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "message"),
+    [(export_onnx, "a.onnx", "export it as saved_model"), (export_tflite, "a.tflite", "TensorFlow Lite has no")],
+)
+def test_a_sliding_window_is_refused_in_one_line(write, name, message, tmp_path):
+    with pytest.raises(ValueError, match=message) as raised:
+        write(build_fake_model(), tmp_path / name, info=fake_info(), views=Views(window=9))
+    assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())
 
 
 def test_a_missing_package_and_a_wrong_suffix_are_one_line(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from deeplab_ksac.experiment import ModelSpec, part
 from deeplab_ksac.export import export_saved_model, in_precision
 from deeplab_ksac.export.checking import rms, tolerance
 from deeplab_ksac.model import build_model
-from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.fake_model import fake_info, random_images
 from tests.random_layers import randomize
 
@@ -34,9 +34,9 @@ def test_half_precision_is_half_the_numbers_and_near_the_same(model, precision, 
     kernels = [weight.dtype for weight in half.weights if len(weight.shape) == 4]
     assert set(gates) == {tf.float32} and set(kernels) == {tf.as_dtype(precision)}
     image = random_images(1, 33, 41)
-    found = inference.predict_probabilities(half, image).numpy()
-    expected = inference.predict_probabilities(model, image).numpy()
-    logits = inference.predict_logits(model, image).numpy()
+    found = scores.predict_probabilities(half, image).numpy()
+    expected = scores.predict_probabilities(model, image).numpy()
+    logits = scores.predict_logits(model, image).numpy()
     assert 0 < rms(found - expected) <= tolerance(half, logits)
     if precision == "float16":
         path = export_saved_model(half, tmp_path / "served", info=fake_info(), check=False)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.export import export_saved_model
-from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
 
 SERVE = """
@@ -33,10 +34,13 @@ assert not foreign, foreign
 """
 
 
-@pytest.mark.parametrize("views", [{}, {"scales": (0.5, 1.0, 1.25), "flip": True}])
+@pytest.mark.parametrize(
+    "views",
+    [Views(), Views((0.5, 1.0, 1.25), flip=True), Views(flip=True, window=9, pad_to=(16, 9), average="probabilities")],
+)
 def test_a_process_without_this_code_serves_any_size_like_the_model(tmp_path, views):
     model = build_fake_model()
-    path = export_saved_model(model, tmp_path / "served", info=fake_info(), check=False, **views)
+    path = export_saved_model(model, tmp_path / "served", info=fake_info(), views=views, check=False)
     images = {}
     for shape in ((1, 9, 14), (3, 20, 11)):
         images[tmp_path / f"{shape[1]}.npy"] = random_images(*shape).astype("uint8")
@@ -46,7 +50,7 @@ def test_a_process_without_this_code_serves_any_size_like_the_model(tmp_path, vi
     subprocess.run(command, check=True, cwd=tmp_path, timeout=120)
     for name, image in images.items():
         served = np.load(f"{name}.npz")
-        expected = inference.predict_probabilities(model, image.astype("float32"), **views).numpy()
+        expected = scores.predict_probabilities(model, image.astype("float32"), views).numpy()
         assert served["classes"].dtype == np.uint8 and served["classes"].shape == image.shape[:3]
         assert served["probabilities"].dtype == np.float32
         np.testing.assert_allclose(served["probabilities"], expected, atol=1e-6)  # float32 of numbers up to 1
@@ -78,7 +82,7 @@ def test_an_existing_path_is_kept_unless_told_otherwise(tmp_path):
     export_saved_model(second, path, info=fake_info(), overwrite=True, check=False)
     image = random_images(1, 8, 8)
     served = tf.saved_model.load(str(path))(tf.constant(image, tf.uint8))["probabilities"]
-    np.testing.assert_allclose(served, inference.predict_probabilities(second, image), atol=1e-6)
+    np.testing.assert_allclose(served, scores.predict_probabilities(second, image), atol=1e-6)
     assert [entry.name for entry in tmp_path.iterdir()] == ["served"]
 
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from deeplab_ksac.prediction import predictor
-from deeplab_ksac.prediction import views as inference
+from deeplab_ksac.experiment import AVERAGES, Views
+from deeplab_ksac.prediction import predictor, scores
 from deeplab_ksac.prediction.predictor import Predictor
+from deeplab_ksac.runs.checkpoints import load_model
 from tests.deeplab_ksac.fake_model import build_fake_model, build_pointwise_model, random_images
+from tests.deeplab_ksac.runs.trained_run import NAMES, trained_run
 
 ROUNDING = 1e-5  # float32 of logits of order 1, a few additions deep
 
@@ -17,7 +19,7 @@ def model():
 
 
 def test_a_predictor_takes_single_images_batches_and_bytes(model):
-    predict = Predictor(model, scales=(0.75, 1.0), flip=True)
+    predict = Predictor(model, Views((0.75, 1.0), flip=True))
     batch = random_images(2, 10, 15)
     classes, probabilities = predict(batch), predict.probabilities(batch)
     assert classes.dtype == np.uint8 and classes.shape == (2, 10, 15)
@@ -26,14 +28,14 @@ def test_a_predictor_takes_single_images_batches_and_bytes(model):
     assert predict.probabilities(batch[0]).shape == (10, 15, 5)
 
 
-@pytest.mark.parametrize("average", inference.AVERAGES)
+@pytest.mark.parametrize("average", AVERAGES)
 def test_all_outputs_come_from_one_pass(model, average):
-    views, image = {"scales": (0.5, 1.0), "average": average}, random_images(1, 12, 9)[0]
-    values = Predictor(model, **views).predict(image, predictor.OUTPUTS)
-    expected = inference.predict_probabilities(model, image[np.newaxis], **views)[0]
+    views, image = Views((0.5, 1.0), average=average), random_images(1, 12, 9)[0]
+    values = Predictor(model, views).predict(image, predictor.OUTPUTS)
+    expected = scores.predict_probabilities(model, image[np.newaxis], views)[0]
     np.testing.assert_allclose(values["probabilities"], expected, atol=ROUNDING)
     np.testing.assert_array_equal(values["confidence"], values["probabilities"].max(axis=-1))
-    np.testing.assert_array_equal(values["classes"], inference.predict_classes(model, image[np.newaxis], **views)[0])
+    np.testing.assert_array_equal(values["classes"], scores.predict_classes(model, image[np.newaxis], views)[0])
 
 
 def test_tiles_change_nothing_for_a_model_without_context():
@@ -70,9 +72,6 @@ def test_the_model_never_sees_more_pixels_than_allowed(model, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scales": ()}, "scales must be one or more positive numbers"),
-        ({"window": 0}, "window must be a positive integer"),
-        ({"average": "votes"}, "average must be one of"),
         ({"max_pixels": 0}, "max_pixels must be positive"),
     ],
 )
@@ -84,3 +83,46 @@ def test_what_makes_no_sense_is_refused_at_construction(model, options, message)
 def test_an_unknown_output_is_refused(model):
     with pytest.raises(ValueError, match="outputs are of classes, confidence, probabilities"):
         Predictor(model).predict(random_images(1, 5, 5), ("colors",))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros([5, 6]), r"not of shape \[5, 6\]; np.stack\(\[gray\] \* 3, axis=-1\) makes RGB"),
+        (np.zeros([5, 6, 4]), r"an image is RGB, \[H, W, 3\] or \[N, H, W, 3\], not of shape \[5, 6, 4\]"),
+        (np.zeros([1, 1, 5, 6, 3]), "not of shape"),
+        (random_images(1, 5, 6)[0] / 255, "RGB of 0 … 255, but no value of this one is above 1; multiply by 255"),
+        (random_images(1, 5, 6)[0] / 127.5 - 1, "multiply by 255"),
+    ],
+)
+def test_what_is_no_rgb_of_0_to_255_is_refused_with_the_way_out(model, image, message):
+    with pytest.raises(ValueError, match=message):
+        Predictor(model)(image)
+
+
+def test_nearly_black_images_are_images(model):
+    black = np.zeros([5, 6, 3])
+    dark = black.copy()
+    dark[2, 3] = 1.0
+    predict = Predictor(model)
+    for image in (black, dark):
+        np.testing.assert_array_equal(predict(image), predict(image.astype("uint8")))
+
+
+def test_the_fractions_of_an_image_are_those_of_its_batch(model):
+    batch = random_images(2, 10, 10)
+    batch[1] /= 256
+    predict = Predictor(model, max_pixels=100)  # image by image
+    np.testing.assert_array_equal(predict(batch)[0], predict(batch[0]))
+
+
+def test_three_lines_of_python_predict_an_image(tmp_path):
+    with trained_run(tmp_path) as place:
+        model = load_model(place / "workdir").model
+        predictor = Predictor.load(place / "workdir")
+        image = random_images(1, 30, 41)
+        np.testing.assert_array_equal(predictor(image[0]), scores.predict_classes(model, image)[0])
+        assert predictor.info.class_names == NAMES
+        assert predictor.views == Views()
+        flipped = Predictor.load(place / "workdir", views=Views(flip=True), step=7)
+        np.testing.assert_array_equal(flipped(image), scores.predict_classes(model, image, Views(flip=True)))

@@ -1,14 +1,15 @@
 """Scales, flips and windows against the model called by hand."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.layers import resize_bilinear
-from deeplab_ksac.prediction import views as inference
-from deeplab_ksac.prediction import windows
+from deeplab_ksac.prediction import scores, sliding
 from tests.deeplab_ksac.fake_model import build_fake_model, build_pointwise_model, random_images
 
 ROUNDING = 1e-5  # float32 of logits of order 1, a few additions deep
@@ -34,29 +35,29 @@ def literal_windows(forward, image, window):
 
 
 def test_sides_of_a_scaled_input_stay_odd_where_they_were():
-    scales = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-    assert [inference.scaled_size(513, scale) for scale in scales] == [257, 385, 513, 641, 769, 897]
-    assert inference.scaled_size(500, 0.5) == 250
-    assert inference.scaled_size(1, 0.5) == 1
+    factors = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+    assert [scores.side_at_scale(513, scale) for scale in factors] == [257, 385, 513, 641, 769, 897]
+    assert scores.side_at_scale(500, 0.5) == 250
+    assert scores.side_at_scale(1, 0.5) == 1
 
 
 @pytest.mark.parametrize("scale", [0.3, 0.5, 0.7, 1.1, 1.75])
 def test_a_dynamic_side_scales_like_a_static_one(scale):
     for size in range(1, 60):
-        assert int(inference.scaled_size(tf.constant(size), scale)) == inference.scaled_size(size, scale)
+        assert int(scores.side_at_scale(tf.constant(size), scale)) == scores.side_at_scale(size, scale)
 
 
 def test_windows_step_by_two_thirds_and_end_flush_with_the_border():
-    assert windows.window_starts(1025, 769).numpy().tolist() == [0, 256]
-    assert windows.window_starts(2049, 769).numpy().tolist() == [0, 512, 1024, 1280]
-    assert windows.window_starts(10, 10).numpy().tolist() == [0]
-    assert windows.window_starts(7, 10).numpy().tolist() == [0]
-    assert windows.window_starts(3, 1).numpy().tolist() == [0, 1, 2]
+    assert sliding.window_starts(1025, 769).numpy().tolist() == [0, 256]
+    assert sliding.window_starts(2049, 769).numpy().tolist() == [0, 512, 1024, 1280]
+    assert sliding.window_starts(10, 10).numpy().tolist() == [0]
+    assert sliding.window_starts(7, 10).numpy().tolist() == [0]
+    assert sliding.window_starts(3, 1).numpy().tolist() == [0, 1, 2]
 
 
 def test_one_scale_without_flip_is_the_model(model):
     image = random_images(2, 13, 18)
-    np.testing.assert_array_equal(inference.predict_logits(model, image), model(image)["logits"])
+    np.testing.assert_array_equal(scores.predict_logits(model, image), model(image)["logits"])
 
 
 def test_scales_and_flips_average_the_logits_of_resized_and_mirrored_inputs(model):
@@ -67,26 +68,26 @@ def test_scales_and_flips_average_the_logits_of_resized_and_mirrored_inputs(mode
         views.append(resize_bilinear(model(scaled)["logits"], [17, 22]))
         mirrored = model(scaled[:, :, ::-1])["logits"][:, :, ::-1]
         views.append(resize_bilinear(mirrored, [17, 22]))
-        assert [inference.scaled_size(side, scale) for side in (17, 22)] == size
-    logits = inference.predict_logits(model, image, scales=(0.5, 1.0, 1.5), flip=True)
+        assert [scores.side_at_scale(side, scale) for side in (17, 22)] == size
+    logits = scores.predict_logits(model, image, Views((0.5, 1.0, 1.5), flip=True))
     np.testing.assert_allclose(logits, np.mean(views, axis=0), atol=ROUNDING)
-    probabilities = inference.predict_probabilities(
-        model, image, scales=(0.5, 1.0, 1.5), flip=True, average="probabilities"
+    probabilities = scores.predict_probabilities(
+        model, image, Views((0.5, 1.0, 1.5), flip=True, average="probabilities")
     )
     np.testing.assert_allclose(probabilities, np.mean(tf.nn.softmax(views), axis=0), atol=ROUNDING)
 
 
 def test_probabilities_of_averaged_logits_are_their_softmax(model):
-    image, views = random_images(2, 9, 12), {"scales": (0.75, 1.0), "flip": True}
-    probabilities = inference.predict_probabilities(model, image, **views)
-    np.testing.assert_allclose(probabilities, tf.nn.softmax(inference.predict_logits(model, image, **views)))
+    image, views = random_images(2, 9, 12), Views((0.75, 1.0), flip=True)
+    probabilities = scores.predict_probabilities(model, image, views)
+    np.testing.assert_allclose(probabilities, tf.nn.softmax(scores.predict_logits(model, image, views)))
     np.testing.assert_allclose(np.sum(probabilities, axis=-1), 1.0, atol=ROUNDING)
 
 
 def test_with_flip_the_mirrored_image_has_the_mirrored_prediction(model):
     image = random_images(1, 11, 14)
-    logits = inference.predict_logits(model, image, flip=True)
-    mirrored = inference.predict_logits(model, image[:, :, ::-1], flip=True)
+    logits = scores.predict_logits(model, image, Views(flip=True))
+    mirrored = scores.predict_logits(model, image[:, :, ::-1], Views(flip=True))
     np.testing.assert_allclose(mirrored[:, :, ::-1], logits, atol=ROUNDING)
 
 
@@ -94,33 +95,33 @@ def test_with_flip_the_mirrored_image_has_the_mirrored_prediction(model):
 def test_windows_are_averaged_by_coverage(model, height, width):
     image = random_images(2, height, width)
     expected = literal_windows(lambda crop: model(crop)["logits"].numpy(), image, 9)
-    np.testing.assert_allclose(inference.predict_logits(model, image, window=9), expected, atol=ROUNDING)
+    np.testing.assert_allclose(scores.predict_logits(model, image, Views(window=9)), expected, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("window", [12, 40, (12, 17)])
 def test_a_window_that_covers_the_image_changes_nothing(model, window):
     image = random_images(2, 12, 12)
     np.testing.assert_array_equal(
-        inference.predict_logits(model, image, window=window), inference.predict_logits(model, image)
+        scores.predict_logits(model, image, Views(window=window)), scores.predict_logits(model, image)
     )
 
 
 def test_windows_change_nothing_for_a_model_without_context():
     model, image = build_pointwise_model(), random_images(1, 20, 33)
-    views = {"scales": (0.5, 1.0, 1.5), "flip": True}
-    slid = inference.predict_logits(model, image, window=(7, 10), **views)
-    np.testing.assert_allclose(slid, inference.predict_logits(model, image, **views), atol=ROUNDING)
+    views = Views((0.5, 1.0, 1.5), flip=True)
+    slid = scores.predict_logits(model, image, dataclasses.replace(views, window=(7, 10)))
+    np.testing.assert_allclose(slid, scores.predict_logits(model, image, views), atol=ROUNDING)
 
 
 def test_one_trace_serves_every_size(model):
-    views = {"scales": (0.5, 1.0), "flip": True, "window": 9}
+    views = Views((0.5, 1.0), flip=True, window=9)
     compiled = tf.function(
-        lambda image: inference.predict_logits(model, image, **views),
+        lambda image: scores.predict_logits(model, image, views),
         input_signature=[tf.TensorSpec([None, None, None, 3])],
     )
     for shape in ((1, 9, 16), (2, 21, 12)):
         image = random_images(*shape)
-        np.testing.assert_allclose(compiled(image), inference.predict_logits(model, image, **views), atol=ROUNDING)
+        np.testing.assert_allclose(compiled(image), scores.predict_logits(model, image, views), atol=ROUNDING)
     assert compiled.experimental_get_tracing_count() == 1
 
 
@@ -128,18 +129,19 @@ def test_padding_is_gray_at_the_bottom_and_the_right_and_is_cut_off_again(model)
     image = random_images(2, 9, 14)
     padded = np.full((2, 17, 17, 3), 127.5, np.float32)
     padded[:, :9, :14] = image
-    views = {"scales": (0.5, 1.0), "flip": True}
-    expected = inference.predict_logits(model, padded, **views)[:, :9, :14]
-    np.testing.assert_allclose(inference.predict_logits(model, image, pad_to=17, **views), expected, atol=ROUNDING)
+    views = Views((0.5, 1.0), flip=True)
+    expected = scores.predict_logits(model, padded, views)[:, :9, :14]
+    found = scores.predict_logits(model, image, dataclasses.replace(views, pad_to=17))
+    np.testing.assert_allclose(found, expected, atol=ROUNDING)
     np.testing.assert_array_equal(
-        inference.predict_logits(model, image, pad_to=(9, 5)), inference.predict_logits(model, image)
+        scores.predict_logits(model, image, Views(pad_to=(9, 5))), scores.predict_logits(model, image)
     )
 
 
 def test_views_wait_for_one_another_so_that_memory_is_that_of_one(model):
-    views = {"scales": (0.5, 1.0), "flip": True}
-    forward = inference.logits_function(model)
-    graph = tf.function(lambda image: inference.predict_logits(forward, image, **views), [inference.IMAGE_SPEC])
+    views = Views((0.5, 1.0), flip=True)
+    forward = scores.logits_function(model)
+    graph = tf.function(lambda image: scores.predict_logits(forward, image, views), [scores.IMAGE_SPEC])
     calls = [op for op in graph.get_concrete_function().graph.get_operations() if "PartitionedCall" in op.type]
     assert len(calls) == 4
 
@@ -154,22 +156,6 @@ def test_views_wait_for_one_another_so_that_memory_is_that_of_one(model):
 
 
 def test_classes_by_averaged_probabilities_are_their_argmax(model):
-    image, views = random_images(1, 12, 12), {"scales": (0.5, 1.5), "average": "probabilities"}
-    probabilities = inference.predict_probabilities(model, image, **views)
-    np.testing.assert_array_equal(inference.predict_classes(model, image, **views), np.argmax(probabilities, axis=-1))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"scales": ()}, r"scales must be .* not \(\)"),
-        ({"scales": (1.0, 0.0)}, "scales must be one or more positive numbers"),
-        ({"window": 0}, "window must be a positive integer"),
-        ({"window": (3, 4, 5)}, "window must be"),
-        ({"pad_to": (3, 0)}, r"pad_to must be a positive integer, .* not \(3, 0\)"),
-        ({"average": "votes"}, "average must be one of 'logits', 'probabilities', not 'votes'"),
-    ],
-)
-def test_views_that_make_no_sense_are_refused_in_words(model, options, message):
-    with pytest.raises(ValueError, match=message):
-        inference.predict_probabilities(model, random_images(1, 5, 5), **options)
+    image, views = random_images(1, 12, 12), Views((0.5, 1.5), average="probabilities")
+    probabilities = scores.predict_probabilities(model, image, views)
+    np.testing.assert_array_equal(scores.predict_classes(model, image, views), np.argmax(probabilities, axis=-1))

@@ -1,11 +1,13 @@
 """A window slid over an image: where it stands, and what its overlapping views add up to."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from deeplab_ksac.layers import spatial_size
 
 
-def window_starts(size, window):
+def window_starts(size: int | tf.Tensor, window: int) -> tf.Tensor:
     """Where the windows of one axis begin: step int(2/3 · window), the last one flush with the border.
 
     1025 seen through 769 -> [0, 256]; a window at least as long as the axis -> [0]. int32 [windows].
@@ -15,7 +17,7 @@ def window_starts(size, window):
     return tf.minimum(tf.range(0, last + stride, stride), last)
 
 
-def sliding_logits(forward, image, window):
+def sliding_logits(forward: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor, window: tuple[int, int]) -> tf.Tensor:
     """The logits of all windows, averaged by coverage: [N, H, W, 3] -> [N, H, W, K].
 
     In strips left to right, then the strips downwards, one window at a time.
@@ -45,7 +47,7 @@ def sliding_logits(forward, image, window):
     return tf.transpose(overlap_mean(tf.transpose(strips, [0, 2, 1, 3, 4]), tops, height), [1, 0, 2, 3])
 
 
-def overlap_mean(windows, starts, size):
+def overlap_mean(windows: tf.Tensor, starts: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
     """Lays windows over an axis and averages them by coverage: [windows, length, ...], starts [windows] ->
     [size, ...]."""
     positions = starts[:, tf.newaxis] + tf.range(tf.shape(windows)[1])

@@ -1,15 +1,21 @@
-"""Where an exported model lies: whole or not at all, and with its class names beside it."""
+"""Where an exported model goes: it is there whole or not at all, and its class names are beside it."""
 
 import contextlib
 import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+from tensorflow import keras
+
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.whole_files import write_whole
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class Target:
     """Where a model goes, `path`, and where it is written before that, `partial`."""
 
     path: Path
@@ -17,8 +23,10 @@ class Place:
 
 
 @contextlib.contextmanager
-def placed(path, *, info, model, overwrite=False):
-    """Yields a `Place`: what is written to its `partial` becomes `path` when all went well and vanishes otherwise.
+def export_target(
+    path: str | os.PathLike, *, info: DatasetInfo, model: keras.Model, overwrite: bool = False
+) -> Iterator[Target]:
+    """Yields a `Target`: what is written to its `partial` becomes `path` when all went well and vanishes otherwise.
 
     Args:
         path: a file, or the folder of a SavedModel where it has no suffix. Folders above it are made.
@@ -38,7 +46,7 @@ def placed(path, *, info, model, overwrite=False):
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
     try:
-        yield Place(path, partial)
+        yield Target(path, partial)
         if partial.is_dir():
             _write_classes(classes_file(partial), info)
         replace(path, partial)
@@ -48,7 +56,7 @@ def placed(path, *, info, model, overwrite=False):
         _remove(partial)
 
 
-def check_free(path, overwrite):
+def check_free(path: str | os.PathLike, overwrite: bool) -> None:
     """Raises FileExistsError if `path` exists, unless it may be overwritten and is an exported model."""
     path = Path(path)
     if not os.path.lexists(path):
@@ -59,13 +67,13 @@ def check_free(path, overwrite):
         raise FileExistsError(f"{path} exists and is not a SavedModel: it is not overwritten; name another place")
 
 
-def require_suffix(path, suffix):
+def require_suffix(path: str | os.PathLike, suffix: str) -> None:
     """Raises ValueError unless `path` ends in `suffix`."""
     if Path(path).suffix != suffix:
         raise ValueError(f"{path} must end in {suffix}")
 
 
-def classes_file(path):
+def classes_file(path: Path) -> Path:
     """The JSON file with names and colors of an exported model's classes."""
     return path / "assets.extra" / "classes.json" if path.is_dir() else path.with_suffix(".classes.json")
 
@@ -78,10 +86,10 @@ def _write_classes(path, info):
         "class_names": list(info.class_names),
         "colors": [[int(value) for value in color] for color in info.colors],
     }
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def replace(path, new):
+def replace(path: Path, new: Path) -> None:
     """Puts the file or folder `new` at `path`; what was there is moved aside first and removed last."""
     old = path.with_name(f".{path.name}.replaced-{os.getpid()}")
     with contextlib.suppress(FileNotFoundError):

@@ -1,0 +1,135 @@
+"""From a model to scores: single scale, multi-scale with left-right flip ("MF"), sliding window, padding.
+
+One place for it, shared by evaluation, prediction and export. Everything is a plain function of tensors that
+works eagerly and in a `tf.function`, with static and dynamic sizes.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+from tensorflow import keras
+
+from deeplab_ksac.experiment import Views
+from deeplab_ksac.layers import resize_bilinear, spatial_size
+from deeplab_ksac.prediction.sliding import sliding_logits
+
+PADDING_COLOR = 127.5  # what training pads with
+MAX_RATIO = 2**10  # of a scale's numerator and denominator, so that their products with a side fit int32
+IMAGE_SPEC = tf.TensorSpec([None, None, None, 3], tf.float32, name="image")
+
+Model = keras.Model | Callable[[tf.Tensor], tf.Tensor]
+
+
+def logits_model(model: keras.Model) -> keras.Model:
+    """The part of `model` that its logits need, with its variables: image [N, H, W, 3] -> [N, H, W, K]."""
+    return keras.Model(model.input, model.output["logits"], name="logits")
+
+
+def logits_function(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """`logits_model` as a `tf.function`, float32: traced once, however many scales, flips and windows call it."""
+    forward = logits_model(model)
+
+    def logits(image):
+        return tf.cast(forward(image, training=False), tf.float32)
+
+    return tf.function(logits, autograph=False)
+
+
+def side_at_scale(side: int | tf.Tensor, scale: float) -> int | tf.Tensor:
+    """The side of the input at one scale: int(scale · side), plus 1 if that is even while `side` is odd.
+
+    An odd side stays odd, so that the corners of the feature maps stay on the corners of the image (513 at
+    0.5 is 257). `side` is an integer or a scalar tensor; so is the result.
+    """
+    if isinstance(side, int):
+        scaled = max(int(scale * side), 1)
+        return scaled + 1 if scaled % 2 == 0 and side % 2 == 1 else scaled
+    numerator, denominator = float(scale).as_integer_ratio()
+    if max(numerator, denominator) <= MAX_RATIO:  # TensorFlow Lite has no product of float64
+        scaled = tf.maximum(side * numerator // denominator, 1)
+    else:
+        scaled = tf.maximum(tf.cast(tf.cast(side, tf.float64) * scale, tf.int32), 1)
+    return scaled + tf.cast((scaled % 2 == 0) & (side % 2 == 1), tf.int32)
+
+
+def predict_logits(model: Model, image: tf.Tensor, views: Views = Views()) -> tf.Tensor:
+    """Logits at the image's size, averaged over the views: [N, H, W, 3] -> [N, H, W, K] float32.
+
+    Per scale the image is resized (bilinear, corners aligned) to `side_at_scale`, and the logits back. One
+    scale of 1.0 without flip is the model itself. One view is computed after the other, so that the memory
+    is that of the largest.
+
+    Args:
+        model: image [n, h, w, 3] float32 -> logits [n, h, w, K], or a dict with "logits".
+        image: float32 RGB 0 … 255.
+        views: how the model sees the image; their `average` is of no account here.
+    """
+    return _mean_over_views(model, image, views)
+
+
+def predict_probabilities(model: Model, image: tf.Tensor, views: Views = Views()) -> tf.Tensor:
+    """Class probabilities at the image's size: [N, H, W, 3] -> [N, H, W, K] float32, summing to 1 over K."""
+    return as_probabilities(predict_scores(model, image, views), views)
+
+
+def predict_classes(model: Model, image: tf.Tensor, views: Views = Views()) -> tf.Tensor:
+    """The likeliest class of every pixel: [N, H, W, 3] -> uint8 [N, H, W]."""
+    return most_likely(predict_scores(model, image, views))
+
+
+def predict_scores(model: Model, image: tf.Tensor, views: Views = Views()) -> tf.Tensor:
+    """The mean of what `views` average, logits or probabilities: [N, H, W, 3] -> [N, H, W, K] float32."""
+    return _mean_over_views(model, image, views, None if views.average == "logits" else tf.nn.softmax)
+
+
+def as_probabilities(scores: tf.Tensor, views: Views) -> tf.Tensor:
+    """The probabilities [..., K] of what `predict_scores` gave for the same views."""
+    return tf.nn.softmax(scores) if views.average == "logits" else scores
+
+
+def most_likely(scores: tf.Tensor) -> tf.Tensor:
+    """The index of the largest score, the first of equals: [..., K] -> uint8 [...], K at most 256."""
+    return tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint8)
+
+
+def _mean_over_views(model, image, views, transform=None):
+    """The mean of transform(logits) over all scales and flips, at the image's size."""
+    height, width = spatial_size(image)
+    image = image if views.pad_to is None else _padded(image, views.pad_to)
+    size = spatial_size(image)
+    total, before = 0.0, []  # each view waits for the one before: else all would be held in memory at once
+    for scale in views.scales:
+        seen = []
+        for mirrored in (False, True) if views.flip else (False,):
+            with tf.control_dependencies(before):
+                scaled = image if scale == 1.0 else resize_bilinear(image, [side_at_scale(s, scale) for s in size])
+                logits = _view_logits(model, _mirror(scaled) if mirrored else scaled, views.window)
+            seen.append(_mirror(logits) if mirrored else logits)
+            before = [logits]
+        if transform is None:  # resizing is linear: once for both views
+            seen = [tf.add_n(seen)]
+        for view in seen:
+            resized = view if scale == 1.0 else resize_bilinear(view, size)
+            total += resized if transform is None else transform(resized)
+    total = total if views.pad_to is None else total[:, :height, :width]
+    return total / (len(views.scales) * (2 if views.flip else 1))
+
+
+def _padded(image, pad_to):
+    missing = [tf.maximum(side - size, 0) for side, size in zip(pad_to, spatial_size(image))]
+    return tf.pad(image, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]], constant_values=PADDING_COLOR)
+
+
+def _mirror(x):
+    return tf.reverse(x, axis=[2])
+
+
+def _view_logits(model, image, window):
+    if window is None:
+        return _forward(model, image)
+    return sliding_logits(lambda crop: _forward(model, crop), image, window)
+
+
+def _forward(model, image):
+    outputs = model(image, training=False) if isinstance(model, keras.Model) else model(image)
+    return tf.cast(outputs["logits"] if isinstance(outputs, dict) else outputs, tf.float32)
