@@ -26,6 +26,7 @@ from deeplab_ksac.experiments.claims import STUDIES
 from deeplab_ksac.experiments.common import with_stage
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.history import read_evaluation, read_run
+from deeplab_ksac.runs.workdir import EXPERIMENT_FILE
 from deeplab_ksac.whole_files import write_whole
 
 SIZE = (129, 161)  # pixels
@@ -106,7 +107,7 @@ class Trial:
 
     def check(self) -> None:
         """Raises ValueError if the folder holds a run of another configuration, such as one of other steps."""
-        if not self.folder.exists():
+        if not (self.folder / EXPERIMENT_FILE).exists():
             return
         changed = differences(to_dict(read_run(self.folder).experiment), to_dict(self.experiment))
         if changed:
