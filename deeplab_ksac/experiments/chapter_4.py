@@ -8,7 +8,7 @@ from deeplab_ksac.experiments.common import pointwise, with_auxiliary, with_car,
 
 AUXILIARY_WEIGHT = 0.2  # what the author's code for this chapter has where its flags say nothing
 ALL_LEVELS = ("c2", "c3", "c4", "c5")
-SPLITS = {"pascal_context": "val", "coco_stuff10k": "test"}  # what each calls the pictures it is judged on
+SPLITS = {"pascal_context": "val", "coco_stuff10k": "test"}  # what each calls the pictures it is evaluated on
 DILATED = ("resnet50", "resnet101", "efficientnet_b5", "efficientnet_b7")
 PROTOCOL = (
     "SGD with momentum 0.9, rate 0.01, poly 0.9, 30K steps of 16, crops of 513; ImageNet weights; the author's ResNet "

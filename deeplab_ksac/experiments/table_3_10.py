@@ -13,7 +13,7 @@ CAA = with_aux(
 )
 PADDED = multi_scale(CAA)
 PADDED = dataclasses.replace(PADDED, evaluation=dataclasses.replace(PADDED.evaluation, pad_to=(1025, 2049)))
-OPEN = "Judged by the test server; trained on the fine train split, Aux as in Table 3.6."
+OPEN = "Evaluated by the test server; trained on the fine train split, Aux as in Table 3.6."
 
 ROWS = {
     "R1": Row(None, "CFNet", miou_ms_flip=79.6),

@@ -46,7 +46,7 @@ def svg(curves: Mapping[str, Sequence[tuple[int, float]]], *, steps: int, title:
             axes.tick_params(axis="x", bottom=False, colors=GRAY)
         buffer = io.StringIO()
         unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, metadata={**unsaid, "Title": title or None})
+        figure.savefig(buffer, format="svg", transparent=True, metadata={**unsaid, "Title": title})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace("<svg ", '<svg role="img" ', 1)
     for name, color in COLORS.items():
