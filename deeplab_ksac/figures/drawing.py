@@ -99,7 +99,9 @@ def predictions(
     *,
     boxes: Sequence[Sequence[Box]] | None = None,
 ) -> np.ndarray:
-    """Image | truth | prediction of each model, a row for each image (Figs. 2.5, 3.6–3.9).
+    """Image | truth | prediction of each model, or of each of its attentions, a row for each image.
+
+    Figs. 2.5, 3.6–3.9 and 3.3, 3.4.
 
     Args:
         images: RGB 0…255, each [H, W, 3].
@@ -177,27 +179,6 @@ def tile(maps: np.ndarray) -> np.ndarray:
         top, left = index // columns * (height + 1), index % columns * (width + 1)
         grid[top : top + height, left : left + width] = maps[..., index]
     return grid
-
-
-def attention_conflict(
-    image: ArrayLike,
-    truth: ArrayLike | None,
-    by_branch: Mapping[str, ArrayLike],
-    info: DatasetInfo,
-    *,
-    boxes: Sequence[Box] = (),
-) -> np.ndarray:
-    """Image | truth | what each attention alone would predict | the prediction (Figs. 3.3, 3.4).
-
-    Args:
-        image: RGB 0…255, [H, W, 3].
-        truth: integers [H, W], or None.
-        by_branch: {title: integers [H, W]}, the model's own prediction last.
-        info: has `class_names` and `colors`.
-        boxes: (top, left, height, width) of frames.
-    """
-    answers = {name: [classes] for name, classes in by_branch.items()}
-    return predictions([image], None if truth is None else [truth], answers, info, boxes=[boxes])
 
 
 def attention(

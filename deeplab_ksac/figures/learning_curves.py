@@ -14,9 +14,11 @@ SIZE = (5.4, 2.2)  # inches
 GRAY = "#808080"  # of axes and texts: readable on white and on black
 COLORS = {"train/loss": "#3b6fb6", "eval/miou": "#c2571a"}
 VARIABLES = {"train/loss": "--loss", "eval/miou": "--miou"}  # with which a page sets other colors
-POINTS = 400  # of a curve at most
 DOTTED, DOT = 30, 0.025  # a curve of fewer points shows them as dots of so many inches from middle to edge
-SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "learning curves", "font.family": "sans-serif", "font.size": 9}
+SETTINGS = {
+    **{"svg.fonttype": "none", "svg.hashsalt": "learning curves", "font.family": "sans-serif", "font.size": 9},
+    "path.simplify_threshold": 1.0,  # pixels: a long curve takes no more room than its picture shows
+}
 
 
 def svg(curves: Mapping[str, Sequence[tuple[int, float]]], *, steps: int, title: str = "") -> str:
@@ -56,7 +58,7 @@ def svg(curves: Mapping[str, Sequence[tuple[int, float]]], *, steps: int, title:
 
 def _draw(axes: Axes, name, label, curves):
     """One curve and its axis in its color; without a curve the axis is not shown."""
-    points = _thinned(curves.get(name, ()))
+    points = curves.get(name, ())
     if not points:
         axes.yaxis.set_visible(False)
         return
@@ -67,9 +69,3 @@ def _draw(axes: Axes, name, label, curves):
             axes.add_artist(Circle((0, 0), DOT, color=COLORS[name], transform=place, clip_on=False))
     axes.set_ylabel(label, color=COLORS[name])
     axes.tick_params(axis="y", left=False, right=False, colors=COLORS[name])
-
-
-def _thinned(points):
-    """Every so many points, the last among them."""
-    every = max(-(-len(points) // POINTS), 1)
-    return points[len(points) - 1 :: -every][::-1] if points else points

@@ -219,16 +219,9 @@ def figure(
 def predictions(models: Models, examples: Iterable[Example], options: Options = Options()) -> Iterator[Drawing]:
     """Image | truth | the models side by side, framed where they differ most: a drawing of each example."""
     predictors = {run: Predictor(loaded.model) for run, loaded in models.items()}
-    for name, image, truth in examples:
-        answers = {run: predictor(image) for run, predictor in predictors.items()}
-        picture = drawing.predictions(
-            [image],
-            None if truth is None else [truth],
-            {run: [classes] for run, classes in answers.items()},
-            _info(models),
-            boxes=[_boxes(options, answers.values(), truth)],
-        )
-        yield Drawing(f"predictions_{name}", picture, {**_known(truth), **answers})
+    for example in examples:
+        answers = {run: predictor(example.image) for run, predictor in predictors.items()}
+        yield _side_by_side(f"predictions_{example.name}", example, answers, _info(models), options)
 
 
 def branch_features(models: Models, examples: Iterable[Example], options: Options = Options()) -> Iterator[Drawing]:
@@ -244,14 +237,12 @@ def attention_conflict(models: Models, examples: Iterable[Example], options: Opt
     """What each of two attentions would predict alone, beside the prediction: a drawing of each example and model."""
     titles = {run: probes.conflicting_outputs(loaded.model) for run, loaded in models.items()}
     outputs = {run: probes.probe_outputs(loaded.model, [*titles[run], "logits"]) for run, loaded in models.items()}
-    for name, image, truth in examples:
+    for example in examples:
         for run in models:
-            logits = outputs[run](tf.constant(image[np.newaxis]))
+            logits = outputs[run](tf.constant(example.image[np.newaxis]))
             answers = {title: np.argmax(logits[key][0], axis=-1) for key, title in titles[run].items()}
             answers["prediction"] = np.argmax(logits["logits"][0], axis=-1)
-            boxes = _boxes(options, answers.values(), truth)
-            picture = drawing.attention_conflict(image, truth, answers, _info(models), boxes=boxes)
-            yield Drawing(f"attention_conflict_{run}_{name}", picture, {**_known(truth), **answers})
+            yield _side_by_side(f"attention_conflict_{run}_{example.name}", example, answers, _info(models), options)
 
 
 def attention(models: Models, examples: Iterable[Example], options: Options = Options()) -> Iterator[Drawing]:
@@ -338,9 +329,17 @@ def _info(models):
     return next(iter(models.values())).info
 
 
-def _known(truth):
-    """The truth as an entry of the arrays, where there is one."""
-    return {} if truth is None else {"truth": truth}
+def _side_by_side(name, example, answers, info, options):
+    """Image | truth | answers, {title: [H, W]}, with the frames."""
+    truth = {} if example.truth is None else {"truth": example.truth}
+    picture = drawing.predictions(
+        [example.image],
+        list(truth.values()) or None,
+        {title: [classes] for title, classes in answers.items()},
+        info,
+        boxes=[_boxes(options, answers.values(), example.truth)],
+    )
+    return Drawing(name, picture, {**truth, **answers})
 
 
 def _point(options, image):

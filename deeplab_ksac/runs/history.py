@@ -3,6 +3,7 @@
 import dataclasses
 import glob
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,7 +116,7 @@ def _read_json(path):
 
 
 def _read_curves(workdir, lengths, quantities):
-    """({name: points}, last step) of a run's metrics; lines without stage and step are left out."""
+    """({name: points}, last step) of a run's metrics; lines without stage and step, and NaN, are left out."""
     curves, last = {}, 0
     for line in read_metrics(workdir):
         try:
@@ -124,6 +125,6 @@ def _read_curves(workdir, lengths, quantities):
             continue
         last = max(last, step)
         for name in quantities:
-            if isinstance(line.get(name), int | float):
+            if isinstance(line.get(name), int | float) and math.isfinite(line[name]):
                 curves.setdefault(name, []).append((step, line[name]))
     return {name: tuple(points) for name, points in curves.items()}, last

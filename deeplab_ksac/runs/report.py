@@ -1,6 +1,7 @@
 """The report: the thesis's tables beside what was measured, as Markdown and as one HTML page, with learning curves."""
 
 import html
+import math
 import os
 import pathlib
 import urllib.parse
@@ -50,8 +51,8 @@ def _thesis(entry):
         return "—"
     deviation = entry.row.deviation
     spread = f" ± {deviation:g}" if deviation is not None and entry.kind in MIOU_KINDS else ""
-    shortest = f"{entry.thesis:.5f}".rstrip("0")  # Table 3.1's additions are of 0.00001 GFLOPs
-    return f"{max(shortest, f'{entry.thesis:.2f}', key=len)}{spread}"
+    places = 2 if math.isclose(entry.thesis, round(entry.thesis, 2)) else 5  # Table 3.1 adds less than 0.001 GFLOPs
+    return f"{entry.thesis:.{places}f}{spread}"
 
 
 def notes(table: Table) -> list[str]:

@@ -19,6 +19,7 @@ def test_curves_run_over_all_stages_and_lines_that_say_no_step_are_left_out(tmp_
     workdir = write_run(tmp_path, EXPERIMENTS["voc_resnet50_ksac"], steps=200)
     with (workdir / "metrics.jsonl").open("w") as stream:
         stream.write('{"stage": 0, "step": 5, "train/loss": 2.0}\n{"train/loss": 9.0}\n[]\n')
+        stream.write('{"stage": 1, "step": 6, "train/loss": NaN}\n')
         stream.write('{"stage": 1, "step": 7, "train/loss": 1.0, "eval/miou": null}\n{"stage": 1, "st')
     run = read_run(workdir)
     assert run.curves == {"train/loss": ((5, 2.0), (300_007, 1.0))} and run.steps == 300_007
