@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from deeplab_ksac.experiment import to_dict
-from deeplab_ksac.runs.run_page import run_page
+from deeplab_ksac.runs.figures import FIGURES
+from deeplab_ksac.runs.run_page import TITLES, run_page
 from tests.deeplab_ksac.training.tiny import EXPERIMENT
 
 
@@ -88,3 +89,7 @@ def test_a_browser_shows_it(workdir):
     with Image.open(shot) as picture:
         colors = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)
     assert len(colors) > 10 and [200, 200, 200] in colors.tolist()
+
+
+def test_every_figure_has_a_heading():
+    assert list(TITLES) == list(FIGURES)
