@@ -11,26 +11,16 @@ pixel_relation (4.4, 4.6, 4.7), class_dependency (4.5), curves, confusion. Image
 truth from `--dataset` (default: the split that the first run is evaluated on).
 """
 
-import io
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 
-from deeplab_ksac.prediction import images as image_files
 from deeplab_ksac.scripts.commandline.entry import start
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.scripts.commandline.progress import Progress
 
-FIGURES = (
-    "predictions",
-    "branch_features",
-    "attention_conflict",
-    "attention",
-    "pixel_relation",
-    "class_dependency",
-    "curves",
-    "confusion",
-)
+OF_PICTURES = ("predictions", "branch_features", "attention_conflict", "attention", "pixel_relation")
+OF_A_SPLIT = ("class_dependency", "confusion")
+FIGURES = (*OF_PICTURES, *OF_A_SPLIT, "curves")
 
 
 def define_flags():
@@ -48,124 +38,58 @@ def define_flags():
 
 def run(figure, given):
     """Draws one figure (or one per image) and writes it."""
-    from deeplab_ksac.runs import figures as figure_makers
-
     if figure not in FIGURES:
         raise ValueError(f"there is no figure {figure!r}; there are {', '.join(FIGURES)}")
-    folder = Path(given.output_dir or Path(given.workdir[0], "figures"))
-    for name, picture, arrays in getattr(figure_makers, figure)(Request(given)):
-        write(folder, name, picture, arrays)
+    from deeplab_ksac.runs import figures
+
+    options = figures.Options(
+        point=whole_numbers("point", given.point, 2),
+        box=whole_numbers("box", given.box, 4),
+        channels=given.channels,
+        progress=Progress,
+    )
+    if figure == "curves":
+        models, examples = figures.distinct_names(given.workdir), ()
+    else:
+        models = figures.load_models(given.workdir)
+        examples = pictures(figure, given, next(iter(models.values())))
+    for drawing in figures.figure(figure, models, examples, options):
+        print(drawing.write(given.output_dir or Path(given.workdir[0], "figures")))
     return 0
 
 
-def write(folder, name, picture, arrays):
-    """Writes `<folder>/<name>.png` and `.npz`, and says so."""
-    from deeplab_ksac.figures.colors import encode_png
+def pictures(figure, given, first):
+    """What a figure is drawn of: loose images, some of a split, or all of it.
 
-    folder.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_whole(folder / f"{name}.npz", buffer.getvalue())
-    write_whole(folder / f"{name}.png", encode_png(picture))
-    print(folder / f"{name}.png")
+    Args:
+        first: the first run's `LoadedModel`.
 
+    Raises:
+        ValueError: it takes a data set, and no folder of data sets is given.
+    """
+    from deeplab_ksac.runs.figures import ImageExamples, SplitExamples
 
-class Request:
-    """What a figure is to be of: runs, images, point, box; everything is read when it is asked for."""
-
-    def __init__(self, given):
-        self.given = given
-        self._models = None
-
-    @property
-    def models(self):
-        """{name of the run: `LoadedModel`}; all of one class set.
-
-        Raises:
-            ValueError: runs of different classes.
-        """
-        if self._models is None:
-            from deeplab_ksac.runs.checkpoints import load_model
-
-            self._models = {name: load_model(place) for name, place in self.places().items()}
-            check_classes(self._models)
-        return self._models
-
-    def places(self):
-        """{name: workdir}: the last part of each path, the whole where two are the same."""
-        short = [Path(place).name for place in self.given.workdir]
-        whole = len(set(short)) < len(short)
-        return dict(zip(self.given.workdir if whole else short, self.given.workdir))
-
-    @property
-    def info(self):
-        """Names and colors of the classes."""
-        return next(iter(self.models.values())).info
-
-    def dataset(self):
-        """(name, split) of the data set.
-
-        Raises:
-            ValueError: neither it nor its folder is named.
-        """
-        from deeplab_ksac.datasets.info import load_info
-
-        first = next(iter(self.models.values()))
-        name, _, split = (self.given.dataset or first.experiment.evaluation.dataset).partition("/")
-        if not self.given.data_dir:
-            raise ValueError("this figure needs --data_dir, the folder of the converted data sets, or --images")
-        converted = load_info(name, self.given.data_dir)
-        if split not in converted.num_examples:
-            raise ValueError(f"{name} has no split {split!r}; it has {', '.join(converted.num_examples)}")
-        if converted.class_names != self.info.class_names:
-            raise ValueError(f"{name} has other classes than the run {self.given.workdir[0]} was trained on")
-        return name, split
-
-    def batches(self):
-        """The data set, image by image: {"image": [1, H, W, 3], "labels": [1, H, W]}, and how many there are."""
-        from deeplab_ksac.datasets import pipeline
-        from deeplab_ksac.datasets.info import load_info
-
-        name, split = self.dataset()
-        number = load_info(name, self.given.data_dir).num_examples[split]
-        return pipeline.eval_batches(name, split, data_dir=self.given.data_dir), number
-
-    def examples(self):
-        """Yields (name, image float32 [H, W, 3], truth [H, W] or None)."""
-        if self.given.images:
-            for path in image_files.find_images(self.given.images):
-                yield Path(path).stem, image_files.read_image(path).astype(np.float32), None
-            return
-        batches, number = self.batches()
-        apart = max(number // self.given.count, 1)  # neighbors are often frames of one film
-        for index, batch in enumerate(batches.shard(apart, 0).take(self.given.count)):
-            yield f"{index * apart:05d}", batch["image"][0].numpy(), batch["labels"][0].numpy()
-
-    def point(self, image):
-        """The chosen pixel, (row, column)."""
-        if self.given.point is None:
-            return image.shape[0] // 2, image.shape[1] // 2
-        return whole_numbers("point", self.given.point, 2)
-
-    def boxes(self, predictions, truth):
-        """The frames of one image: the given one, or where the predictions differ most."""
-        from deeplab_ksac.figures.relations import largest_disagreement
-
-        if self.given.box is not None:
-            return (whole_numbers("box", self.given.box, 4),)
-        several = list(predictions)
-        if len(several) == 1 and truth is not None:
-            several, truth = [*several, truth], None  # one model differs from the truth alone
-        found = largest_disagreement(several, truth=truth) if len(several) > 1 else None
-        return () if found is None else (found,)
+    if given.images and figure in OF_PICTURES:
+        return ImageExamples(given.images)
+    if not given.data_dir:
+        instead = ", or --images" if figure in OF_PICTURES else ""
+        raise ValueError(f"this figure needs --data_dir, the folder of the converted data sets{instead}")
+    return SplitExamples(
+        given.dataset or first.experiment.evaluation.dataset,
+        given.data_dir,
+        count=given.count if figure in OF_PICTURES else None,
+        class_names=first.info.class_names,
+    )
 
 
 def whole_numbers(flag, texts, count):
-    """("1", "2") -> (1, 2).
+    """("1", "2") -> (1, 2); None stays None.
 
     Raises:
         ValueError: not as many whole numbers as `count`.
     """
+    if texts is None:
+        return None
     try:
         numbers = tuple(int(text) for text in texts)
     except ValueError:
@@ -173,17 +97,6 @@ def whole_numbers(flag, texts, count):
     if len(numbers) != count:
         raise ValueError(f"--{flag} takes {count} whole numbers, comma-separated, not {','.join(texts)!r}")
     return numbers
-
-
-def check_classes(models):
-    """Raises ValueError where the runs do not have the same classes."""
-    (first, model), *others = models.items()
-    for name, other in others:
-        if other.info.class_names != model.info.class_names:
-            raise ValueError(
-                f"{name} has other classes ({other.info.name}, {other.info.num_classes}) than {first} "
-                f"({model.info.name}, {model.info.num_classes}); they cannot be shown side by side"
-            )
 
 
 if __name__ == "__main__":

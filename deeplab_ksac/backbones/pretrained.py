@@ -18,7 +18,7 @@ from deeplab_ksac.backbones.contract import PREPROCESSINGS
 from deeplab_ksac.backbones.keras_weights import load_keras
 from deeplab_ksac.backbones.mobilenet_v2 import KERAS as MOBILENET_V2_KERAS
 from deeplab_ksac.backbones.mobilenet_v2 import TIMM as MOBILENET_V2_TIMM
-from deeplab_ksac.backbones.weights import inspect_file, load_timm
+from deeplab_ksac.backbones.weights import TimmFile, inspect_file, load_timm
 
 # backbone -> its `TimmWeights`
 TIMM = {
@@ -68,6 +68,12 @@ def weight_arguments(name: str, weights: str) -> dict[str, Any]:
     if "mean" in config and "std" in config:
         arguments = {**arguments, "preprocessing": _preprocessing_of(config, weights)}
     return dict(arguments)
+
+
+def weight_argument_names(name: str) -> tuple[frozenset[str], ...]:
+    """The names of what `weight_arguments` gives for a backbone, whatever the file: of timm's files, of Keras'."""
+    published = [table[name].arguments for table in (TIMM, KERAS) if name in table]
+    return tuple(frozenset(found(TimmFile({})) if callable(found) else found) for found in published)
 
 
 def load_weights(model: keras.Model, name: str, weights: str, arguments: Mapping[str, Any]) -> None:

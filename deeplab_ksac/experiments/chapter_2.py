@@ -13,7 +13,7 @@ PROTOCOL = (
 HALVED = part("plateau", factor=0.5, interval=1000, patience=10)  # the thesis: by hand, "about every 30K iterations"
 
 
-def voc(backbone, head, output_stride=16, *, coco=False):
+def voc(backbone: str, head: str, output_stride: int = 16, *, coco: bool = False) -> Experiment:
     """A network on VOC 2012, pretrained on COCO or not."""
     stages = STAGES if coco else STAGES[1:]
     trained = Experiment(
@@ -25,7 +25,7 @@ def voc(backbone, head, output_stride=16, *, coco=False):
     return with_stage(trained, batch_size=32) if backbone == "mobilenet_v2" else trained
 
 
-def ade20k(backbone, head, output_stride=16):
+def ade20k(backbone: str, head: str, output_stride: int = 16) -> Experiment:
     """A network on ADE20K: no pretraining on segmentation, the rate halved when the loss stops falling."""
     stage = Stage(
         data=Data(sources=("ade20k/train",)),

@@ -1,6 +1,6 @@
 """What the experiments of chapter 3 share (Sect. 3.4.1)."""
 
-from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
+from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Part, Stage, part
 from deeplab_ksac.experiments.common import with_auxiliary
 
 AUXILIARY_WEIGHT = 0.4  # of the author's code for this chapter
@@ -12,17 +12,17 @@ PROTOCOL = (
 
 
 def experiment(
-    head,
-    backbone="resnet101",
-    output_stride=16,
+    head: Part,
+    backbone: str = "resnet101",
+    output_stride: int = 16,
     *,
-    dataset="pascal_context",
-    evaluated_on="val",
-    steps=40_000,
-    crop=513,
-    batch_size=16,
-):
-    """A network as in chapter 3; `head` is a `Part`."""
+    dataset: str = "pascal_context",
+    evaluated_on: str = "val",
+    steps: int = 40_000,
+    crop: int = 513,
+    batch_size: int = 16,
+) -> Experiment:
+    """A network as in chapter 3, trained on square crops of `crop` pixels."""
     stage = Stage(
         data=Data(sources=(f"{dataset}/train",), crop_size=(crop, crop)),
         steps=steps,
@@ -42,6 +42,6 @@ def experiment(
     )
 
 
-def with_aux(trained):
+def with_aux(trained: Experiment) -> Experiment:
     """Column "Aux"."""
     return with_auxiliary(trained, AUXILIARY_WEIGHT)

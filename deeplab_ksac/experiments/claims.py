@@ -7,21 +7,20 @@ thesis's 33 pixels become 2, 4, 6 and 8 of 11.
 
 import dataclasses
 
-from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
+from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Part, Stage, part
 from deeplab_ksac.experiments.common import with_car
 
 FILTERS = 64
 RATES, WIDER_RATES = (2, 4, 6), (2, 4, 6, 8)
 
 
-def trial(name, head):
+def trial(study: str, variant: str, head: Part) -> Experiment:
     """MobileNetV2 with one of the heads on the whole pictures of a study, neither scaled nor cropped.
 
-    `name` is claim_<study>_<variant>; training is evaluated on the study's split of training-like pictures, "seen".
+    Training is evaluated on the study's split of training-like pictures, "seen".
     """
-    study = name.split("_")[1]
     return Experiment(
-        name=name,
+        name=f"claim_{study}_{variant}",
         model=ModelSpec(
             backbone=part("mobilenet_v2", alpha=0.35),
             head=head,
@@ -45,28 +44,32 @@ def trial(name, head):
     )
 
 
-def regularized(experiment):
+def regularized(experiment: Experiment) -> Experiment:
     """The experiment with CAR, its projection as narrow as the features."""
     experiment = with_car(experiment)
     projection = part("linear", filters=FILTERS)
     return dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, projection=projection))
 
 
-def self_attention():
+def self_attention() -> Part:
     """The head that chapter 4 starts from."""
     return part("self_attention", filters=FILTERS, key_filters=32)
 
 
-CLAIMS = {
-    experiment.name: experiment
-    for experiment in (
-        trial("claim_scales_aspp", part("deeplabv3", filters=FILTERS, atrous_rates=RATES)),
-        trial("claim_scales_aspp_wider", part("deeplabv3", filters=FILTERS, atrous_rates=WIDER_RATES)),
-        trial("claim_scales_ksac", part("ksac", filters=FILTERS, atrous_rates=RATES)),
-        trial("claim_scales_ksac_wider", part("ksac", filters=FILTERS, atrous_rates=WIDER_RATES)),
-        trial("claim_small_axial", part("axial", filters=FILTERS, key_filters=32)),
-        trial("claim_small_caa", part("caa", filters=FILTERS, key_filters=32)),
-        trial("claim_combinations_baseline", self_attention()),
-        regularized(trial("claim_combinations_car", self_attention())),
-    )
+STUDIES = {  # study -> {variant: its experiment}
+    "scales": {
+        "aspp": trial("scales", "aspp", part("deeplabv3", filters=FILTERS, atrous_rates=RATES)),
+        "aspp_wider": trial("scales", "aspp_wider", part("deeplabv3", filters=FILTERS, atrous_rates=WIDER_RATES)),
+        "ksac": trial("scales", "ksac", part("ksac", filters=FILTERS, atrous_rates=RATES)),
+        "ksac_wider": trial("scales", "ksac_wider", part("ksac", filters=FILTERS, atrous_rates=WIDER_RATES)),
+    },
+    "small": {
+        "axial": trial("small", "axial", part("axial", filters=FILTERS, key_filters=32)),
+        "caa": trial("small", "caa", part("caa", filters=FILTERS, key_filters=32)),
+    },
+    "combinations": {
+        "baseline": trial("combinations", "baseline", self_attention()),
+        "car": regularized(trial("combinations", "car", self_attention())),
+    },
 }
+CLAIMS = {experiment.name: experiment for variants in STUDIES.values() for experiment in variants.values()}

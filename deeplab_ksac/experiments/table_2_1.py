@@ -1,11 +1,11 @@
 """Table 2.1: ASPP against KSAC on VOC 2012, backbone by backbone."""
 
-from deeplab_ksac.experiment import Row
+from deeplab_ksac.experiment import Experiment, Row
 from deeplab_ksac.experiments.chapter_2 import PROTOCOL, voc
 from deeplab_ksac.experiments.common import multi_scale, table, with_low_level
 
 
-def xception(head, output_stride=16, *, coco=True):
+def xception(head: str, output_stride: int = 16, *, coco: bool = True) -> Experiment:
     """Xception-65 with column "D", as all its rows have it."""
     return with_low_level(voc("xception65", head, output_stride, coco=coco))
 

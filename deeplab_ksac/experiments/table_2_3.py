@@ -27,7 +27,7 @@ ROWS = {
         multi_scale(ON_TEST),
         "KSAC, test",
         miou_ms_flip=88.1,
-        note="Judged by the test server; what its model was trained on beyond the val row's is not said.",
+        note="Evaluated by the test server; what its model was trained on beyond the val row's is not said.",
     ),
 }
 

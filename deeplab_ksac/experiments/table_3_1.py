@@ -1,6 +1,6 @@
 """Table 3.1: depth and width of the channelization."""
 
-from deeplab_ksac.experiment import Row, part
+from deeplab_ksac.experiment import Experiment, Row, part
 from deeplab_ksac.experiments.chapter_3 import PROTOCOL, experiment
 from deeplab_ksac.experiments.common import table
 
@@ -8,7 +8,7 @@ BASE = 68.7  # GFLOPs of R1, to which the other rows' are additions
 AXIAL = experiment(part("axial"))
 
 
-def channelized(depth, width):
+def channelized(depth: int, width: int) -> Experiment:
     """R1 with a gate of `depth` hidden layers of `width` channels."""
     return experiment(part("caa", gate_depth=depth, gate_width=width))
 

@@ -10,7 +10,7 @@ CAA = with_aux(
     )
 )
 PADDED = with_views(multi_scale(CAA), pad_to=(1025, 2049))
-OPEN = "Judged by the test server; trained on the fine train split, Aux as in Table 3.6."
+OPEN = "Evaluated by the test server; trained on the fine train split, Aux as in Table 3.6."
 
 ROWS = {
     "R1": Row(None, "CFNet", miou_ms_flip=79.6),

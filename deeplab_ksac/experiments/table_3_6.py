@@ -1,13 +1,13 @@
 """Table 3.6: CAA among other methods with ResNet-101 on PASCAL Context."""
 
-from deeplab_ksac.experiment import Row, part
+from deeplab_ksac.experiment import Experiment, Row, part
 from deeplab_ksac.experiments.chapter_3 import PROTOCOL, experiment, with_aux
 from deeplab_ksac.experiments.common import multi_scale, table
 
 OPEN = "The best of several runs; with the auxiliary loss, as Sect. 3.4.2.3 says of the comparisons."
 
 
-def best(output_stride):
+def best(output_stride: int) -> Experiment:
     """CAA with "Aux" and "MF"."""
     return multi_scale(with_aux(experiment(part("caa"), output_stride=output_stride)))
 

@@ -1,1 +1,1 @@
-"""Pictures from arrays: predictions, features, relations, curves, confusion."""
+"""Pictures from arrays: predictions, features, relations, curves, confusion; and the arrays, read out of models."""

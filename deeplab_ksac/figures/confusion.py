@@ -1,7 +1,10 @@
 """A confusion matrix as a picture: which class is taken for which."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from deeplab_ksac.figures.colors import rendered
 
@@ -11,7 +14,7 @@ MARGIN_INCHES = 2.2
 DPI = 100
 
 
-def confusion_picture(matrix, class_names, *, title=""):
+def confusion_picture(matrix: ArrayLike, class_names: Sequence[str], *, title: str = "") -> np.ndarray:
     """The matrix with every row divided by its sum, as a picture: uint8 RGB [H, W, 3].
 
     Row: the truth; column: the prediction; the cell: the share of the row's pixels in percent, from white (0) to dark
@@ -48,7 +51,7 @@ def confusion_picture(matrix, class_names, *, title=""):
     return rendered(figure)
 
 
-def row_shares(matrix):
+def row_shares(matrix: ArrayLike) -> np.ndarray:
     """Every row in percent of its sum: [K, K] -> float64 [K, K]; NaN in the row of a class absent from the truth."""
     matrix = np.asarray(matrix, np.float64)
     sums = matrix.sum(axis=1, keepdims=True)

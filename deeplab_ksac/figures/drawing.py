@@ -1,18 +1,21 @@
 """The thesis's figures, drawn: arrays in, picture out (uint8 RGB [H, W, 3]); no model inside."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
 
-from deeplab_ksac.figures.colors import class_patches, colorize, named_classes, rendered, to_bytes
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.figures.colors import Colors, class_patches, colorize, named_classes, rendered, to_bytes
 
 DPI = 100
 PANEL_INCHES = 2.8
 LEGEND_COLUMNS = 6
 MOST_NAMED = 60  # classes on an axis; the names of more could not be read
+Box = tuple[int, int, int, int]  # (top, left, height, width) of a frame, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +37,13 @@ class Panel:
     limits: tuple[float, float] | None = None
     colormap: str = "inferno"
     point: tuple[float, float] | None = None
-    boxes: tuple[tuple[int, int, int, int], ...] = ()
+    boxes: tuple[Box, ...] = ()
     extent: tuple[int, int] | None = None
 
 
-def panels(rows, *, title="", names=(), colors=()):
+def panels(
+    rows: Sequence[Sequence[Panel | None]], *, title: str = "", names: Sequence[str] = (), colors: Colors = ()
+) -> np.ndarray:
     """Rows of `Panel`s under a title, with a color scale beside each that shows numbers and a legend of classes below.
 
     Args:
@@ -86,8 +91,17 @@ def _draw(figure, axis, panel):
     axis.set_title(panel.title, fontsize=8, pad=3)
 
 
-def predictions(images, truths, by_model, info, *, boxes=None):
-    """Image | truth | prediction of each model, a row for each image (Figs. 2.5, 3.6–3.9).
+def predictions(
+    images: Sequence[ArrayLike],
+    truths: Sequence[ArrayLike] | None,
+    by_model: Mapping[str, Sequence[ArrayLike]],
+    info: DatasetInfo,
+    *,
+    boxes: Sequence[Sequence[Box]] | None = None,
+) -> np.ndarray:
+    """Image | truth | prediction of each model, or of each of its attentions, a row for each image.
+
+    Figs. 2.5, 3.6–3.9 and 3.3, 3.4.
 
     Args:
         images: RGB 0…255, each [H, W, 3].
@@ -108,8 +122,8 @@ def predictions(images, truths, by_model, info, *, boxes=None):
         maps = {} if truths is None else {"truth": truths[index]}
         maps |= {name: answers[index] for name, answers in by_model.items()}
         for name, classes in maps.items():
-            judged = name if truths is None or name == "truth" else f"{name} ({_right(classes, truths[index], info)})"
-            row.append(Panel(colorize(classes, info.colors), judged, boxes=frames))
+            title = name if truths is None or name == "truth" else f"{name} ({_right(classes, truths[index], info)})"
+            row.append(Panel(colorize(classes, info.colors), title, boxes=frames))
         shown += maps.values()
         rows.append(row)
     names, colors = named_classes(shown, info)
@@ -123,7 +137,9 @@ def _right(classes, truth, info):
     return f"{np.mean(np.asarray(classes)[labeled] == np.asarray(truth)[labeled]):.1%} right"
 
 
-def branch_features(image, by_model, *, channels=25):
+def branch_features(
+    image: ArrayLike, by_model: Mapping[str, Mapping[int, np.ndarray]], *, channels: int = 25
+) -> np.ndarray:
     """Per atrous rate a square grid of feature maps, the same channels of every model, one color scale (Fig. 2.4).
 
     Args:
@@ -145,7 +161,7 @@ def branch_features(image, by_model, *, channels=25):
     return panels(rows, title=f"{channels} channels of each atrous rate")
 
 
-def busiest_channels(maps, count):
+def busiest_channels(maps: Mapping[int, np.ndarray], count: int) -> np.ndarray:
     """The channels with the largest variance over the pixels of all rates: {rate: [h, w, C]} -> integers [count]."""
     stacked = np.concatenate([np.reshape(x, [-1, x.shape[-1]]) for x in maps.values()])
     if not 1 <= count <= stacked.shape[-1]:
@@ -153,7 +169,7 @@ def busiest_channels(maps, count):
     return np.argsort(-stacked.var(axis=0), kind="stable")[:count]
 
 
-def tile(maps):
+def tile(maps: np.ndarray) -> np.ndarray:
     """Maps side by side in a grid as square as can be, a line of the lowest value between them: [h, w, n] -> [H, W]."""
     height, width, count = maps.shape
     columns = int(np.ceil(np.sqrt(count)))
@@ -165,21 +181,13 @@ def tile(maps):
     return grid
 
 
-def attention_conflict(image, truth, by_branch, info, *, boxes=()):
-    """Image | truth | what each attention alone would predict | the prediction (Figs. 3.3, 3.4).
-
-    Args:
-        image: RGB 0…255, [H, W, 3].
-        truth: integers [H, W], or None.
-        by_branch: {title: integers [H, W]}, the model's own prediction last.
-        info: has `class_names` and `colors`.
-        boxes: (top, left, height, width) of frames.
-    """
-    answers = {name: [classes] for name, classes in by_branch.items()}
-    return predictions([image], None if truth is None else [truth], answers, info, boxes=[boxes])
-
-
-def attention(image, point, pixel, maps, whole):
+def attention(
+    image: np.ndarray,
+    point: tuple[int, int],
+    pixel: tuple[int, int],
+    maps: Mapping[str, np.ndarray],
+    whole: np.ndarray,
+) -> np.ndarray:
     """Axial attention of one pixel: along its row and its column, and both in turn; the gates beside them.
 
     Args:
@@ -208,7 +216,13 @@ def attention(image, point, pixel, maps, whole):
     return panels([first, second] if second else [first])
 
 
-def pixel_relation(image, point, by_model, predicted, info):
+def pixel_relation(
+    image: np.ndarray,
+    point: tuple[int, int],
+    by_model: Mapping[str, np.ndarray],
+    predicted: Mapping[str, ArrayLike],
+    info: DatasetInfo,
+) -> np.ndarray:
     """How similar all pixels are to the marked one, and what is predicted, for each model (Figs. 4.4, 4.6, 4.7).
 
     Args:
@@ -227,7 +241,7 @@ def pixel_relation(image, point, by_model, predicted, info):
     return panels(rows, names=names, colors=colors)
 
 
-def class_dependency(maps: Mapping[str, np.ndarray], class_names):
+def class_dependency(maps: Mapping[str, np.ndarray], class_names: Sequence[str]) -> np.ndarray:
     """The K×K maps of one model, or of two side by side with their difference (Fig. 4.5).
 
     Args:
@@ -255,8 +269,12 @@ def class_dependency(maps: Mapping[str, np.ndarray], class_names):
     return rendered(figure)
 
 
-def curves(by_run, *, title=""):
-    """Learning curves: {quantity: {run: (steps, values)}} -> a plot for each quantity, the runs in it."""
+def curves(by_run: Mapping[str, Mapping[str, tuple[Sequence, Sequence]]], *, title: str = "") -> np.ndarray:
+    """Learning curves: {quantity: {run: (steps, values)}} -> a plot for each quantity, the runs in it.
+
+    Raises:
+        ValueError: there is no curve.
+    """
     if not by_run:
         raise ValueError("there is nothing to plot: no run has logged anything")
     columns = min(len(by_run), 3)

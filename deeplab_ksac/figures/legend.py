@@ -1,13 +1,17 @@
 """The names of classes beside their colors, drawn below a picture; cheap enough for every picture of a thousand."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from deeplab_ksac.figures.colors import Colors
 
 ROW, SWATCH, GAP = 18, 12, 6  # pixels
 FONT_SIZE = 12
 
 
-def with_legend(picture, names, colors):
+def with_legend(picture: np.ndarray, names: Sequence[str], colors: Colors) -> np.ndarray:
     """A picture with a legend below it: uint8 RGB [H, W, 3] -> [H + rows · 18, W, 3]; as it is without names.
 
     Args:

@@ -1,7 +1,9 @@
 """What a trained model holds inside, as arrays: features, the branches of a pyramid, attention maps and gates.
 
-A probe takes one image, float32 RGB [H, W, 3], 0…255. A model that does not have what is asked for is refused in words.
+A probe takes one image, float32 RGB [H, W, 3], 0…255. A model that does not have what is asked for is a ValueError.
 """
+
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +14,7 @@ from deeplab_ksac.aspp import ASPP
 from deeplab_ksac.ksac import KSAC
 
 
-def head_of(model):
+def head_of(model: keras.Model) -> keras.layers.Layer:
     """The head of a segmentation model: its layer called "head".
 
     Raises:
@@ -24,7 +26,7 @@ def head_of(model):
     return model.get_layer("head")
 
 
-def probe_outputs(model, names):
+def probe_outputs(model: keras.Model, names: Sequence[str]) -> Callable:
     """A function: images [N, H, W, 3] -> {name: output}, of no more of the model than these outputs need.
 
     Raises:
@@ -37,7 +39,7 @@ def probe_outputs(model, names):
     return tf.function(lambda images: part(images, training=False), reduce_retracing=True)
 
 
-def conflicting_outputs(model):
+def conflicting_outputs(model: keras.Model) -> dict[str, str]:
     """The outputs that show what each of two attentions would predict alone (Sect. 3.2.1): {output: title}.
 
     Raises:
@@ -52,7 +54,7 @@ def conflicting_outputs(model):
     return found
 
 
-def features_of(model, image):
+def features_of(model: keras.Model, image: np.ndarray) -> np.ndarray:
     """The features before the classifier's convolutions, what CAR regularizes: float32 [h, w, C].
 
     Of a head with several branches (DANet) their sum.
@@ -60,19 +62,19 @@ def features_of(model, image):
     return joined(probe_outputs(model, ["features"])(image[np.newaxis])["features"])[0].numpy()
 
 
-def joined(features):
+def joined(features: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
     """A tuple of branches as their sum, a single map as it is; in float32."""
     branches = features if isinstance(features, list | tuple) else [features]
     return tf.add_n([tf.cast(branch, tf.float32) for branch in branches])
 
 
-def pyramid_of(model, image):
+def pyramid_of(model: keras.Model, image: np.ndarray) -> dict[str, tf.Tensor]:
     """The head's input for one image: {"c2"…"c5": [1, h, w, C]}, after the neck where there is one."""
     head = head_of(model)
     return keras.Model(model.input, head.input)(image[np.newaxis], training=False)
 
 
-def branch_features(model, image):
+def branch_features(model: keras.Model, image: np.ndarray) -> dict[int, np.ndarray]:
     """The feature maps of each atrous rate, normalized and activated (Fig. 2.4): {rate: float32 [h, w, C]}.
 
     Raises:
@@ -86,7 +88,7 @@ def branch_features(model, image):
     return {rate: tf.cast(branch[0], tf.float32).numpy() for rate, branch in maps.items()}
 
 
-def axial_attention(model, image):
+def axial_attention(model: keras.Model, image: np.ndarray) -> dict[str, np.ndarray]:
     """The axial attention inside a head of chapter 3, and its gates.
 
     Returns:
@@ -107,7 +109,7 @@ def axial_attention(model, image):
     return {name: tf.cast(x[0], tf.float32).numpy() for name, x in maps.items()}
 
 
-def attended_by(maps, pixel):
+def attended_by(maps: Mapping[str, np.ndarray], pixel: tuple[int, int]) -> np.ndarray:
     """What a pixel attends to by columns and rows in turn: float32 [h, w], which sums to 1.
 
     Row attention reaches the pixels of its row, and each of those has gathered its own column (Eq. 3.5).

@@ -1,13 +1,16 @@
 """How pixels and classes relate in a feature map: what Figs. 4.4 to 4.7 show, as arrays."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from car.centers import sum_by_class
 from car.pixels import resize_labels
 
 
-def feature_pixel(point, image_size, map_size):
+def feature_pixel(point: tuple[int, int], image_size: tuple[int, int], map_size: tuple[int, int]) -> tuple[int, int]:
     """The pixel of a feature map that shows a point of the image, corners aligned: (row, column).
 
     Args:
@@ -26,7 +29,7 @@ def feature_pixel(point, image_size, map_size):
     )
 
 
-def pixel_relation(features, pixel):
+def pixel_relation(features: ArrayLike, pixel: tuple[int, int]) -> np.ndarray:
     """Scalar products of one pixel's feature with those of all pixels (Fig. 4.4), each brought to length 1 first.
 
     Differs from the thesis, which shows the products as they are: with features of length 1 no pixel can be more
@@ -60,11 +63,11 @@ class ClassDependency:
         num_classes: K.
     """
 
-    def __init__(self, num_classes):
+    def __init__(self, num_classes: int):
         self.num_classes = num_classes
         self.sums, self.counts = None, np.zeros([num_classes], np.int64)
 
-    def update(self, features, labels):
+    def update(self, features: ArrayLike | tf.Tensor, labels: ArrayLike | tf.Tensor) -> None:
         """Adds a batch: features [N, h, w, C], labels [N, H, W] (resized to the map as CAR does, 255 ignored)."""
         sums, counts = self._gather(tf.convert_to_tensor(features), tf.convert_to_tensor(labels))
         self.sums = sums.numpy().astype(np.float64) + (0 if self.sums is None else self.sums)
@@ -80,13 +83,13 @@ class ClassDependency:
         )
         return sum_by_class(values, labels, self.num_classes)[0], counts[:-1]
 
-    def centers(self):
+    def centers(self) -> np.ndarray:
         """The center of each class (Eq. 4.1): float64 [K, C]; NaN for a class that did not occur."""
         if self.sums is None:
             raise ValueError("no batch was added: there are no centers")
         return self.sums / np.where(self.counts > 0, self.counts, np.nan)[:, np.newaxis]
 
-    def map(self):
+    def map(self) -> np.ndarray:
         """Scalar products of the class centers, each brought to length 1: float64 [K, K] in −1 … 1, NaN where absent.
 
         1 on the diagonal; 0 means that two classes do not depend on each other.
@@ -97,13 +100,15 @@ class ClassDependency:
         return directions @ directions.T
 
 
-def off_diagonal_mean(dependency):
+def off_diagonal_mean(dependency: np.ndarray) -> float:
     """The mean similarity of different classes that both occur; NaN where fewer than two do."""
     others = dependency[~np.eye(len(dependency), dtype=bool)]
     return float(np.nanmean(others)) if np.isfinite(others).any() else float("nan")
 
 
-def largest_disagreement(predictions, *, truth=None, size=None):
+def largest_disagreement(
+    predictions: Sequence[ArrayLike], *, truth: ArrayLike | None = None, size: tuple[int, int] | None = None
+) -> tuple[int, int, int, int] | None:
     """The window in which several predictions differ most from each other (or, with a truth, in being right).
 
     Args:
@@ -115,8 +120,8 @@ def largest_disagreement(predictions, *, truth=None, size=None):
         (top, left, height, width) in pixels; None where nothing differs.
     """
     predictions = np.stack([np.asarray(prediction) for prediction in predictions])
-    judged = predictions if truth is None else predictions == np.asarray(truth)
-    differs = (judged != judged[:1]).any(axis=0)
+    compared = predictions if truth is None else predictions == np.asarray(truth)
+    differs = (compared != compared[:1]).any(axis=0)
     if truth is not None:
         differs &= np.asarray(truth) != 255
     if not differs.any():

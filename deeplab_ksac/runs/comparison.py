@@ -1,111 +1,28 @@
-"""What workdirs say of their runs, and which row of which table of the thesis each belongs to."""
+"""The thesis's tables beside runs: which row of which table a run belongs to, and which of its evaluations counts.
+
+A run belongs to a row where model, stages, losses and seed are the row's. Two things may differ: `steps_per_call`,
+which changes no result, and the arguments of the backbone that published weights determine (`--backbone_weights`). A
+row that is a mean over repeated runs takes any seed.
+
+Of a run's evaluations one counts for a number of the row: that with the row's own `EvalSpec`, its data set, split,
+scales, flip, window and padding. A single-scale number beside a number with multi-scale and flip ("MF") differs from it
+in scales and flip alone.
+"""
 
 import dataclasses
-import glob
 import json
-import pathlib
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from deeplab_ksac.experiment import Experiment, Row, Table, differences, from_dict, to_dict
+from deeplab_ksac.backbones.pretrained import weight_argument_names
+from deeplab_ksac.experiment import EvalSpec, Experiment, ModelSpec, Part, Row, Table, differences, to_dict
 from deeplab_ksac.experiments import EXPERIMENTS
+from deeplab_ksac.experiments.common import multi_scale, single_scale, with_stage
+from deeplab_ksac.runs.history import Run
 
-CURVES = ("train/loss", "eval/miou")
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One workdir.
-
-    Attributes:
-        workdir: its path.
-        experiment: its whole configuration.
-        evaluations: what its eval_*.json hold, each with "dataset", "split", "scales", "flip", "step" and "miou".
-        curves: {quantity: ((step counted over all stages, value), …)} of `CURVES`, or of what else was asked for.
-        steps: optimizer steps that were logged, over all stages.
-    """
-
-    workdir: str
-    experiment: Experiment
-    evaluations: tuple[Mapping, ...]
-    curves: Mapping[str, tuple]
-    steps: int
-
-    @property
-    def all_steps(self):
-        """The steps of all stages."""
-        return sum(stage.steps for stage in self.experiment.stages)
-
-    def is_finished(self, evaluation):
-        """Whether an evaluation is of the last step of the last stage."""
-        stages = self.experiment.stages
-        last = evaluation.get("stage", len(stages) - 1) == len(stages) - 1
-        return last and evaluation["step"] == stages[-1].steps
-
-
-def read_runs(patterns):
-    """The runs in the workdirs that paths or patterns name, sorted by path.
-
-    Raises:
-        ValueError: a pattern without any run, or a file that is not what a run leaves; the message names it.
-    """
-    runs = {}
-    for pattern in patterns:
-        found = [path for path in sorted(glob.glob(pattern)) if pathlib.Path(path, "experiment.json").is_file()]
-        if not found:
-            raise ValueError(f"{pattern!r} names no workdir: there is no experiment.json in what it matches")
-        runs.update((str(pathlib.Path(path)), read_run(path)) for path in found)
-    return [runs[workdir] for workdir in sorted(runs)]
-
-
-def read_run(workdir, quantities=CURVES):
-    """The `Run` of a folder, with the curves of `quantities`.
-
-    Raises:
-        FileNotFoundError: the folder is no run's.
-        ValueError: a file that cannot be read as a run's.
-    """
-    workdir = pathlib.Path(workdir)
-    if not (workdir / "experiment.json").is_file():
-        raise FileNotFoundError(f"{workdir} has no experiment.json: it is no folder of a training run")
-    try:
-        experiment = from_dict(Experiment, _json(workdir / "experiment.json"))
-    except TypeError as error:
-        raise ValueError(f"{workdir / 'experiment.json'}: {error}") from error
-    evaluations = tuple(_evaluation(path) for path in sorted(workdir.glob("eval_*.json")))
-    curves, steps = _curves(workdir / "metrics.jsonl", [stage.steps for stage in experiment.stages], quantities)
-    return Run(str(workdir), experiment, evaluations, curves, steps)
-
-
-def _json(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-
-
-def _evaluation(path):
-    content = _json(path)
-    missing = [key for key in ("dataset", "split", "step", "scales", "flip", "miou") if key not in content]
-    if missing:
-        raise ValueError(f"{path} is no evaluation: it has no {missing[0]!r}")
-    return content
-
-
-def _curves(path, lengths, quantities):
-    """({name: points}, last step) of a metrics file; lines that are cut off are left out."""
-    curves, last = {}, 0
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            line = json.loads(text)
-            step = sum(lengths[: line["stage"]]) + line["step"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        last = max(last, step)
-        for name in quantities:
-            if isinstance(line.get(name), int | float):
-                curves.setdefault(name, []).append((step, line[name]))
-    return {name: tuple(points) for name, points in curves.items()}, last
+SINGLE_SCALE, MULTI_SCALE = MIOU_KINDS = ("single scale", "MF")
+UNSAID = {"window": None, "pad_to": None, "average": "logits"}  # of an evaluation whose file does not say it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,44 +48,52 @@ class Entry:
 
 
 class Comparison:
-    """Tables of the thesis beside runs: `entries` of each table, the runs that are no row's, and a summary."""
+    """Tables of the thesis beside runs.
 
-    def __init__(self, tables, runs):
+    Attributes:
+        tables, runs: what is compared.
+        entries: {number of a table: its `Entry`s}.
+        others: the runs that belong to no row of these tables.
+        summary: how much was measured, in a line.
+    """
+
+    def __init__(self, tables: Iterable[Table], runs: Iterable[Run]):
         self.tables, self.runs = tuple(tables), tuple(runs)
         self.entries = {table.number: tuple(self._entries(table)) for table in self.tables}
-        rows = [row for table in self.tables for row in table.rows.values() if row.experiment is not None]
-        self.others = [run for run in self.runs if not any(_belongs(run, row) for row in rows)]
-        numbers = [entry for entries in self.entries.values() for entry in entries if entry.row.experiment is not None]
-        judged = [entry for entry in numbers if not entry.kind.startswith("GFLOPs")]
-        measured = sum(entry.ours is not None for entry in judged)
-        self.summary = f"{measured} of {len(judged)} mIoUs of our own rows measured, from {len(self.runs)} runs"
+        rows = [row for table in self.tables for row in table.rows.values()]
+        self.others = tuple(run for run in self.runs if not any(belongs(run, row) for row in rows))
+        numbers = [entry for entries in self.entries.values() for entry in entries]
+        open_ones = [entry for entry in numbers if entry.kind in MIOU_KINDS and entry.row.experiment is not None]
+        measured = sum(entry.ours is not None for entry in open_ones)
+        self.summary = f"{measured} of {len(open_ones)} mIoUs of our own rows measured, from {len(self.runs)} runs"
 
-    def _entries(self, table: Table):
+    def _entries(self, table) -> Iterator[Entry]:
         for label, row in table.rows.items():
-            kinds = [("GFLOPs", row.gflops), ("GFLOPs, training", row.gflops_training)]
-            for kind, number in kinds:
+            for kind, number in (("GFLOPs", row.gflops), ("GFLOPs, training", row.gflops_training)):
                 if number is not None:
-                    yield Entry(label, row, kind, number, None, None, "counted by scripts/flops.py")
-            multi_scale = row.experiment is not None and row.experiment.evaluation.views.flip
-            if row.miou is not None or (not multi_scale and row.miou_ms_flip is None and row.gflops_training is None):
-                yield self._judged(label, row, "single scale", row.miou)
-            if row.miou_ms_flip is not None or multi_scale:
-                yield self._judged(label, row, "MF", row.miou_ms_flip)
+                    yield Entry(label, row, kind, number, None, None, "counted by `ksac flops`")
+            mixed = row.experiment is not None and row.experiment.evaluation.views.flip
+            if row.miou is not None or (not mixed and row.miou_ms_flip is None and row.gflops_training is None):
+                yield self._entry(label, row, SINGLE_SCALE, row.miou)
+            if row.miou_ms_flip is not None or mixed:
+                yield self._entry(label, row, MULTI_SCALE, row.miou_ms_flip)
 
-    def _judged(self, label, row, kind, thesis):
+    def _entry(self, label, row, kind, thesis):
         if row.experiment is None:
             return Entry(label, row, kind, thesis, None, None, "quoted from another paper")
-        own = [run for run in self.runs if _belongs(run, row)]
-        found = [(run, e) for run in own for e in run.evaluations if _is_of(e, row, kind) and e["miou"] is not None]
-        finished = [(run, e) for run, e in found if run.is_finished(e)]
+        own = [run for run in self.runs if belongs(run, row)]
+        spec = evaluation_of(row, kind)
+        found = [(run, evaluation) for run in own if (evaluation := evaluation_with(run, spec)) is not None]
+        finished = [(run, evaluation) for run, evaluation in found if run.is_finished(evaluation)]
         if finished:
-            values = [100 * e["miou"] for _, e in finished]
+            values = [100 * evaluation["miou"] for _, evaluation in finished]
             spread = statistics.stdev(values) if len(values) > 1 else None
-            where = ", ".join(run.workdir for run, _ in finished)
+            where = ", ".join(run.workdir + _weights_in_words(run, row) for run, _ in finished)
             return Entry(label, row, kind, thesis, statistics.fmean(values), spread, f"measured: {where}")
         if found:
-            run, e = found[-1]
-            words = f"unfinished, {100 * e['miou']:.2f} after step {e['step']:,} of a stage: {run.workdir}"
+            run, evaluation = found[-1]
+            reached = f"{100 * evaluation['miou']:.2f} after step {evaluation['step']:,} of a stage"
+            words = f"unfinished, {reached}: {run.workdir}"
         elif own:
             words = f"trained {own[-1].steps:,} of {own[-1].all_steps:,} steps, not evaluated so: {own[-1].workdir}"
         else:
@@ -176,27 +101,62 @@ class Comparison:
         return Entry(label, row, kind, thesis, None, None, words)
 
 
-def _belongs(run, row):
-    """Whether a run is a row's training; any seed is where the row is a mean over repeated runs."""
+def belongs(run: Run, row: Row) -> bool:
+    """Whether a run is a row's training, by the rule at the top of this module."""
     if row.experiment is None:
         return False
     ours, theirs = run.experiment, row.experiment
     seeds = row.deviation is not None or ours.seed == theirs.seed
-    return seeds and (ours.model, ours.stages, ours.losses) == (theirs.model, theirs.stages, theirs.losses)
+    training = (_stages(ours), ours.losses) == (_stages(theirs), theirs.losses)
+    return seeds and training and weights_brought(ours.model, theirs.model) is not None
 
 
-def _is_of(evaluation, row, kind):
-    """Whether an evaluation is on the row's pictures, and single-scale or MF."""
-    if f"{evaluation['dataset']}/{evaluation['split']}" != row.experiment.evaluation.dataset:
-        return False
-    single = [float(scale) for scale in evaluation["scales"]] == [1.0] and not evaluation["flip"]
-    mixed = len(evaluation["scales"]) > 1 and evaluation["flip"]
-    return bool(single if kind == "single scale" else mixed)
+def weights_brought(model: ModelSpec, own: ModelSpec) -> dict[str, Any] | None:
+    """The arguments of its backbone that a model has from published weights, where it is `own` apart from them.
+
+    {} where the models are equal, None where they differ in anything else.
+    """
+    given = own.backbone.args
+    brought = {name: value for name, value in model.backbone.args.items() if name not in given}
+    rest = {name: value for name, value in model.backbone.args.items() if name in given}
+    if dataclasses.replace(model, backbone=Part(model.backbone.name, rest)) != own:
+        return None
+    possible = [set(names) - set(given) for names in weight_argument_names(own.backbone.name)]
+    return brought if not brought or set(brought) in possible else None
 
 
-def overridden(run):
+def evaluation_of(row: Row, kind: str) -> EvalSpec:
+    """How a row's number of that kind, of `MIOU_KINDS`, is measured: the row's own `EvalSpec`, or its other kind."""
+    if kind == SINGLE_SCALE:
+        return single_scale(row.experiment).evaluation
+    spec = row.experiment.evaluation
+    return spec if spec.views.flip else multi_scale(row.experiment).evaluation
+
+
+def evaluation_with(run: Run, spec: EvalSpec) -> Mapping[str, Any] | None:
+    """The evaluation of a run that was made as `spec` says and has a mIoU, of several the latest; None without one."""
+    wanted = to_dict(spec.views)
+    found = [
+        evaluation
+        for evaluation in run.evaluations
+        if f"{evaluation['dataset']}/{evaluation['split']}" == spec.dataset and evaluation["miou"] is not None
+        if all({**UNSAID, **evaluation}[name] == {**UNSAID, **wanted}[name] for name in ("scales", "flip", *UNSAID))
+    ]
+    return max(found, key=lambda evaluation: (evaluation.get("stage", 0), evaluation["step"]), default=None)
+
+
+def overridden(run: Run) -> list[str]:
     """Lines "field: the experiment's -> the run's" for a run that bears the name of an experiment."""
     named = EXPERIMENTS.get(run.experiment.name)
     if named is None:
         return ["no experiment of that name"]
     return differences(*(json.loads(json.dumps(to_dict(value))) for value in (named, run.experiment)))
+
+
+def _stages(experiment: Experiment):
+    return with_stage(experiment, steps_per_call=1).stages
+
+
+def _weights_in_words(run, row):
+    brought = weights_brought(run.experiment.model, row.experiment.model)
+    return f" (weights: {', '.join(f'{name}={value!r}' for name, value in brought.items())})" if brought else ""

@@ -12,9 +12,7 @@ import numpy as np
 
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.datasets.palettes import voc_palette
-from deeplab_ksac.runs import figures as figure_makers
 from deeplab_ksac.scripts.cases import Bound, Case
-from deeplab_ksac.scripts.visualize import Request
 
 SIDE, NUM_CLASSES, IMAGES = 513, 21, 4
 HEADS = {  # figure -> a head that has what it shows
@@ -27,23 +25,9 @@ HEADS = {  # figure -> a head that has what it shows
 INFO = DatasetInfo("benchmark", tuple(f"class {k}" for k in range(NUM_CLASSES)), voc_palette(NUM_CLASSES))
 
 
-class GivenRequest(Request):
-    """A request for a figure of a network and of images that are at hand."""
-
-    def __init__(self, network, images):
-        super().__init__(types.SimpleNamespace(box=None, point=None, channels=25, workdir=["benchmark"]))
-        self._models = {"run": types.SimpleNamespace(model=network, info=INFO)}
-        self.images = images
-
-    def examples(self):
-        for index, (image, labels) in enumerate(self.images):
-            yield str(index), image, labels
-
-    def batches(self):
-        import tensorflow as tf
-
-        images, labels = (np.stack(arrays) for arrays in zip(*self.images))
-        return tf.data.Dataset.from_tensor_slices({"image": images, "labels": labels}).batch(1), len(images)
+def models(head):
+    """The network with one of the heads as `runs.figures` takes it."""
+    return {"run": types.SimpleNamespace(model=network(head), info=INFO)}
 
 
 @functools.cache
@@ -56,26 +40,29 @@ def network(head):
 
 
 def pictures(count):
-    """Random images with labels in blocks."""
+    """Random images with labels in blocks, as `Example`s."""
+    from deeplab_ksac.runs.figures import Example
+
     rng = np.random.default_rng(0)
-    for _ in range(count):
+    for index in range(count):
         labels = rng.integers(0, NUM_CLASSES, (9, 9)).repeat(57, 0).repeat(57, 1).astype(np.int32)
-        yield rng.uniform(0, 255, (SIDE, SIDE, 3)).astype(np.float32), labels
+        yield Example(str(index), rng.uniform(0, 255, (SIDE, SIDE, 3)).astype(np.float32), labels)
 
 
 def prepare_forward(head):
     """The logits of one image."""
     from deeplab_ksac.prediction.scores import logits_function
 
-    ((image, _),) = pictures(1)
+    ((_, image, _),) = pictures(1)
     logits = logits_function(network(head))
     return lambda: np.asarray(logits(image[np.newaxis]))
 
 
-def prepare_figure(figure):
+def prepare_figure(name):
     """One figure after the other of an endless row of images, as the script draws them."""
-    request = GivenRequest(network(HEADS[figure]), itertools.cycle(pictures(1)))
-    drawn = getattr(figure_makers, figure)(request)
+    from deeplab_ksac.runs.figures import figure
+
+    drawn = figure(name, models(HEADS[name]), itertools.cycle(pictures(1)))
     return lambda: next(drawn)
 
 
@@ -83,14 +70,16 @@ def prepare_evaluation():
     """The confusion matrix of a few images."""
     from deeplab_ksac.evaluation import evaluate
 
-    request = GivenRequest(network("ksac"), list(pictures(IMAGES)))
-    return lambda: evaluate(network("ksac"), request.batches()[0], num_classes=NUM_CLASSES)
+    batches = [{"image": image[np.newaxis], "labels": labels[np.newaxis]} for _, image, labels in pictures(IMAGES)]
+    return lambda: evaluate(network("ksac"), batches, num_classes=NUM_CLASSES)
 
 
 def prepare_dependency():
     """The class dependency map of the same images."""
-    request = GivenRequest(network("ksac"), list(pictures(IMAGES)))
-    return lambda: list(figure_makers.class_dependency(request))
+    from deeplab_ksac.runs.figures import class_dependency
+
+    examples = list(pictures(IMAGES))
+    return lambda: list(class_dependency(models("ksac"), examples))
 
 
 CASES = {

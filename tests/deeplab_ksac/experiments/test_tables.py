@@ -8,7 +8,7 @@ from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.construct import construct
 from deeplab_ksac.datasets import CATALOG, source
 from deeplab_ksac.experiment import Part
-from deeplab_ksac.experiments import EXPERIMENTS, TABLE_ROWS, TABLES
+from deeplab_ksac.experiments import EXPERIMENTS, TABLE_ROWS, TABLES, table_4_5
 from deeplab_ksac.flops.count import zero_weights
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.heads.decoders import DECODERS
@@ -148,3 +148,28 @@ def test_rows_differ_from_their_baselines_as_the_columns_say():
     assert [len(TABLES["2.1"].rows[label].experiment.stages) for label in ("R13", "R14")] == [2, 3]
     seeds = [row.experiment.seed for row in TABLES["4.8"].rows.values()]
     assert seeds == [0, 1, 2] * 4
+
+
+def thresholds(rows):
+    """{label: the settings of CAR} of the rows that have some."""
+    cars = {label: row.experiment.losses[-1] for label, row in rows.items() if row.experiment.losses[-1].args}
+    return {label: car.args["settings"] for label, car in cars.items() if "settings" in car.args}
+
+
+def test_the_marked_rows_of_table_4_5_have_the_lower_threshold():
+    """Those that the thesis's text marks with § or what is left of it; § means ε₀ = 0.25, on COCO-Stuff alone."""
+    marked = [f"R{row}_coco_stuff10k" for row in (2, 4, 10, 20, 24)]
+    assert thresholds(TABLES["4.5"].rows) == {label: {"c2c_threshold": 0.25} for label in marked}
+
+
+def test_the_threshold_of_table_4_5_does_not_hang_on_its_notes():
+    silent = table_4_5.rows([(*baseline[:-1], "") for baseline in table_4_5.BASELINES])
+    talkative = table_4_5.rows([(*baseline[:-1], "A remark.") for baseline in table_4_5.BASELINES])
+    assert thresholds(silent) == thresholds(talkative) == thresholds(table_4_5.TABLE.rows)
+    assert len(thresholds(silent)) == 5
+
+
+def test_the_tables_are_registered_under_their_numbers_in_the_thesis_order():
+    assert [table.number for table in TABLES.values()] == list(TABLES)
+    order = [tuple(map(int, number.split("."))) for number in TABLES]
+    assert order == sorted(order) and len(order) == 23

@@ -1,0 +1,130 @@
+"""What workdirs say of their runs: configuration, evaluations, learning curves; read without TensorFlow."""
+
+import dataclasses
+import glob
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from deeplab_ksac.experiment import Experiment, from_dict
+from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_metrics
+
+CURVES = ("train/loss", "eval/miou")
+REQUIRED = ("dataset", "split", "step", "scales", "flip", "miou")  # what every evaluation's file holds
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One workdir.
+
+    Attributes:
+        workdir: its path.
+        experiment: its whole configuration.
+        evaluations: what its eval_*.json hold, each with "dataset", "split", "scales", "flip", "step" and "miou".
+        curves: {quantity: ((step counted over all stages, value), …)} of `CURVES`, or of what else was asked for.
+        steps: optimizer steps that were logged, over all stages.
+    """
+
+    workdir: str
+    experiment: Experiment
+    evaluations: tuple[Mapping[str, Any], ...]
+    curves: Mapping[str, tuple[tuple[int, float], ...]]
+    steps: int
+
+    @property
+    def all_steps(self) -> int:
+        """The steps of all stages."""
+        return sum(stage.steps for stage in self.experiment.stages)
+
+    def is_finished(self, evaluation: Mapping[str, Any]) -> bool:
+        """Whether an evaluation is of the last step of the last stage."""
+        stages = self.experiment.stages
+        last = evaluation.get("stage", len(stages) - 1) == len(stages) - 1
+        return last and evaluation["step"] == stages[-1].steps
+
+
+def read_runs(patterns: Iterable[str]) -> list[Run]:
+    """The runs in the workdirs that paths or patterns name, each once, sorted by path.
+
+    Raises:
+        ValueError: a pattern without any run, or a file that is not what a run leaves; the message names it.
+    """
+    runs = {}
+    for pattern in patterns:
+        found = [path for path in sorted(glob.glob(pattern)) if pathlib.Path(path, EXPERIMENT_FILE).is_file()]
+        if not found:
+            raise ValueError(f"{pattern!r} names no workdir: there is no {EXPERIMENT_FILE} in what it matches")
+        for path in found:
+            place = pathlib.Path(path).resolve()  # two paths of one folder are one run
+            if place not in runs:
+                runs[place] = read_run(path)
+    return sorted(runs.values(), key=lambda run: run.workdir)
+
+
+def read_run(workdir: str | os.PathLike, quantities: Sequence[str] = CURVES) -> Run:
+    """The `Run` of a folder, with the curves of `quantities`.
+
+    Raises:
+        FileNotFoundError: the folder is no run's.
+        ValueError: a file that cannot be read as a run's.
+    """
+    workdir = pathlib.Path(workdir)
+    path = workdir / EXPERIMENT_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{workdir} has no {EXPERIMENT_FILE}: it is no folder of a training run")
+    try:
+        experiment = from_dict(Experiment, _read_json(path))
+    except TypeError as error:
+        raise ValueError(f"{path}: {error}") from error
+    evaluations = tuple(read_evaluation(path) for path in sorted(workdir.glob("eval_*.json")))
+    curves, steps = _read_curves(workdir, [stage.steps for stage in experiment.stages], quantities)
+    return Run(str(workdir), experiment, evaluations, curves, steps)
+
+
+def read_evaluation(path: str | os.PathLike) -> dict[str, Any]:
+    """What the JSON file of an evaluation holds.
+
+    Raises:
+        ValueError: it is no evaluation's; the message names the file.
+    """
+    content = _read_json(pathlib.Path(path))
+    missing = [key for key in REQUIRED if key not in content]
+    if missing:
+        raise ValueError(f"{path} is no evaluation: it has no {missing[0]!r}")
+    return content
+
+
+def describe(evaluation: Mapping[str, Any]) -> str:
+    """What was evaluated, and how where that is not single-scale on whole images: "voc2012/val, scales 0.5, 1"."""
+    scales, average = evaluation["scales"], evaluation.get("average", "logits")
+    words = [f"{evaluation['dataset']}/{evaluation['split']}"]
+    words += [] if list(scales) == [1.0] else [f"scales {', '.join(f'{scale:g}' for scale in scales)}"]
+    words += ["with flip"] * bool(evaluation["flip"])
+    sizes = {"window": evaluation.get("window"), "padded to": evaluation.get("pad_to")}
+    words += [f"{name} {'x'.join(map(str, size))}" for name, size in sizes.items() if size is not None]
+    return ", ".join(words + [f"{average} averaged"] * (average != "logits"))
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+
+
+def _read_curves(workdir, lengths, quantities):
+    """({name: points}, last step) of a run's metrics; lines without stage and step, and NaN, are left out."""
+    curves, last = {}, 0
+    for line in read_metrics(workdir):
+        try:
+            step = sum(lengths[: line["stage"]]) + line["step"]
+        except (KeyError, TypeError):
+            continue
+        last = max(last, step)
+        for name in quantities:
+            if isinstance(line.get(name), int | float) and math.isfinite(line[name]):
+                curves.setdefault(name, []).append((step, line[name]))
+    return {name: tuple(points) for name, points in curves.items()}, last
