@@ -32,7 +32,7 @@ def test_a_number_is_ours_only_where_the_row_was_trained_to_its_end(tmp_path):
     assert unfinished.ours is None and unfinished.state.startswith("unfinished, 30.00 after step 1,000")
     assert entry(compared, "4.1", "R2").state == "not run"
     assert entry(compared, "3.6", "R1", "MF").state == "quoted from another paper"
-    assert entry(compared, "4.4", "R1", "GFLOPs").state == "counted by scripts/flops.py"
+    assert entry(compared, "4.4", "R1", "GFLOPs").state == "counted by `ksac flops`"
     repeated = entry(compared, "3.1", "R4")
     assert repeated.ours == pytest.approx(51) and repeated.spread == pytest.approx(2**0.5)
     assert [run.experiment.name for run in compared.others] == ["table_4_1:R2"]
