@@ -9,10 +9,9 @@ import re
 import tensorflow as tf
 
 from deeplab_ksac import datasets
-from deeplab_ksac.datasets.info import VERSION, DatasetError, dataset_dir, load_info
+from deeplab_ksac.datasets.info import DatasetError, dataset_dir, load_info
 from deeplab_ksac.datasets.metadata import write_metadata
 from deeplab_ksac.datasets.pictures import ROTATIONS
-from deeplab_ksac.datasets.placing import move_into_place, only_one, restore_previous
 from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
 from deeplab_ksac.datasets.shards import (
     clear,
@@ -23,6 +22,7 @@ from deeplab_ksac.datasets.shards import (
     shard_name,
     write_shard,
 )
+from deeplab_ksac.datasets.whole_folders import move_into_place, only_one, restore_previous, unfinished
 
 __all__ = ["DatasetError", "read_records", "shard_files", "write_records"]
 
@@ -79,8 +79,7 @@ def write_records(
             raise DatasetError(f"{target} exists; ask to overwrite it, or choose another name or data_dir")
         examples = find_examples(splits)
         _check_counts(info, root, examples, allow_other_counts)
-        temporary = target.with_name(f".{VERSION}.incomplete")
-        temporary.mkdir(exist_ok=True)
+        temporary = unfinished(target)
         try:
             plans = {
                 split: plan_shards(items, split, temporary, info=info, shards=shards, rotation=rotation)

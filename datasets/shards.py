@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.datasets import encoding
-from deeplab_ksac.datasets.placing import write_whole
+from deeplab_ksac.whole_files import write_whole
 
 EXAMPLES_PER_SHARD = 64
 MAX_SHARDS = 256

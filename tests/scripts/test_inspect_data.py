@@ -1,4 +1,4 @@
-"""scripts/inspect.py from the command line."""
+"""scripts/inspect_data.py from the command line."""
 
 import json
 import os
@@ -18,7 +18,7 @@ SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 
 def inspect(*flags, cwd):
     return subprocess.run(
-        [sys.executable, str(SCRIPTS / "inspect.py"), *map(str, flags)],
+        [sys.executable, str(SCRIPTS / "inspect_data.py"), *map(str, flags)],
         cwd=cwd,
         capture_output=True,
         text=True,
