@@ -1,14 +1,14 @@
 """The augmentation of Sect. 2.3.1.5: scale, brightness, pad, crop and flip in one sampling of an encoded example.
 
-The result is that of these steps one after another (labels equal, images up to the rounding of float32 coordinates), at
-a fraction of the cost, from no more of the file than the crop shows. An image that fits into the crop is resized whole,
-with `ResizeBilinear`, and padded. Of a larger one `ResizeBilinear` cannot give a part, since it begins at a pixel; it is
-sampled along one axis, then along the other, and each time all values of a line move together: as the depth of a
-`CropAndResize` over lines, which TensorFlow computes in vectors, where the same operation over pixels of three channels
-is several times slower.
+The result is that of these steps one after another (labels equal, images up to the rounding of float32 coordinates),
+at a fraction of the cost, from no more of the file than the crop shows. An image that fits into the crop is resized
+whole, with `ResizeBilinear`, and padded. Of a larger one `ResizeBilinear` cannot give a part, since it begins at a
+pixel; it is sampled along one axis, then along the other, and each time all values of a line move together: as the
+depth of a `CropAndResize` over lines, which TensorFlow computes in vectors, where the same operation over pixels of
+three channels is several times slower.
 
-A seed is two integers. The same seed gives the same result everywhere, under XLA too: every number comes from the Philox
-generator.
+A seed is two integers. The same seed gives the same result everywhere, under XLA too: every number comes from the
+Philox generator.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,10 +9,12 @@ Killed and started again it goes on where it was. The pictures of `scenes` are p
 none. At the end stands a table of the splits.
 """
 
+import contextlib
+
 from absl import app, flags, logging
 
 from deeplab_ksac.datasets import CATALOG, source
-from deeplab_ksac.datasets.info import INFO_FILE, dataset_dir
+from deeplab_ksac.datasets.info import did_you_mean, is_converted
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 
@@ -42,8 +44,8 @@ def define_flags():
     flags.DEFINE_integer("processes", None, "How many processes convert at once; all cores by default.", lower_bound=1)
     flags.DEFINE_string("name", None, "Name of the converted data set; that of the data set where not given.")
     flags.DEFINE_integer("seed", 0, "Seed of the generated pictures (scenes).")
-    flags.DEFINE_list("scenes_counts", ["train=1000", "val=200"], "Generated pictures by split (scenes).")
-    flags.DEFINE_list("scenes_size", ["161", "193"], "Height and width of the generated pictures (scenes).")
+    flags.DEFINE_list("scenes_counts", None, "Generated pictures by split (scenes), as in train=1000,val=200.")
+    flags.DEFINE_list("scenes_size", None, "Height and width of the generated pictures (scenes), as in 161,193.")
     flags.mark_flags_as_required(["dataset", "raw_dir"])
 
 
@@ -52,29 +54,25 @@ def paint_scenes(raw_dir):
     scenes = source("scenes")
     if scenes.find_splits(raw_dir):
         return
-    progress = SplitProgress("painting")
-    counts = dict(map(split_and_count, FLAGS.scenes_counts))
-    size = tuple(map(int, FLAGS.scenes_size))
-    scenes.generate(raw_dir, counts=counts, size=size, seed=FLAGS.seed, progress=progress)
-    progress.close()
+    counts = dict(map(split_and_count, FLAGS.scenes_counts or ()))
+    size = height_and_width(FLAGS.scenes_size) if FLAGS.scenes_size else None
+    with contextlib.closing(SplitProgress("painting")) as progress:
+        scenes.generate(raw_dir, counts=counts, size=size, seed=FLAGS.seed, progress=progress)
 
 
 def split_and_count(item):
     """("train", 1000) from "train=1000"."""
     split, _, count = item.partition("=")
-    if not split or not count.isdigit():
+    if not split or not (count.isdecimal() and int(count)):
         raise ValueError(f"--scenes_counts: expected split=number, not {item!r}")
     return split, int(count)
 
 
-def table(info):
-    """The converted splits, one a line: images, officially, classes, share of ignored pixels; then those not there."""
-    lines = [f"{'split':<12} {'images':>8} {'official':>8} {'classes':>8} {'ignored':>8}"]
-    for split, count in info.num_examples.items():
-        official = info.splits.get(split, "")
-        lines.append(f"{split:<12} {count:>8} {official:>8} {info.num_classes:>8} {info.ignored_share(split):>8.2%}")
-    absent = [split for split in info.splits if split not in info.num_examples]
-    return "\n".join([*lines, *(f"{split:<12} {'none':>8} {info.splits[split]:>8}" for split in absent)])
+def height_and_width(sides):
+    """(161, 193) from ["161", "193"]."""
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise ValueError(f"--scenes_size: expected height,width in pixels, not {','.join(sides)!r}")
+    return int(sides[0]), int(sides[1])
 
 
 def convert(dataset, raw_dir):
@@ -82,8 +80,7 @@ def convert(dataset, raw_dir):
     # Imported here because the processes that paint pictures import this file again, and need no TensorFlow.
     from deeplab_ksac.datasets import records
 
-    progress = SplitProgress("writing")
-    try:
+    with contextlib.closing(SplitProgress("writing")) as progress:
         info = records.write_records(
             dataset,
             raw_dir,
@@ -96,9 +93,7 @@ def convert(dataset, raw_dir):
             dataset_name=FLAGS.name,
             progress=progress,
         )
-    finally:
-        progress.close()
-    print(table(info))
+    print(info.table())
 
 
 def run():
@@ -107,7 +102,7 @@ def run():
     for dataset, raw_dir in pairs:
         if len(pairs) > 1:
             print(dataset)
-            if not FLAGS.overwrite and is_converted(dataset):
+            if not FLAGS.overwrite and is_converted(dataset, FLAGS.data_dir):
                 print(f"is in {FLAGS.data_dir} already and stays as it is (--overwrite converts it again)")
                 continue
         if dataset == "scenes":
@@ -120,18 +115,15 @@ def chosen():
     """[(data set, its raw folder)] that the flags name."""
     unknown = [name for name in FLAGS.dataset if name not in CATALOG]
     if unknown:
-        raise ValueError(f"--dataset: {unknown[0]!r} is none of {', '.join(CATALOG)}")
+        raise ValueError(
+            f"--dataset: {unknown[0]!r} is none of {', '.join(CATALOG)}{did_you_mean(unknown[0], CATALOG)}"
+        )
     folders = FLAGS.raw_dir * len(FLAGS.dataset) if len(FLAGS.raw_dir) == 1 else FLAGS.raw_dir
     if len(folders) != len(FLAGS.dataset):
         raise ValueError(f"--raw_dir names {len(folders)} folders for the {len(FLAGS.dataset)} data sets of --dataset")
     if FLAGS.name and len(FLAGS.dataset) > 1:
         raise ValueError(f"--name={FLAGS.name} is for one data set, not for {', '.join(FLAGS.dataset)}")
     return list(zip(FLAGS.dataset, folders))
-
-
-def is_converted(dataset):
-    """Whether a finished data set of this name is there."""
-    return (dataset_dir(dataset, FLAGS.data_dir) / INFO_FILE).is_file()
 
 
 def main(argv):
