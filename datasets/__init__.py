@@ -4,6 +4,9 @@ A new data set is one module in `datasets.sources` (its contract is written ther
 """
 
 import importlib
+import types
+
+from deeplab_ksac.datasets.info import DatasetError
 
 CATALOG = {
     "scenes": "deeplab_ksac.datasets.sources.scenes",
@@ -21,8 +24,12 @@ CATALOG = {
 }
 
 
-def source(name):
-    """The module of `CATALOG` that reads the raw folder of data set `name`, imported when asked for."""
+def source(name: str) -> types.ModuleType:
+    """The module of `CATALOG` that reads the raw folder of data set `name`, imported when asked for.
+
+    Raises:
+        DatasetError: a name that the catalog does not have.
+    """
     if name not in CATALOG:
-        raise KeyError(f"{name!r} is no data set of the catalog: {', '.join(sorted(CATALOG))}")
+        raise DatasetError.unknown(f"data set {name!r}", name, sorted(CATALOG))
     return importlib.import_module(CATALOG[name])

@@ -3,12 +3,14 @@
 import functools
 import os
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.datasets.info import DatasetError, load_info
 from deeplab_ksac.datasets.records import shard_files
+from deeplab_ksac.datasets.splits import Split
 
 HEADER = struct.Struct("<Q")  # length of a TFRecord's data; 4 bytes of checksum follow, the data, and 4 more
 READ_AT_ONCE = 4  # runs of records
@@ -26,20 +28,17 @@ class RecordTable:
         DatasetError: a source is missing or damaged, or the sources' classes differ.
     """
 
-    def __init__(self, sources, data_dir):
+    def __init__(self, sources: Sequence[str], data_dir: str | os.PathLike):
         if isinstance(sources, str) or not sources:
             raise ValueError(f"sources must be a tuple of 'name/split', not {sources!r}")
         self.files, self.sizes, classes = [], [], {}
         file_numbers, offsets = [], []
-        for source in sources:
-            name, _, split = source.partition("/")
-            if not split:
-                raise ValueError(f"a source is 'name/split', as in 'voc2012/train', not {source!r}")
-            files, size = shard_files(name, split, data_dir)
+        for split in map(Split.parse, sources):
+            files, size = shard_files(split.dataset, split.name, data_dir)
             found = [record_offsets(file) for file in files]
             if sum(map(len, found)) != size:
                 raise DatasetError(
-                    f"{source} has {sum(map(len, found))} records in its files and {size} in its metadata; "
+                    f"{split} has {sum(map(len, found))} records in its files and {size} in its metadata; "
                     "convert it again"
                 )
             for file, some in zip(files, found):
@@ -47,12 +46,12 @@ class RecordTable:
                 offsets.append(some)
                 self.files.append(file)
             self.sizes.append(size)
-            classes.setdefault(load_info(name, data_dir).class_names, source)
+            classes.setdefault(load_info(split.dataset, data_dir).class_names, str(split))
         if len(classes) > 1:
             raise DatasetError(f"{' and '.join(classes.values())} have different classes; they cannot be mixed")
         self._file_numbers, self._offsets = np.concatenate(file_numbers), np.concatenate(offsets)
 
-    def read(self, numbers):
+    def read(self, numbers: tf.data.Dataset) -> tf.data.Dataset:
         """A dataset of (position, record number) -> (position, serialized example), in the same order."""
         files, file_numbers, offsets = map(tf.constant, (self.files, self._file_numbers, self._offsets))
 
@@ -74,7 +73,7 @@ class RecordTable:
         )
 
 
-def record_at(file, offset):
+def record_at(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
     """The dataset of the one serialized example at a byte of a TFRecord file; its checksums are verified.
 
     A dataset and not a plain tensor: operations that read files from within a map are taken for stateful, and would
@@ -86,7 +85,7 @@ def record_at(file, offset):
     return tf.data.experimental.from_variant(from_there, tf.TensorSpec([], tf.string)).take(1)
 
 
-def record_offsets(file):
+def record_offsets(file: str) -> np.ndarray:
     """Where each record of a TFRecord file begins, in bytes: int64 [records].
 
     Only the records' lengths are read, and only once in a process while the file stays as it is.
@@ -103,7 +102,8 @@ def _record_offsets(file, size, _):
     offsets, at = [], 0
     with open(file, "rb", buffering=0) as stream:
         while at < size:
-            header = os.pread(stream.fileno(), HEADER.size, at)
+            stream.seek(at)
+            header = stream.read(HEADER.size)
             offsets.append(at)
             at += HEADER.unpack(header.ljust(HEADER.size, b"\0"))[0] + HEADER.size + 8
     if at != size:

@@ -1,104 +1,199 @@
-"""Augmentations of Sect. 2.3.1.5: pure functions (example, seed, **args) -> example.
+"""The augmentation of Sect. 2.3.1.5: scale, brightness, pad, crop and flip in one sampling of an encoded example.
 
-An example is {"image": float32 [H, W, 3], 0…255, "labels": int32 [H, W]}; a seed is two integers. The same seed gives
-the same result everywhere, under XLA too: every number comes from the Philox generator.
+The result is that of these steps one after another (labels equal, images up to the rounding of float32 coordinates),
+at a fraction of the cost, from no more of the file than the crop shows. An image that fits into the crop is resized
+whole, with `ResizeBilinear`, and padded. Of a larger one `ResizeBilinear` cannot give a part, since it begins at a
+pixel; it is sampled along one axis, then along the other, and each time all values of a line move together: as the
+depth of a `CropAndResize` over lines, which TensorFlow computes in vectors, where the same operation over pixels of
+three channels is several times slower.
+
+A seed is two integers. The same seed gives the same result everywhere, under XLA too: every number comes from the
+Philox generator.
 """
+
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
+from deeplab_ksac.datasets import encoding
 from deeplab_ksac.datasets.info import IGNORE_LABEL
 
-SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 PADDING_COLOR = 127.5  # becomes 0 where a network maps 0…255 to −1…1
-MAX_BRIGHTNESS = 32.0
+# A JPEG decoder interpolates color over one pixel beyond the window, which at its edge it does not have.
+MARGIN = 2
+# `CropAndResize` takes rounded coordinates beyond the last pixel for padding, so they are drawn in by this share.
+INWARD = 2.0**-21
 
 
-def augment(example, seed, *, size, scales=SCALES, flip=True, brightness=0.0):
-    """All of them in the author's order: scale, brightness, pad and crop to `size`, flip."""
-    seeds = split_seed(seed)
-    example = random_scale(example, seeds[0], scales=scales)
+def augment(
+    parsed: Mapping[str, tf.Tensor],
+    seed: tf.Tensor,
+    *,
+    size: tuple[int, int],
+    scales: Sequence[float],
+    flip: bool,
+    brightness: float,
+) -> dict[str, tf.Tensor]:
+    """The training crop of an encoded example: {"image": float32 [h, w, 3], 0…255, "labels": uint8 [h, w]}.
+
+    Args:
+        parsed: of `encoding.parse_example`.
+        seed: two integers.
+        size: (h, w) of the crop in pixels. A smaller image is filled up at the bottom and the right (127.5, 255).
+        scales: factors of the size, each with equal chance; the whole part of scale · size is taken.
+        flip: whether to mirror half of the examples.
+        brightness: with probability one half a number in ±`brightness` is added to the image, which is then clipped to
+            0…255; 0 for none.
+    """
+    scale_seed, brightness_seed, crop_seed, flip_seed = split_seed(seed)
+    stored = tf.stack([parsed["height"], parsed["width"]])
+    scaled = tf.maximum(tf.cast(draw_scale(scale_seed, scales) * tf.cast(stored, tf.float32), tf.int32), 1)
+    offset = draw_offset(crop_seed, tf.maximum(scaled, size), size)
+    flipped = draw_flip(flip_seed) if flip else tf.constant(False)
+    step = tf.cast(stored - 1, tf.float32) / tf.cast(tf.maximum(scaled - 1, 1), tf.float32)
+    shown = [_positions(offset[axis], size[axis], scaled[axis], step[axis]) for axis in (0, 1)]
+    # What fits into the crop is wanted whole; a single line has no second one to be sampled with.
+    whole = tf.reduce_all(scaled <= size) | (tf.reduce_min(tf.minimum(stored, scaled)) == 1)
+    begin, extent = _source_window(stored, shown)
+    image = tf.cond(
+        whole,
+        lambda: _resized(encoding.decode_image(parsed), scaled, offset, flipped, size),
+        lambda: _sampled(_decode_window(parsed, begin, extent), begin, shown, flipped, size),
+    )
+    rows, columns = (_nearest(shown[axis], begin[axis], extent[axis]) for axis in (0, 1))
+    columns = tf.where(flipped, columns[::-1], columns)
     if brightness:
-        example = random_brightness(example, seeds[1], max_delta=brightness)
-    example = random_crop(pad(example, size=size), seeds[2], size=size)
-    return random_flip(example, seeds[3]) if flip else example
+        image = tf.clip_by_value(image + draw_brightness(brightness_seed, brightness), 0.0, 255.0)
+        inside = (rows < extent[0])[:, tf.newaxis, tf.newaxis] & (columns < extent[1])[tf.newaxis, :, tf.newaxis]
+        image = tf.where(inside, image, PADDING_COLOR)
+    labels = _pick(tf.slice(encoding.decode_labels(parsed), begin, extent), rows, columns)
+    return {"image": tf.ensure_shape(image, [*size, 3]), "labels": tf.ensure_shape(labels, size)}
 
 
-def split_seed(seed):
+def split_seed(seed: tf.Tensor) -> list[tf.Tensor]:
     """The seeds of scale, brightness, crop and flip."""
     return tf.unstack(tf.random.experimental.stateless_split(seed, 4, alg="philox"))
 
 
-def uniform(seed, shape=()):
-    """float32 of `shape`, uniform in [0, 1), a function of the seed alone."""
-    return tf.random.stateless_uniform(shape, seed, dtype=tf.float32, alg="philox")
-
-
-def draw_scale(seed, scales):
+def draw_scale(seed: tf.Tensor, scales: Sequence[float]) -> tf.Tensor:
     """One of `scales`, each with equal chance: a float32 scalar."""
     index = tf.random.stateless_uniform([], seed, 0, len(scales), tf.int32, alg="philox")
     return tf.constant(scales, tf.float32)[index]
 
 
-def scaled_size(size, scale):
-    """int(scale · size), and at least 1: int32 of the shape of `size`."""
-    return tf.maximum(tf.cast(scale * tf.cast(size, tf.float32), tf.int32), 1)
-
-
-def draw_offset(seed, size, crop_size):
+def draw_offset(seed: tf.Tensor, size: tf.Tensor, crop_size: tuple[int, int]) -> tf.Tensor:
     """(top, left) of a crop inside an image of `size`, uniform, both ends included: int32 [2]."""
     room = tf.maximum(size - tf.constant(crop_size, tf.int32), 0)
-    return tf.minimum(tf.cast(uniform(seed, [2]) * tf.cast(room + 1, tf.float32), tf.int32), room)
+    return tf.minimum(tf.cast(_uniform(seed, [2]) * tf.cast(room + 1, tf.float32), tf.int32), room)
 
 
-def draw_flip(seed):
+def draw_flip(seed: tf.Tensor) -> tf.Tensor:
     """True with probability one half."""
-    return uniform(seed) < 0.5
+    return _uniform(seed, []) < 0.5
 
 
-def draw_brightness(seed, max_delta):
+def draw_brightness(seed: tf.Tensor, max_delta: float) -> tf.Tensor:
     """What to add to every value: with probability one half 0, else uniform in [−max_delta, max_delta)."""
-    draws = uniform(seed, [2])
+    draws = _uniform(seed, [2])
     return tf.where(draws[0] < 0.5, (2.0 * draws[1] - 1.0) * max_delta, 0.0)
 
 
-def random_scale(example, seed, *, scales=SCALES):
-    """Resizes to int(scale · size): the image bilinearly, the labels to the nearest, corners aligned in both."""
-    size = scaled_size(tf.shape(example["labels"]), draw_scale(seed, scales))
-    image, labels = example["image"][tf.newaxis], example["labels"][tf.newaxis, ..., tf.newaxis]
-    # `tf.image.resize` has no aligned corners, and `tf.compat.v1.image` warns at every start.
-    image = tf.raw_ops.ResizeBilinear(images=image, size=size, align_corners=True)
-    labels = tf.raw_ops.ResizeNearestNeighbor(images=labels, size=size, align_corners=True)
-    return {**example, "image": image[0], "labels": labels[0, ..., 0]}
+def _uniform(seed, shape):
+    """float32 of `shape`, uniform in [0, 1), a function of the seed alone."""
+    return tf.random.stateless_uniform(shape, seed, dtype=tf.float32, alg="philox")
 
 
-def random_brightness(example, seed, *, max_delta=MAX_BRIGHTNESS):
-    """Adds one number to the whole image with probability one half, then clips to 0…255 (the author's code)."""
-    return {**example, "image": tf.clip_by_value(example["image"] + draw_brightness(seed, max_delta), 0.0, 255.0)}
+def _resized(image, scaled, offset, flipped, size):
+    """The crop of the whole uint8 [H, W, 3], resized to `scaled` and padded: float32 [h, w, 3]."""
+    image = tf.cond(flipped, lambda: tf.reverse(image, axis=[1]), lambda: image)
+    image = tf.raw_ops.ResizeBilinear(images=image[tf.newaxis], size=scaled, align_corners=True)
+    missing, room = tf.maximum(size - scaled, 0), tf.maximum(scaled - size, 0)
+    left = tf.where(flipped, room[1] - offset[1], offset[1])
+    columns = tf.where(flipped, tf.stack([missing[1], 0]), tf.stack([0, missing[1]]))
+    # Lines of values are padded faster than pixels of three.
+    image = tf.reshape(image, tf.stack([scaled[0], 3 * scaled[1]]))
+    image = tf.pad(image, [[0, missing[0]], 3 * columns], constant_values=PADDING_COLOR)
+    image = tf.slice(image, tf.stack([offset[0], 3 * left]), [size[0], 3 * size[1]])
+    return tf.reshape(image, [*size, 3])
 
 
-def pad(example, seed=None, *, size):
-    """Fills up to at least `size` at the bottom and the right: the image with 127.5, the labels with 255."""
-    missing = tf.maximum(tf.constant(size, tf.int32) - tf.shape(example["labels"]), 0)
-    paddings = tf.stack([tf.zeros([2], tf.int32), missing], axis=1)
-    image = tf.pad(example["image"], tf.concat([paddings, [[0, 0]]], axis=0), constant_values=PADDING_COLOR)
-    labels = tf.pad(example["labels"], paddings, constant_values=IGNORE_LABEL)
-    return {**example, "image": image, "labels": labels}
+def _sampled(source, begin, shown, flipped, size):
+    """The crop sampled from the uint8 window `source` at `begin`: float32 [h, w, 3], the padding color outside."""
+    rows, columns = (_box(shown[axis], begin[axis], tf.shape(source)[axis]) for axis in (0, 1))
+    return _sample(source, rows, tf.where(flipped, columns[::-1], columns), size)
 
 
-def random_crop(example, seed, *, size):
-    """A window of `size` at an offset that is uniform over all that fit; image and labels at least that large."""
-    top, left = tf.unstack(draw_offset(seed, tf.shape(example["labels"]), size))
-    height, width = size
-    image = tf.ensure_shape(example["image"][top : top + height, left : left + width], [height, width, 3])
-    labels = tf.ensure_shape(example["labels"][top : top + height, left : left + width], [height, width])
-    return {**example, "image": image, "labels": labels}
+def _positions(offset, length, scaled, step):
+    """Where the window's lines lie in the stored image: (positions [length] in pixels, number inside the image)."""
+    positions = tf.cast(tf.range(length) + offset, tf.float32) * step
+    return positions, tf.minimum(scaled - offset, length)
 
 
-def random_flip(example, seed):
-    """Mirrors image and labels left to right, with probability one half."""
-    flip = draw_flip(seed)
+def _source_window(stored, shown):
+    """(begin [2], extent [2]) of the stored pixels that the sampling reads, with the decoder's margin."""
+    first = tf.stack([tf.cast(positions[0], tf.int32) for positions, _ in shown])
+    last = tf.stack([tf.cast(positions[inside - 1], tf.int32) + 1 for positions, inside in shown])
+    begin = tf.maximum(first - MARGIN, 0)
+    return begin, tf.minimum(last + MARGIN, stored - 1) - begin + 1
 
-    def mirror(x):
-        return tf.cond(flip, lambda: tf.reverse(x, axis=[1]), lambda: x)
 
-    return {**example, "image": mirror(example["image"]), "labels": mirror(example["labels"])}
+def _decode_window(parsed, begin, extent):
+    """The stored pixels [extent, 3] from `begin` on, uint8."""
+    window = tf.concat([begin, extent], axis=0)
+    return tf.cond(
+        parsed["format"] == "jpeg",
+        lambda: tf.image.decode_and_crop_jpeg(parsed["encoded"], window, channels=3),
+        lambda: tf.slice(
+            tf.io.decode_png(parsed["encoded"], channels=3),
+            tf.concat([begin, [0]], axis=0),
+            tf.concat([extent, [3]], axis=0),
+        ),
+    )
+
+
+def _box(shown, begin, extent):
+    """First and last position of the window as shares of the decoded extent, as `CropAndResize` wants them: [2]."""
+    positions, _ = shown
+    length = tf.cast(extent - 1, tf.float32)
+    ends = (tf.stack([positions[0], positions[-1]]) - tf.cast(begin, tf.float32)) / length
+    return ends * (1 - 2 * INWARD) + INWARD
+
+
+def _sample(source, row_box, column_box, size):
+    """Bilinear samples of uint8 [h', w', 3] over the boxes: float32 [h, w, 3], the padding color outside."""
+    height, width = tf.shape(source)[0], tf.shape(source)[1]
+    columns = tf.reshape(tf.transpose(source, [1, 0, 2]), [1, width, 1, height * 3])
+    columns = tf.reshape(_sample_lines(columns, column_box, size[1]), [size[1], height, 3])
+    rows = tf.reshape(tf.transpose(columns, [1, 0, 2]), [1, height, 1, size[1] * 3])
+    return tf.reshape(_sample_lines(rows, row_box, size[0]), [size[0], size[1], 3])
+
+
+def _sample_lines(lines, box, number):
+    """`number` lines between those of [1, h', 1, D], over the box: float32 [1, number, 1, D]."""
+    return tf.raw_ops.CropAndResize(
+        image=lines,
+        boxes=tf.stack([[box[0], 0.0, box[1], 0.0]]),
+        box_ind=[0],
+        crop_size=[number, 1],
+        extrapolation_value=PADDING_COLOR,
+    )
+
+
+def _nearest(shown, begin, extent):
+    """Index within the window of the line nearest to each of the crop (halves up); `extent` in the padding."""
+    positions, inside = shown
+    whole = tf.floor(positions)
+    index = tf.cast(whole, tf.int32) + tf.cast(positions - whole >= 0.5, tf.int32) - begin
+    return tf.where(tf.range(tf.shape(positions)[0]) < inside, tf.minimum(index, extent - 1), extent)
+
+
+def _pick(labels, rows, columns):
+    """labels [H, W] at the rows and columns: [h, w]; an index one too large is padding.
+
+    Whole lines are copied, first of the transpose, then of the labels, which is cheaper than picking pixels.
+    """
+
+    def lines(x, index):
+        return tf.gather(tf.concat([x, tf.fill([1, tf.shape(x)[1]], tf.constant(IGNORE_LABEL, x.dtype))], 0), index)
+
+    return lines(tf.transpose(lines(tf.transpose(labels), columns)), rows)

@@ -1,14 +1,17 @@
 """One example, checked and packed: a picture file and its labels <-> a `tf.train.Example` with DeepLab's keys."""
 
+import os
 import struct
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
-from deeplab_ksac.datasets.pictures import read_picture
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.pictures import ROTATIONS, read_picture
 
 IMAGE = "image/encoded"
 IMAGE_FORMAT = "image/format"
@@ -22,7 +25,9 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2  # PNG's filter that stores a line as its difference from the line above
 
 
-def encode_example(example, info, *, rotation="refuse"):
+def encode_example(
+    example: Mapping[str, Any], info: DatasetInfo, *, rotation: str = ROTATIONS[0]
+) -> tuple[bytes, np.ndarray]:
     """Packs one raw example; the bytes of the image file are kept as they are (`datasets.pictures.read_picture`).
 
     Only Pillow and NumPy do the work, no operation of TensorFlow: a forked process can run this.
@@ -63,7 +68,7 @@ def encode_example(example, info, *, rotation="refuse"):
     return serialized, counts
 
 
-def encode_labels(labels):
+def encode_labels(labels: np.ndarray) -> bytes:
     """Labels uint8 [H, W] as a grayscale PNG: lines as differences, runs of equal bytes packed.
 
     Written here and not by Pillow, whose search for the best filter of each line takes thrice the time and gains
@@ -80,8 +85,8 @@ def encode_labels(labels):
     return PNG_SIGNATURE + b"".join(_chunk(kind, content) for kind, content in chunks)
 
 
-def check_labels(labels, info, mask_name):
-    """Refuses labels outside 0…K−1 and 255, with the values and their pixel counts."""
+def check_labels(labels: np.ndarray, info: DatasetInfo, mask_name: str | os.PathLike) -> None:
+    """Raises DatasetError for labels outside 0…K−1 and 255, with the values and their pixel counts."""
     wrong = ((labels < 0) | (labels >= info.num_classes)) & (labels != IGNORE_LABEL)
     if not wrong.any():
         return
@@ -94,7 +99,7 @@ def check_labels(labels, info, mask_name):
     )
 
 
-def parse_example(serialized):
+def parse_example(serialized: tf.Tensor | bytes) -> dict[str, tf.Tensor]:
     """A serialized example -> {"encoded", "format", "height", "width", "filename", "labels_encoded"}, still encoded."""
     string, integer = tf.io.FixedLenFeature([], tf.string), tf.io.FixedLenFeature([], tf.int64)
     parsed = tf.io.parse_single_example(
@@ -111,7 +116,7 @@ def parse_example(serialized):
     }
 
 
-def decode_image(parsed):
+def decode_image(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """The picture of a parsed example: uint8 [H, W, 3], RGB."""
     return tf.cond(
         parsed["format"] == "jpeg",
@@ -120,12 +125,12 @@ def decode_image(parsed):
     )
 
 
-def decode_labels(parsed):
+def decode_labels(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """The labels of a parsed example: uint8 [H, W]."""
     return tf.io.decode_png(parsed["labels_encoded"], channels=1)[..., 0]
 
 
-def decode_example(parsed):
+def decode_example(parsed: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """The whole example: {"image": float32 [H, W, 3], "labels": int32 [H, W]}."""
     image = tf.ensure_shape(decode_image(parsed), [None, None, 3])
     return {"image": tf.cast(image, tf.float32), "labels": tf.cast(decode_labels(parsed), tf.int32)}

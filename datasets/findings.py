@@ -1,16 +1,18 @@
 """What a survey of a data set says to somebody who is about to train on it, in sentences: warnings and notes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from deeplab_ksac.datasets.info import IGNORE_LABEL
-from deeplab_ksac.datasets.survey import find_overlaps, find_repeated
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetInfo
+from deeplab_ksac.datasets.survey import SplitSurvey, find_overlaps, find_repeated
 
 SHOWN = 5
 MOSTLY_IGNORED = 0.5  # share of the pixels
 MANY_SINGLE = 0.2  # share of the masks
 
 
-def find_warnings(info, surveys):
+def find_warnings(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> list[str]:
     """What is probably wrong, a list of sentences; empty where nothing is.
 
     Args:
@@ -28,7 +30,7 @@ def find_warnings(info, surveys):
     return found
 
 
-def find_notes(info, surveys):
+def find_notes(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> list[str]:
     """What is worth knowing and may be as it should, a list of sentences."""
     found = [
         f"split {survey.split} has no labels: every pixel is ignored"

@@ -1,9 +1,13 @@
 """What is known of a data set: its classes, colors and splits, before and after conversion."""
 
 import dataclasses
+import difflib
 import json
+import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+from deeplab_ksac.whole_files import write_whole
 
 IGNORE_LABEL = 255
 VERSION = "1.0.0"
@@ -12,6 +16,17 @@ INFO_FILE = "segmentation.json"
 
 class DatasetError(ValueError):
     """Raw or converted data that cannot be used; the message is one line with the file, the value and the count."""
+
+    @classmethod
+    def unknown(cls, what: str, name: str, known: Collection[str]) -> "DatasetError":
+        """The error for a name that is none of those known; it lists them and points to the nearest one."""
+        return cls(f"{what} is none of {', '.join(known)}{did_you_mean(name, known)}")
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """The end of an error for a name that is none of those known: the nearest one, or nothing."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +57,7 @@ class DatasetInfo:
             raise DatasetError(f"{self.name}: class names stand more than once: {', '.join(twice)}")
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """K, the number of labels that are not ignored."""
         return len(self.class_names)
 
@@ -66,46 +81,59 @@ class ConvertedInfo(DatasetInfo):
     num_bytes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
-    def pixel_frequencies(self):
+    def pixel_frequencies(self) -> dict[str, tuple[float, ...]]:
         """By split, the share of each class among the labeled pixels (sums to 1)."""
         return {
             split: tuple(count / max(sum(counts), 1) for count in counts) for split, counts in self.pixel_counts.items()
         }
 
-    def ignored_share(self, split):
+    def ignored_share(self, split: str) -> float:
         """Share of the pixels of `split` that are labeled 255."""
         ignored = self.ignored_pixels[split]
         return ignored / max(ignored + sum(self.pixel_counts[split]), 1)
 
+    def table(self) -> str:
+        """The splits, one a line: images, official number, classes, share of ignored pixels; then those not there."""
+        lines = [f"{'split':<12} {'images':>8} {'official':>8} {'classes':>8} {'ignored':>8}"]
+        for split, count in self.num_examples.items():
+            official, ignored = self.splits.get(split, ""), self.ignored_share(split)
+            lines.append(f"{split:<12} {count:>8} {official:>8} {self.num_classes:>8} {ignored:>8.2%}")
+        absent = [split for split in self.splits if split not in self.num_examples]
+        return "\n".join([*lines, *(f"{split:<12} {'none':>8} {self.splits[split]:>8}" for split in absent)])
 
-def dataset_dir(name, data_dir):
+
+def dataset_dir(name: str, data_dir: str | os.PathLike) -> pathlib.Path:
     """The folder that holds the shards and the metadata of the converted data set `name`."""
     return pathlib.Path(data_dir) / name / VERSION
 
 
-def save_info(info, folder):
+def is_converted(name: str, data_dir: str | os.PathLike) -> bool:
+    """Whether a finished data set of this name is in `data_dir`."""
+    return (dataset_dir(name, data_dir) / INFO_FILE).is_file()
+
+
+def save_info(info: DatasetInfo, folder: str | os.PathLike) -> None:
     """Writes a `DatasetInfo`, converted or not, as JSON into `folder`."""
     text = json.dumps(dataclasses.asdict(info), indent=1, ensure_ascii=False)
-    (pathlib.Path(folder) / INFO_FILE).write_text(text + "\n", encoding="utf-8")
+    write_whole(pathlib.Path(folder) / INFO_FILE, text + "\n")
 
 
-def load_info(name, data_dir):
+def load_info(name: str, data_dir: str | os.PathLike) -> ConvertedInfo:
     """Reads the `ConvertedInfo` that conversion wrote beside the shards of data set `name`.
 
     Raises:
         DatasetError: there is no finished data set of this name in `data_dir`; the message lists those there are.
     """
-    path = dataset_dir(name, data_dir) / INFO_FILE
-    if not path.is_file():
+    if not is_converted(name, data_dir):
         found = sorted(p.parent.parent.name for p in pathlib.Path(data_dir).glob(f"*/{VERSION}/{INFO_FILE}"))
         raise DatasetError(
             f"no converted data set {name!r} in {data_dir} (found: {', '.join(found) or 'none'}); "
-            f"scripts/convert.py makes it"
+            f"scripts/convert.py makes it{did_you_mean(name, found)}"
         )
-    return read_info(path.parent)
+    return read_info(dataset_dir(name, data_dir))
 
 
-def read_info(folder):
+def read_info(folder: str | os.PathLike) -> ConvertedInfo:
     """Reads the `ConvertedInfo` that `save_info` wrote into `folder`."""
     fields = json.loads((pathlib.Path(folder) / INFO_FILE).read_text(encoding="utf-8"))
     fields["class_names"] = tuple(fields["class_names"])

@@ -1,5 +1,8 @@
 """The numbers that stand in official masks -> labels 0…K−1 and 255."""
 
+import os
+from collections.abc import Mapping
+
 import numpy as np
 
 from deeplab_ksac.datasets.info import DatasetError
@@ -14,10 +17,13 @@ class LabelTable:
 
     Args:
         labels: {value in the masks, 0…65535: label 0…K−1 or 255}; any other value is refused.
-        masks: what the masks are, in words, for errors.
+        masks: what the masks are, for errors.
+
+    Raises:
+        ValueError: a value or a label out of range.
     """
 
-    def __init__(self, labels, masks):
+    def __init__(self, labels: Mapping[int, int], masks: str):
         if not all(0 <= value < VALUES for value in labels):
             raise ValueError(f"values of a mask lie in 0…{VALUES - 1}, not in {min(labels)}…{max(labels)}")
         if not all(0 <= label <= 255 and label != UNKNOWN for label in labels.values()):
@@ -26,7 +32,7 @@ class LabelTable:
         self.table = np.full(VALUES, UNKNOWN, np.uint8)
         self.table[list(labels)] = list(labels.values())
 
-    def __call__(self, values, path):
+    def __call__(self, values: np.ndarray, path: str | os.PathLike) -> np.ndarray:
         """Integers (or whole floats, as MATLAB writes them) [H, W] -> uint8 [H, W]; `path` is named in errors.
 
         Raises:
@@ -44,7 +50,7 @@ class LabelTable:
             self._refuse(values, unknown, path)
         return labels
 
-    def read(self, path):
+    def read(self, path: str | os.PathLike) -> np.ndarray:
         """The labels of an image file of indices: uint8 [H, W]."""
         return self(read_mask(path), path)
 

@@ -1,13 +1,15 @@
 """Arrays in MATLAB files."""
 
+import os
+
 import numpy as np
 from scipy import io
 
 from deeplab_ksac.datasets.info import DatasetError
-from deeplab_ksac.datasets.raw import one_line
+from deeplab_ksac.errors import in_one_line
 
 
-def read_matlab(path, variable, *fields):
+def read_matlab(path: str | os.PathLike, variable: str, *fields: str) -> np.ndarray:
     """The matrix called `variable`, or the one in its struct's `fields`.
 
     Raises:
@@ -21,7 +23,7 @@ def read_matlab(path, variable, *fields):
             f"official download (MATLAB: save(file, '-v7'))"
         ) from error
     except Exception as error:  # SciPy raises a dozen unrelated types on broken files
-        raise DatasetError(f"{path} cannot be read as a MATLAB file: {one_line(error)}") from error
+        raise DatasetError(f"{path} cannot be read as a MATLAB file: {in_one_line(error)}") from error
     value, name = content.get(variable), variable
     for field in fields:
         value = _field(value, field)

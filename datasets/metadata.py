@@ -1,21 +1,26 @@
 """What lies beside the shards of a converted data set: our description, and that of tensorflow-datasets."""
 
 import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from deeplab_ksac.datasets import encoding
-from deeplab_ksac.datasets.info import IGNORE_LABEL, ConvertedInfo, save_info
+from deeplab_ksac.datasets.info import IGNORE_LABEL, ConvertedInfo, DatasetInfo, save_info
+from deeplab_ksac.datasets.shards import WrittenShard
 
 
-def write_metadata(info, written, folder):
+def write_metadata(
+    info: DatasetInfo, written: Mapping[str, Sequence[WrittenShard]], folder: pathlib.Path
+) -> ConvertedInfo:
     """Writes `segmentation.json`, `dataset_info.json` and `features.json` into the folder of the shards.
 
     Args:
         info: the `DatasetInfo` that was converted.
-        written: {split: [`datasets.shards.WrittenShard`]}, in the order of the files.
+        written: the shards of each split, in the order of the files.
         folder: where the shards are.
 
     Returns:

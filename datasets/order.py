@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class RunOrder:
         ValueError: a negative seed, or weights that are not one positive number for each source.
     """
 
-    def __init__(self, sizes, seed, weights=()):
+    def __init__(self, sizes: Sequence[int], seed: int, weights: Sequence[float] = ()):
         if seed < 0:
             raise ValueError(f"seed must be at least 0, not {seed}")
         self.sizes, self.seed = tuple(sizes), seed
@@ -32,7 +33,7 @@ class RunOrder:
         self.shares = shares(weights, len(self.sizes)) if weights else ()
         self.round_length = SLOTS if weights else int(self.starts[-1])
 
-    def round(self, number):
+    def round(self, number: int) -> np.ndarray:
         """The records of round `number`, in order: int64 [round_length]."""
         if not self.shares:
             return self._permutation(int(self.starts[-1]), number)
@@ -42,7 +43,7 @@ class RunOrder:
             records[bounds[source] : bounds[source + 1]] = self._of_source(source, number * share, share)
         return records[slots]
 
-    def records(self, first, count):
+    def records(self, first: int, count: int) -> np.ndarray:
         """The records at the positions first … first + count - 1: int64 [count]."""
         number, skipped = divmod(first, self.round_length)
         rounds = itertools.islice(itertools.count(number), -(-(skipped + count) // self.round_length))
@@ -60,8 +61,8 @@ class RunOrder:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, *key]))).permutation(length)
 
 
-def shares(weights, sources):
-    """How many of 10,000 positions each source has: the weights by largest remainder, a tuple of int.
+def shares(weights: Sequence[float], sources: int) -> tuple[int, ...]:
+    """How many of 10,000 positions each source has: the weights by largest remainder.
 
     Raises:
         ValueError: not one positive number for each source, or one too small for a single position.

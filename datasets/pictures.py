@@ -1,6 +1,7 @@
 """Image files as they go into records: checked from end to end, kept byte for byte wherever that is right."""
 
 import io
+import os
 import pathlib
 
 from PIL import Image, ImageOps
@@ -11,11 +12,13 @@ SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}
 SCAN, END_OF_JPEG, END_OF_PNG = b"\xff\xda", b"\xff\xd9", b"IEND\xaeB`\x82"
 BIT_DEPTH = 24  # where a PNG's header has it
 ORIENTATION = 0x0112  # EXIF: 1 as stored, 2…4 mirrored or upside down, 5…8 turned by a quarter
-ROTATIONS = ("refuse", "stored", "upright")
+ROTATIONS = ("refuse", "stored", "upright")  # the first unless told otherwise
 JPEG_QUALITY = 95  # of the pictures that have to be turned
 
 
-def read_picture(path, labels_shape, *, rotation="refuse"):
+def read_picture(
+    path: str | os.PathLike, labels_shape: tuple[int, int], *, rotation: str = ROTATIONS[0]
+) -> tuple[bytes, str, tuple[int, int]]:
     """The picture of a record: (bytes, "jpeg" or "png", (height, width)).
 
     The bytes are the file's, also of grayscale and CMYK JPEGs and of PNGs with 16 bits (TensorFlow's decoder makes them

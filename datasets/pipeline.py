@@ -1,27 +1,30 @@
 """TFRecords -> batches: the training stream, a pure function of (sources, seed, position), and the evaluation sets."""
 
+import os
+from collections.abc import Sequence
+
 import tensorflow as tf
 
-from deeplab_ksac.datasets import augment, encoding, window
+from deeplab_ksac.datasets import augment, encoding
 from deeplab_ksac.datasets.access import RecordTable
 from deeplab_ksac.datasets.info import IGNORE_LABEL
 from deeplab_ksac.datasets.order import RunOrder
 
 
 def train_batches(
-    sources,
+    sources: Sequence[str],
     *,
-    data_dir,
-    crop_size,
-    batch_size,
-    seed,
-    scales=augment.SCALES,
-    flip=True,
-    brightness=0.0,
-    weights=(),
-    first_step=0,
-    input_context=None,
-):
+    data_dir: str | os.PathLike,
+    crop_size: int | tuple[int, int],
+    batch_size: int,
+    seed: int,
+    scales: Sequence[float],
+    flip: bool,
+    brightness: float,
+    weights: Sequence[float] = (),
+    first_step: int = 0,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
     """The endless training stream: {"image": float32 [b, h, w, 3], 0…255, "labels": int32 [b, h, w]}.
 
     Scaled, brightened, padded, cropped and flipped (Sect. 2.3.1.5), all of it a function of the seed and the example's
@@ -37,7 +40,7 @@ def train_batches(
         seed: of the order and of the augmentation.
         scales: factors of the random scale, each with equal chance.
         flip: whether to mirror half of the images.
-        brightness: largest change of the random brightness, in values of 0…255; 0 is none, the author's code has 32.
+        brightness: largest change of the random brightness, in values of 0…255; 0 for none, the author's code has 32.
         weights: how often each source is drawn, relative to the others; empty for plain concatenation, in which every
             record is seen once an epoch. See `order.RunOrder`.
         first_step: step of the first batch.
@@ -57,7 +60,7 @@ def train_batches(
     @tf.autograph.experimental.do_not_convert
     def prepare(position, serialized):
         example_seed = tf.stack([tf.constant(seed, tf.int64), position])
-        return window.augment_encoded(
+        return augment.augment(
             encoding.parse_example(serialized),
             example_seed,
             size=(height, width),
@@ -72,8 +75,16 @@ def train_batches(
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_one_thread_an_example())
 
 
-def batch_filenames(sources, *, data_dir, batch_size, seed, step, weights=()):
-    """The file names of the images in the global training batch of `step`, in order: a list of str."""
+def batch_filenames(
+    sources: Sequence[str],
+    *,
+    data_dir: str | os.PathLike,
+    batch_size: int,
+    seed: int,
+    step: int,
+    weights: Sequence[float] = (),
+) -> list[str]:
+    """The file names of the images in the global training batch of `step`, in order."""
     table = RecordTable(sources, data_dir)
     numbers = RunOrder(table.sizes, seed, weights).records(step * batch_size, batch_size)
     records = table.read(tf.data.Dataset.from_tensor_slices(numbers).enumerate())
@@ -81,7 +92,14 @@ def batch_filenames(sources, *, data_dir, batch_size, seed, step, weights=()):
     return [name.decode() for name in names.as_numpy_iterator()]
 
 
-def eval_batches(name, split, *, data_dir, batch_size=1, input_context=None):
+def eval_batches(
+    name: str,
+    split: str,
+    *,
+    data_dir: str | os.PathLike,
+    batch_size: int = 1,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
     """The images of a split, whole, once, in stored order: {"image": float32 [b, H, W, 3], "labels": int32 [b, H, W]}.
 
     Smaller images of a batch are filled up at the bottom and the right (127.5, 255); the last batch may be smaller.

@@ -6,17 +6,26 @@ import os
 import pickle
 import signal
 import traceback
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection
+from typing import TypeVar
 
 CAN_FORK = "fork" in multiprocessing.get_all_start_methods()
+Task, Result = TypeVar("Task"), TypeVar("Result")
 
 
-def number_of_cores():
+def number_of_cores() -> int:
     """The processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_tasks(work, tasks, *, processes, tick=None):
+def run_tasks(
+    work: Callable[[Task, Callable[[], None]], Result],
+    tasks: Sequence[Task],
+    *,
+    processes: int,
+    tick: Callable[[], None] | None = None,
+) -> Iterator[tuple[Task, Result]]:
     """Yields (task, work(task, tick)) for each task, in the order in which they end.
 
     The processes are forked: `work` and the tasks may be anything and are not copied, which a large index of
@@ -25,7 +34,7 @@ def run_tasks(work, tasks, *, processes, tick=None):
 
     Args:
         work: called as `work(task, tick)`; its result is sent back and should be small.
-        tasks: a list.
+        tasks: what is done, one by one.
         processes: at most how many.
         tick: called here whenever a task calls its `tick()`.
 
@@ -112,14 +121,14 @@ def _receive(pipe, worker):
 
 
 class _Failure:
-    """An exception on its way from a worker, with the trace in words."""
+    """An exception on its way from a worker, with its trace as text."""
 
     def __init__(self, error, trace):
         self.error, self.trace = error, trace
 
     @classmethod
-    def of(cls, error):
-        """The failure of an exception, or of its words where it cannot travel."""
+    def of(cls, error: Exception) -> "_Failure":
+        """The failure of an exception, or of its text where it cannot travel."""
         trace = "".join(traceback.format_exception(error))
         try:
             pickle.loads(pickle.dumps(error))

@@ -3,15 +3,18 @@
 import functools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
+from deeplab_ksac.errors import in_one_line
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B")
+Entry = tuple[str, pathlib.Path, Any]  # (id, image, mask or what stands in its place)
 
 
 class Examples(Sequence):
@@ -26,20 +29,32 @@ class Examples(Sequence):
         missing: what officially belongs to the split and is not there, ids or words.
     """
 
-    def __init__(self, entries, *, read_labels=None, missing=()):
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        *,
+        read_labels: Callable[[Any], np.ndarray] | None = None,
+        missing: Iterable[str] = (),
+    ):
         self.entries = tuple(entries)
         self.read_labels = read_labels or read_mask
         self.missing = tuple(missing)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> dict[str, Any]:
         name, image, mask = self.entries[index]
         return {"id": name, "image": image, "mask": mask, "label": self.read_labels(mask)}
 
 
-def complete_examples(entries, what, *, official=(), read_labels=None):
+def complete_examples(
+    entries: Iterable[Entry],
+    what: str,
+    *,
+    official: Iterable[str] = (),
+    read_labels: Callable[[Any], np.ndarray] | None = None,
+) -> Examples:
     """`Examples` of those entries whose files are there; the ids of the others, and of `official`, are its `missing`.
 
     Args:
@@ -68,13 +83,13 @@ def complete_examples(entries, what, *, official=(), read_labels=None):
     return Examples(complete, read_labels=read_labels, missing=[name for name in expected if name not in names])
 
 
-def find_stems(folder, suffix):
+def find_stems(folder: str | os.PathLike, suffix: str) -> list[str]:
     """The names, without `suffix`, of the files in `folder` that end with it, sorted."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix) and not name.startswith("."))
 
 
-def no_labels(image):
+def no_labels(image: str | os.PathLike) -> np.ndarray:
     """Labels for a picture that has none: 255 everywhere, uint8 [H, W].
 
     Raises:
@@ -84,11 +99,11 @@ def no_labels(image):
         with Image.open(image) as picture:
             width, height = picture.size
     except Exception as error:  # Pillow raises a dozen unrelated types on broken files
-        raise DatasetError(f"image {image} cannot be read: {one_line(error)}") from error
+        raise DatasetError(f"image {image} cannot be read: {in_one_line(error)}") from error
     return np.full((height, width), IGNORE_LABEL, np.uint8)
 
 
-def read_mask(path):
+def read_mask(path: str | os.PathLike) -> np.ndarray:
     """The indices [H, W] that a single-channel image file stores; a palette is not looked at.
 
     uint8, or int32 where the file holds larger values.
@@ -107,19 +122,18 @@ def read_mask(path):
     except DatasetError:
         raise
     except Exception as error:  # Pillow raises a dozen unrelated types on broken files
-        raise DatasetError(f"mask {path} cannot be read: {one_line(error)}") from error
+        raise DatasetError(f"mask {path} cannot be read: {in_one_line(error)}") from error
     if indices.dtype == np.uint8:
         return indices
     return indices.astype(np.uint8 if indices.max(initial=0) <= 255 and indices.min(initial=0) >= 0 else np.int32)
 
 
-def one_line(error):
-    """The first line of what an exception says, or its type where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def find_folder(root: str | os.PathLike, candidates: Sequence[str], expected: str) -> pathlib.Path:
+    """The first of `candidates` (paths below `root`, "" for itself) that exists; `expected` says what belongs there.
 
-
-def find_folder(root, candidates, expected):
-    """The first of `candidates` (paths below `root`, "" for itself) that exists; `expected` says what belongs there."""
+    Raises:
+        DatasetError: none of them exists.
+    """
     root = pathlib.Path(root)
     for candidate in candidates:
         if (root / candidate).is_dir():
@@ -127,32 +141,45 @@ def find_folder(root, candidates, expected):
     raise DatasetError(f"{root} has none of the folders {', '.join(filter(None, candidates))}; expected {expected}")
 
 
-def require_folders(root, folders, expected):
-    """Refuses a `root` that lacks one of `folders`; `expected` says in words what belongs there."""
+def require_folders(root: str | os.PathLike, folders: Sequence[str], expected: str) -> None:
+    """Raises DatasetError if `root` lacks one of `folders`; `expected` says what belongs there."""
     missing = [folder for folder in folders if not (pathlib.Path(root) / folder).is_dir()]
     if missing:
         raise DatasetError(f"{root} has no folder {', '.join(missing)}; expected {expected}")
 
 
-def require_files(paths, what):
-    """Refuses a list of paths of which some are missing, naming the first and how many."""
+def require_files(paths: Sequence[pathlib.Path], what: str) -> None:
+    """Raises DatasetError if some of the paths are missing, with the first and how many."""
     missing = [path for path in paths if not pathlib.Path(path).is_file()]
     if missing:
         raise DatasetError(f"{len(missing)} of {len(paths)} {what} missing, the first {missing[0]}")
 
 
-def read_lines(path):
-    """The stripped, non-empty lines of a text file."""
+def read_lines(path: str | os.PathLike) -> list[str]:
+    """The stripped, non-empty lines of a text file in UTF-8, with a byte order mark or without.
+
+    Raises:
+        DatasetError: the file is missing, or of another encoding.
+    """
     path = pathlib.Path(path)
     if not path.is_file():
         raise DatasetError(f"the list {path} is missing")
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DatasetError(
+            f"the list {path} is not UTF-8: line {line} has the byte 0x{content[error.start]:02x}"
+        ) from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def paired_examples(root, split):
+def paired_examples(root: str | os.PathLike, split: str) -> Examples:
     """`Examples` of `root/images/<split>` with the masks of the same stem in `root/masks/<split>`.
 
-    Folders inside a split are kept; the id is the path below it, without suffix.
+    Folders inside a split are kept; the id is the path below it, without suffix. What is hidden (its name begins with a
+    dot, as `._x.jpg` and `.ipynb_checkpoints`) is left out.
 
     Raises:
         DatasetError: no such split, no image in it, two images of one id, or an image without a mask.
@@ -164,6 +191,7 @@ def paired_examples(root, split):
         found = ", ".join(find_folders(root / "images")) or "none"
         raise DatasetError(f"{root / 'images'} has no split {split!r} (found: {found})")
     images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    images = [path for path in images if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     entries = {}
     for image in images:
         name = image.relative_to(folder).with_suffix("").as_posix()
@@ -174,7 +202,13 @@ def paired_examples(root, split):
     return Examples(entries.values())
 
 
-def find_folders(root):
-    """Names of the folders in `root`, sorted; none where it does not exist."""
+def paired_splits(root: str | os.PathLike) -> tuple[str, ...]:
+    """The folders of `root/images`; the split called train comes first."""
+    return tuple(sorted(find_folders(pathlib.Path(root) / "images"), key=lambda split: (split != "train", split)))
+
+
+def find_folders(root: str | os.PathLike) -> tuple[str, ...]:
+    """Names of the folders in `root` that are not hidden, sorted; none where it does not exist."""
     root = pathlib.Path(root)
-    return tuple(sorted(p.name for p in root.iterdir() if p.is_dir())) if root.is_dir() else ()
+    found = root.iterdir() if root.is_dir() else ()
+    return tuple(sorted(path.name for path in found if path.is_dir() and not path.name.startswith(".")))

@@ -5,14 +5,14 @@ import functools
 import os
 import pathlib
 import re
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from deeplab_ksac import datasets
-from deeplab_ksac.datasets.info import VERSION, DatasetError, dataset_dir, load_info
+from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError, dataset_dir, did_you_mean, load_info
 from deeplab_ksac.datasets.metadata import write_metadata
 from deeplab_ksac.datasets.pictures import ROTATIONS
-from deeplab_ksac.datasets.placing import move_into_place, only_one, restore_previous
 from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
 from deeplab_ksac.datasets.shards import (
     clear,
@@ -23,26 +23,28 @@ from deeplab_ksac.datasets.shards import (
     shard_name,
     write_shard,
 )
+from deeplab_ksac.datasets.whole_folders import move_into_place, only_one, restore_previous, unfinished
 
 __all__ = ["DatasetError", "read_records", "shard_files", "write_records"]
 
 MISSING_SHOWN = 3
+Progress = Callable[[str, int, int], None]  # progress(split, done, total)
 
 
 def write_records(
-    name,
-    root,
-    data_dir,
+    name: str,
+    root: str | os.PathLike,
+    data_dir: str | os.PathLike,
     *,
-    splits=None,
-    overwrite=False,
-    allow_other_counts=False,
-    rotation="refuse",
-    shards=None,
-    processes=None,
-    dataset_name=None,
-    progress=None,
-):
+    splits: Sequence[str] | None = None,
+    overwrite: bool = False,
+    allow_other_counts: bool = False,
+    rotation: str = "refuse",
+    shards: int | None = None,
+    processes: int | None = None,
+    dataset_name: str | None = None,
+    progress: Progress | None = None,
+) -> ConvertedInfo:
     """Converts the raw folder of data set `name` to `data_dir/<name>/1.0.0/<name>-<split>.tfrecord-0000i-of-0000n`.
 
     Everything is written to a hidden sibling folder that takes its final name when it is complete, so that nothing
@@ -66,21 +68,22 @@ def write_records(
         The `ConvertedInfo` that `datasets.info.load_info` reads back.
 
     Raises:
+        ValueError: `rotation` is none of those.
         DatasetError: bad input, an unofficial split size, an existing data set, or one that is being written; the
             message is one line.
     """
     if rotation not in ROTATIONS:
         raise ValueError(f"rotation must be one of {', '.join(ROTATIONS)}, not {rotation!r}")
-    info, find_examples = _open_raw(name, root, dataset_name)
+    source, root = datasets.source(name), pathlib.Path(root)
+    info = _open_raw(source, root, dataset_name)
     target = dataset_dir(info.name, data_dir)
     with only_one(target):
         restore_previous(target)
         if target.exists() and not overwrite:
             raise DatasetError(f"{target} exists; ask to overwrite it, or choose another name or data_dir")
-        examples = find_examples(splits)
+        examples = _find_examples(source, root, splits)
         _check_counts(info, root, examples, allow_other_counts)
-        temporary = target.with_name(f".{VERSION}.incomplete")
-        temporary.mkdir(exist_ok=True)
+        temporary = unfinished(target)
         try:
             plans = {
                 split: plan_shards(items, split, temporary, info=info, shards=shards, rotation=rotation)
@@ -97,13 +100,13 @@ def write_records(
     return converted
 
 
-def read_records(name, split, data_dir):
-    """The serialized examples of a split in stored order, and their number: (Dataset of scalar strings, int)."""
+def read_records(name: str, split: str, data_dir: str | os.PathLike) -> tuple[tf.data.Dataset, int]:
+    """The serialized examples of a split in stored order (a dataset of scalar strings), and their number."""
     files, count = shard_files(name, split, data_dir)
     return tf.data.TFRecordDataset(files), count
 
 
-def shard_files(name, split, data_dir):
+def shard_files(name: str, split: str, data_dir: str | os.PathLike) -> tuple[list[str], int]:
     """The TFRecord files of a split in order, and its number of examples.
 
     Raises:
@@ -111,7 +114,10 @@ def shard_files(name, split, data_dir):
     """
     info = load_info(name, data_dir)
     if split not in info.num_examples:
-        raise DatasetError(f"data set {name} has no split {split!r} (found: {', '.join(info.num_examples)})")
+        found = ", ".join(info.num_examples)
+        raise DatasetError(
+            f"data set {name} has no split {split!r} (found: {found}){did_you_mean(split, info.num_examples)}"
+        )
     folder, shards = dataset_dir(name, data_dir), info.num_shards[split]
     files = [str(folder / shard_name(info.name, split, i, shards)) for i in range(shards)]
     missing = [file for file in files if not os.path.isfile(file)]
@@ -120,15 +126,21 @@ def shard_files(name, split, data_dir):
     return files, info.num_examples[split]
 
 
-def _open_raw(name, root, dataset_name):
-    """The `DatasetInfo` of a raw folder under its final name, and a function: splits or None -> {split: examples}."""
-    root = pathlib.Path(root)
+def _open_raw(source, root, dataset_name):
+    """The `DatasetInfo` of a raw folder under its final name."""
     if not root.is_dir():
         raise DatasetError(f"the raw folder {root} does not exist")
-    source = datasets.source(name)
     info = source.read_info(root) if hasattr(source, "read_info") else source.INFO
-    info = dataclasses.replace(info, name=_checked_name(dataset_name or info.name))
-    return info, lambda splits: {split: source.examples(root, split) for split in splits or source.find_splits(root)}
+    return dataclasses.replace(info, name=_checked_name(dataset_name or info.name))
+
+
+def _find_examples(source, root, splits):
+    """{split: its examples} of the splits given, or of those that the raw folder holds."""
+    splits = splits or source.find_splits(root)
+    for split in splits:
+        if not re.fullmatch(r"[\w-]+", split) or split == "all":  # what tensorflow-datasets takes
+            raise DatasetError(f"split name {split!r} of {root}: expected letters, digits, _ and -, and not 'all'")
+    return {split: source.examples(root, split) for split in splits}
 
 
 def _checked_name(name):

@@ -8,12 +8,15 @@ import os
 import pathlib
 import pickle
 import shutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.datasets import encoding
-from deeplab_ksac.datasets.placing import write_whole
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.whole_files import write_whole
 
 EXAMPLES_PER_SHARD = 64
 MAX_SHARDS = 256
@@ -37,7 +40,7 @@ class Shard:
     fingerprint: str
 
     @property
-    def record_path(self):
+    def record_path(self) -> pathlib.Path:
         """The file that says that this one is finished, and what it holds."""
         return self.path.parent / RECORDS / f"{self.path.name}.json"
 
@@ -52,12 +55,20 @@ class WrittenShard:
     label_counts: tuple[int, ...]
 
 
-def shard_name(name, split, index, shards):
+def shard_name(name: str, split: str, index: int, shards: int) -> str:
     """The file name that tensorflow-datasets expects."""
     return f"{name}-{split}.tfrecord-{index:05d}-of-{shards:05d}"
 
 
-def plan_shards(items, split, folder, *, info, shards=None, rotation="refuse"):
+def plan_shards(
+    items: Sequence[Mapping[str, Any]],
+    split: str,
+    folder: pathlib.Path,
+    *,
+    info: DatasetInfo,
+    shards: int | None,
+    rotation: str,
+) -> list[Shard]:
     """The `Shard`s of a split's examples, in order: as many as asked for, or one per 64 examples, at most 256.
 
     More files than cores, so that all are busy to the end and little is lost when a conversion is killed.
@@ -76,18 +87,22 @@ def plan_shards(items, split, folder, *, info, shards=None, rotation="refuse"):
     ]
 
 
-def write_shard(shard, items, tick, *, info, rotation="refuse"):
+def write_shard(
+    shard: Shard,
+    items: Sequence[Mapping[str, Any]],
+    tick: Callable[[], None],
+    *,
+    info: DatasetInfo,
+    rotation: str,
+) -> WrittenShard:
     """Writes a shard's examples under a temporary name, and its `WrittenShard` once the file is whole and on disk.
 
     Args:
-        shard: the `Shard`.
+        shard: which one.
         items: the examples of its split.
         tick: called after each example.
         info: the `DatasetInfo` of the labels.
         rotation: see `datasets.pictures.read_picture`.
-
-    Returns:
-        The `WrittenShard`.
     """
     partial = shard.path.with_name(f".{shard.path.name}.partial")
     counts, num_bytes = np.zeros(256, np.int64), 0
@@ -107,7 +122,7 @@ def write_shard(shard, items, tick, *, info, rotation="refuse"):
     return written
 
 
-def find_written(shard):
+def find_written(shard: Shard) -> WrittenShard | None:
     """The `WrittenShard` of an earlier, interrupted conversion of the very same examples; None if there is none."""
     try:
         fields = json.loads(shard.record_path.read_text(encoding="utf-8"))
@@ -118,21 +133,21 @@ def find_written(shard):
         return None
 
 
-def remove_others(folder, kept):
-    """Removes all that lies in the folder of an interrupted conversion, but for the `kept` shards and their records."""
+def remove_others(folder: pathlib.Path, kept: Sequence[Shard]) -> None:
+    """Removes all that is in the folder of an interrupted conversion, but for the `kept` shards and their records."""
     names = {path for shard in kept for path in (shard.path, shard.record_path)}
     for path in [*folder.iterdir(), *(folder / RECORDS).glob("*")]:
         if path.is_file() and path not in names:
             path.unlink()
 
 
-def clear(folder):
+def clear(folder: pathlib.Path) -> None:
     """Removes the folder of a conversion that failed, unless it holds finished shards for the next try."""
     if not any((folder / RECORDS).glob("*.json")):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def forget_records(folder):
+def forget_records(folder: pathlib.Path) -> None:
     """Removes what is known of the single shards, once all are there and in place."""
     shutil.rmtree(folder / RECORDS, ignore_errors=True)
 

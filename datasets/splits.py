@@ -22,9 +22,9 @@ class Split:
         Raises:
             ValueError: the text is not of that form.
         """
-        dataset, _, name = text.partition("/")
+        dataset, _, name = text.partition("/") if isinstance(text, str) else ("", "", "")
         if not dataset or not name or "/" in name:
-            raise ValueError(f"a split is written name/split, such as camvid/test, not {text!r}")
+            raise ValueError(f"a split is written 'name/split', such as 'camvid/test', not {text!r}")
         return cls(dataset, name)
 
     def __str__(self) -> str:

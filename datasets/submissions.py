@@ -3,6 +3,8 @@
 import collections
 import dataclasses
 import io
+import os
+import pathlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -64,12 +66,31 @@ SUBMISSIONS = {"voc2012": VOC2012, "cityscapes": CITYSCAPES}
 COMPETITIONS = ("comp5", "comp6")  # of VOC: trained on its own images and labels only, or on others too
 
 
-def find_test_images(submission, root, *, competition="comp6"):
+def submission(benchmark: str) -> Submission:
+    """The test set of `SUBMISSIONS` that bears the name of a benchmark.
+
+    Raises:
+        DatasetError: another name.
+    """
+    if benchmark not in SUBMISSIONS:
+        raise DatasetError.unknown(f"benchmark {benchmark!r}", benchmark, SUBMISSIONS)
+    return SUBMISSIONS[benchmark]
+
+
+def find_test_images(
+    submission: Submission, root: str | os.PathLike, *, competition: str | None = None
+) -> list[tuple[str, pathlib.Path]]:
     """The whole test set: a list of (path in the archive, image path).
+
+    Args:
+        submission: which benchmark's.
+        root: the raw folder.
+        competition: of `COMPETITIONS`; None takes the last.
 
     Raises:
         DatasetError: an image is missing, is there without belonging to the test set, or has another size.
     """
+    competition = competition or COMPETITIONS[-1]
     if competition not in COMPETITIONS:
         raise DatasetError(f"the competition is one of {', '.join(COMPETITIONS)}, not {competition!r}")
     images = {entry[0]: entry[1] for entry in submission.entries(root)}
@@ -89,7 +110,7 @@ def find_test_images(submission, root, *, competition="comp6"):
     return [(submission.path.format(id=name, competition=competition), path) for name, path in images.items()]
 
 
-def encode_prediction(submission, classes):
+def encode_prediction(submission: Submission, classes: np.ndarray) -> bytes:
     """A prediction as its server takes it: integers 0 … K−1 [H, W] -> the bytes of a PNG of that size."""
     values = np.asarray(classes, np.uint8)
     if submission.values is not None:

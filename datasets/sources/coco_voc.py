@@ -8,14 +8,16 @@ them. Where instances overlap, the smaller one is on top, since COCO does not sa
 import collections
 import dataclasses
 import json
+import os
 import pathlib
 
 import numpy as np
 
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from deeplab_ksac.datasets.raw import complete_examples, find_folder, one_line
+from deeplab_ksac.datasets.raw import Examples, complete_examples, find_folder
 from deeplab_ksac.datasets.sources import voc2012
 from deeplab_ksac.datasets.tables import read_table
+from deeplab_ksac.errors import in_one_line
 
 INFO = DatasetInfo(
     name="coco_voc",
@@ -55,7 +57,7 @@ class Annotations:
         return f"of image {self.image_id} in {self.path}"
 
 
-def find_splits(root):
+def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
     """The splits whose instances file is there."""
     found = tuple(split for split in FOLDERS if _instances_file(root, split).is_file())
     if not found:
@@ -63,7 +65,7 @@ def find_splits(root):
     return found
 
 
-def examples(root, split):
+def examples(root: str | os.PathLike, split: str) -> Examples:
     """The images of a split that the rule of the module's first lines takes, in COCO's order of ids.
 
     Raises:
@@ -79,11 +81,11 @@ def examples(root, split):
     except (OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, DatasetError):
             raise
-        raise DatasetError(f"{path} cannot be read as COCO's instances: {one_line(error)}") from error
+        raise DatasetError(f"{path} cannot be read as COCO's instances: {in_one_line(error)}") from error
     return complete_examples(entries, f"COCO's {FOLDERS[split]}", read_labels=draw_labels)
 
 
-def draw_labels(annotations):
+def draw_labels(annotations: Annotations) -> np.ndarray:
     """Draws the `Annotations` of an image: uint8 [H, W], 0…20 and 255.
 
     Raises:
@@ -99,7 +101,7 @@ def draw_labels(annotations):
             label = np.uint8(IGNORE_LABEL if instance.is_crowd else instance.label)
             np.copyto(labels, label, where=tools.decode(run).view(bool))
     except Exception as error:  # pycocotools raises bare ones
-        raise DatasetError(f"the annotations {annotations} cannot be drawn: {one_line(error)}") from error
+        raise DatasetError(f"the annotations {annotations} cannot be drawn: {in_one_line(error)}") from error
     return np.ascontiguousarray(labels)
 
 

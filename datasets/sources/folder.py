@@ -6,11 +6,12 @@ root/masks/train/…, masks/val/…    PNG of the same stem, one channel (palett
                                    0 is the first class of classes.txt, 255 is ignored
 """
 
+import os
 import pathlib
 
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.palettes import voc_palette
-from deeplab_ksac.datasets.raw import find_folders, paired_examples, read_lines, require_folders
+from deeplab_ksac.datasets.raw import Examples, paired_examples, paired_splits, read_lines, require_folders
 
 INFO = DatasetInfo(name="folder", class_names=(), colors=(), description="A folder of images and masks")
 
@@ -18,7 +19,7 @@ CLASSES_FILE = "classes.txt"
 LAYOUT = "images/<split>/…, masks/<split>/… and classes.txt"
 
 
-def read_info(root):
+def read_info(root: str | os.PathLike) -> DatasetInfo:
     """The `DatasetInfo` that `root/classes.txt` describes; classes without a color get VOC's."""
     require_folders(root, ("images", "masks"), LAYOUT)
     path = pathlib.Path(root) / CLASSES_FILE
@@ -26,16 +27,19 @@ def read_info(root):
     if not 1 <= len(lines) <= 255:
         raise DatasetError(f"{path} lists {len(lines)} classes; expected 1 to 255, one a line")
     names, colors = zip(*(_class(path, line, color) for line, color in zip(lines, voc_palette(len(lines)))))
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DatasetError(f"{path} lists classes more than once: {', '.join(twice)}")
     return DatasetInfo(name=INFO.name, class_names=names, colors=colors, description=INFO.description)
 
 
-def find_splits(root):
+def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
     """The folders of `root/images`; the split called train comes first."""
     require_folders(root, ("images", "masks"), LAYOUT)
-    return tuple(sorted(find_folders(pathlib.Path(root) / "images"), key=lambda split: (split != "train", split)))
+    return paired_splits(root)
 
 
-def examples(root, split):
+def examples(root: str | os.PathLike, split: str) -> Examples:
     """Every image of `root/images/<split>` with its mask."""
     return paired_examples(root, split)
 

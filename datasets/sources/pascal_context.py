@@ -10,12 +10,16 @@ these as a class of their own, background, which moves the mean by several point
 
 import dataclasses
 import itertools
+import os
+import pathlib
+
+import numpy as np
 
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.label_table import LabelTable
 from deeplab_ksac.datasets.matlab import read_matlab
 from deeplab_ksac.datasets.palettes import voc_palette
-from deeplab_ksac.datasets.raw import complete_examples, find_folder, read_lines, read_mask
+from deeplab_ksac.datasets.raw import Examples, complete_examples, find_folder, read_lines, read_mask
 from deeplab_ksac.datasets.tables import read_table
 
 _CLASSES = read_table("pascal_context")
@@ -61,26 +65,26 @@ FORMS = (
 class Reader:
     """Labels of a form: path -> uint8 [H, W], the classes from `first` on and `other` for the rest."""
 
-    def __init__(self, form, *, first, other):
+    def __init__(self, form: Form, *, first: int, other: int):
         numbered = {number: first + label for label, number in enumerate(form.numbers)}
         self.table = LabelTable({**dict.fromkeys(form.others, other), **numbered}, f"the labels in {form.folder}")
 
-    def __call__(self, path):
+    def __call__(self, path: pathlib.Path) -> np.ndarray:
         return self.table(read_matlab(path, "LabelMap") if path.suffix == ".mat" else read_mask(path), path)
 
 
-def find_splits(root):
+def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
     """The splits that VOC 2010 lists."""
     lists = _find_voc(root) / "ImageSets" / "Main"
     return tuple(split for split in INFO.splits if (lists / f"{split}.txt").is_file())
 
 
-def examples(root, split):
+def examples(root: str | os.PathLike, split: str) -> Examples:
     """VOC 2010's images of a split with 59 classes."""
     return read_examples(root, split, first=0, other=IGNORE_LABEL)
 
 
-def read_examples(root, split, *, first, other):
+def read_examples(root: str | os.PathLike, split: str, *, first: int, other: int) -> Examples:
     """VOC 2010's images of a split, the first class labeled `first`, the rest of the 459 labeled `other`."""
     voc = _find_voc(root)
     form, folder = _find_labels(root, voc)

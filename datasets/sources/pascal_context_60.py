@@ -1,8 +1,10 @@
 """PASCAL Context with 60 classes: `pascal_context` with what is none of its 59 classes as class 0, background."""
 
 import dataclasses
+import os
 
 from deeplab_ksac.datasets.palettes import voc_palette
+from deeplab_ksac.datasets.raw import Examples
 from deeplab_ksac.datasets.sources import pascal_context
 from deeplab_ksac.datasets.sources.pascal_context import find_splits
 
@@ -17,6 +19,6 @@ INFO = dataclasses.replace(
 )
 
 
-def examples(root, split):
+def examples(root: str | os.PathLike, split: str) -> Examples:
     """VOC 2010's images of a split with 60 classes; nothing is ignored."""
     return pascal_context.read_examples(root, split, first=1, other=0)

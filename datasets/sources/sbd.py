@@ -6,10 +6,11 @@ raw folders are needed, in one folder or side by side: SBD's benchmark_RELEASE/d
 """
 
 import itertools
+import os
 import pathlib
 
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
-from deeplab_ksac.datasets.raw import complete_examples
+from deeplab_ksac.datasets.raw import Examples, complete_examples
 from deeplab_ksac.datasets.sources import sbd_release, voc2012
 
 INFO = DatasetInfo(
@@ -22,13 +23,13 @@ INFO = DatasetInfo(
 )
 
 
-def find_splits(root):
+def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
     """`train`, where SBD and VOC are there."""
     _find_roots(root)
     return tuple(INFO.splits)
 
 
-def examples(root, split):
+def examples(root: str | os.PathLike, split: str) -> Examples:
     """The images of SBD's two lists that VOC train and val have not, with the labels of `cls/*.mat`."""
     release, voc = _find_roots(root)
     if split not in INFO.splits:

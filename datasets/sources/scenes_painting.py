@@ -1,11 +1,14 @@
 """The brushes of `scenes`: noise, ground textures in perspective, and things made of a few convex parts."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
 LATTICE = 64
+GRAIN = 0.06  # of most surfaces
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +30,7 @@ class View:
     away: np.ndarray
 
     @classmethod
-    def at(cls, horizon, size):
+    def at(cls, horizon: float, size: tuple[int, int]) -> "View":
         """The view of an image of `size` (height, width) with its horizon at the share `horizon` of the height."""
         height, width = size
         rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -37,7 +40,9 @@ class View:
         return cls(rows, columns, row, nearness, (columns - width / 2) / width / near, 1 / near)
 
 
-def noise(rng, across, away, *, octaves=4, persistence=0.55):
+def noise(
+    rng: np.random.Generator, across: np.ndarray, away: np.ndarray, *, octaves: int = 4, persistence: float = 0.55
+) -> np.ndarray:
     """Smooth noise of several octaves at the given coordinates, in lattice cells: about −1…1."""
     total, weight, amount = 0.0, 1.0, 0.0
     at = np.stack([away, across]).astype(np.float32)
@@ -50,18 +55,18 @@ def noise(rng, across, away, *, octaves=4, persistence=0.55):
     return total / amount * 1.6
 
 
-def mix(a, b, share):
+def mix(a: ArrayLike, b: ArrayLike, share: ArrayLike) -> np.ndarray:
     """a where `share` is 0, b where it is 1; `share` [...] broadcasts over colors [..., 3]."""
     a = np.asarray(a)
     return a + (np.asarray(b) - a) * np.asarray(share)[..., np.newaxis]
 
 
-def jitter(rng, color, amount=0.05):
+def jitter(rng: np.random.Generator, color: ArrayLike, amount: float = 0.05) -> np.ndarray:
     """A color near `color`: its brightness moves more than its hue."""
     return np.clip(np.asarray(color) * rng.uniform(1 - 3 * amount, 1 + 3 * amount) + rng.normal(0, amount, 3), 0, 1)
 
 
-def paint_sky(rng, view):
+def paint_sky(rng: np.random.Generator, view: View) -> tuple[np.ndarray, np.ndarray]:
     """Zenith fading to the horizon, with clouds: clear, broken, overcast or at dusk."""
     zenith, haze, cloud = (
         ((0.25, 0.45, 0.80), (0.75, 0.85, 0.95), (0.97, 0.97, 0.97)),
@@ -77,7 +82,7 @@ def paint_sky(rng, view):
     return mix(color, mix(cloud, np.full(3, 0.55), np.clip(clouds - 0.4, 0, 0.5)), cover), haze
 
 
-def paint_grass(rng, view):
+def paint_grass(rng: np.random.Generator, view: View) -> np.ndarray:
     """Blades and patches, from lush to dry."""
     color = mix(jitter(rng, (0.24, 0.42, 0.14)), jitter(rng, (0.55, 0.52, 0.25)), rng.beta(1.2, 2.5))
     patches = noise(rng, view.across * 6, view.away * 3)
@@ -85,7 +90,7 @@ def paint_grass(rng, view):
     return _toned(color, 0.18 * patches + 0.22 * blades)
 
 
-def paint_sand(rng, view):
+def paint_sand(rng: np.random.Generator, view: View) -> np.ndarray:
     """Ripples and grains."""
     color = mix(jitter(rng, (0.80, 0.70, 0.52)), jitter(rng, (0.55, 0.45, 0.35)), rng.beta(1.2, 2.5))
     bends = noise(rng, view.across * 4, view.away * 2, octaves=3)
@@ -94,7 +99,7 @@ def paint_sand(rng, view):
     return _toned(color, 0.08 * bends + 0.07 * ripples + 0.05 * grains)
 
 
-def paint_road(rng, view, lane=None):
+def paint_road(rng: np.random.Generator, view: View, lane: np.ndarray | None = None) -> np.ndarray:
     """Asphalt with patches; `lane` [H, W], the position across the road from −1 to 1, gets markings."""
     color = jitter(rng, np.full(3, rng.uniform(0.25, 0.5)), 0.02)
     grains = rng.normal(0, 1, view.rows.shape)
@@ -106,7 +111,7 @@ def paint_road(rng, view, lane=None):
     return surface
 
 
-def paint_water(rng, view, haze):
+def paint_water(rng: np.random.Generator, view: View, haze: np.ndarray) -> np.ndarray:
     """Waves that flatten towards the horizon and reflect the sky there."""
     color = mix(jitter(rng, (0.10, 0.30, 0.42)), jitter(rng, (0.20, 0.38, 0.32)), rng.uniform())
     waves = noise(rng, view.across * 9, view.away * 22 + view.rows / 3, octaves=3) * np.clip(view.nearness * 2, 0.2, 1)
@@ -131,9 +136,9 @@ class Part:
     points: tuple
     color: tuple
     rough: float = 0.0
-    grain: float = 0.06
+    grain: float = GRAIN
 
-    def distance(self, x, y):
+    def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Distance to the outline, negative inside, in units of the height (approximate for ellipses)."""
         if self.shape == "ellipse":
             cx, cy, rx, ry = self.points
@@ -146,15 +151,25 @@ class Part:
         return distance
 
 
-def box(left, bottom, right, top, color, **surface):
+def box(left: float, bottom: float, right: float, top: float, color: ArrayLike, *, grain: float = GRAIN) -> Part:
     """A `Part` with sides along the axes."""
-    return Part("polygon", (left, bottom, left, top, right, top, right, bottom), color, **surface)
+    return Part("polygon", (left, bottom, left, top, right, top, right, bottom), color, grain=grain)
 
 
 REACH = (1.2, 0.15, 1.4)  # how far a thing extends above, below and beside its foot, in heights
 
 
-def paint_thing(rng, image, view, parts, *, foot, height, light, haze):
+def paint_thing(
+    rng: np.random.Generator,
+    image: np.ndarray,
+    view: View,
+    parts: Sequence[Part],
+    *,
+    foot: tuple[float, int],
+    height: float,
+    light: float,
+    haze: tuple[np.ndarray, float],
+) -> tuple[tuple[slice, slice], np.ndarray]:
     """Paints the parts over `image`, in place.
 
     Args:

@@ -4,8 +4,9 @@
 """
 
 import dataclasses
+from collections.abc import Mapping
 
-from deeplab_ksac.datasets.sources.scenes import THINGS
+from deeplab_ksac.datasets.sources.scenes import THINGS, Thing
 
 NARROW_BAND = (0.35, 0.60)  # of nearness: things of one kind differ in size by a factor of 1.7, not of 7
 
@@ -30,7 +31,7 @@ UNUSUAL_GROUNDS = {
 }
 
 
-def scaled(factor):
+def scaled(factor: float) -> dict[str, Thing]:
     """The rules with all things in a narrow band of distances, `factor` times as high as they are.
 
     Larger ones are fewer by the factor, or they would hide each other.
@@ -43,14 +44,14 @@ def scaled(factor):
     }
 
 
-def standing_on(grounds):
+def standing_on(grounds: Mapping[str, tuple[str, ...]]) -> dict[str, Thing]:
     """The rules with the things on other grounds; each is tried for more often, since some grounds are rare."""
     return {
         name: dataclasses.replace(thing, grounds=grounds[name], rate=1.5 * thing.rate) for name, thing in THINGS.items()
     }
 
 
-def small_and_many():
+def small_and_many() -> dict[str, Thing]:
     """The rules with things of half the height, and twice as many: small objects surrounded by large grounds."""
     return {
         name: dataclasses.replace(thing, height=0.5 * thing.height, rate=2 * thing.rate)

@@ -1,5 +1,7 @@
 """What stands in the pictures of `scenes`: each blueprint draws one thing of its kind, a list of `Part`s."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from deeplab_ksac.datasets.sources.scenes_painting import Part, box, jitter
@@ -11,12 +13,12 @@ FURS = ((0.90, 0.88, 0.84), (0.45, 0.28, 0.16), (0.15, 0.13, 0.12), (0.65, 0.50,
 SKINS = ((0.88, 0.70, 0.58), (0.62, 0.44, 0.32), (0.40, 0.27, 0.20))
 
 
-def pick(rng, colors, amount=0.04):
+def pick(rng: np.random.Generator, colors: Sequence[Sequence[float]], amount: float = 0.04) -> np.ndarray:
     """One of the colors, a little changed."""
     return jitter(rng, colors[rng.integers(len(colors))], amount)
 
 
-def house(rng):
+def house(rng: np.random.Generator) -> list[Part]:
     """Walls with a door and rows of windows under a gable, hipped or flat roof."""
     half, eaves = rng.uniform(0.35, 0.75), rng.uniform(0.55, 0.75)
     wall, glass = pick(rng, WALLS), jitter(rng, (0.25, 0.32, 0.40))
@@ -34,7 +36,7 @@ def house(rng):
     return [*parts, box(door - 0.06, 0, door + 0.06, 0.26, pick(rng, CLOTHES))]
 
 
-def tree(rng):
+def tree(rng: np.random.Generator) -> list[Part]:
     """A trunk under a crown of rough ellipses, or a conifer of stacked triangles."""
     green = jitter(rng, rng.choice(((0.14, 0.30, 0.10), (0.25, 0.38, 0.12), (0.45, 0.36, 0.14)), p=(0.5, 0.35, 0.15)))
     trunk = box(-0.035, 0, 0.035, 0.5, jitter(rng, (0.30, 0.21, 0.14)), grain=0.12)
@@ -60,7 +62,7 @@ def tree(rng):
     return [trunk, *crown]
 
 
-def car(rng):
+def car(rng: np.random.Generator) -> list[Part]:
     """Body, cabin with windows, two wheels, lights."""
     paint, rubber, glass = pick(rng, PAINTS), (0.07, 0.07, 0.08), jitter(rng, (0.30, 0.36, 0.42))
     front, back, roof = rng.uniform(0.9, 1.15), rng.uniform(0.9, 1.15), rng.uniform(0.35, 0.7)
@@ -77,7 +79,7 @@ def car(rng):
     ]
 
 
-def person(rng):
+def person(rng: np.random.Generator) -> list[Part]:
     """Legs, trunk, arms and head, standing or in stride."""
     top, trousers, skin = pick(rng, CLOTHES), pick(rng, CLOTHES), pick(rng, SKINS, 0.02)
     stride, arm = rng.uniform(0.02, 0.16), rng.uniform(0.02, 0.14)
@@ -92,7 +94,7 @@ def person(rng):
     ]
 
 
-def boat(rng):
+def boat(rng: np.random.Generator) -> list[Part]:
     """A hull with a cabin, or with a mast and sails."""
     hull = pick(rng, PAINTS)
     half = rng.uniform(0.35, 0.6)
@@ -114,7 +116,7 @@ def boat(rng):
     ]
 
 
-def animal(rng):
+def animal(rng: np.random.Generator) -> list[Part]:
     """Four legs, a body, often spotted, neck and head."""
     fur = pick(rng, FURS)
     legs = [box(x - 0.05, 0, x + 0.05, 0.5, np.multiply(fur, 0.8)) for x in (-0.42, -0.28, 0.28, 0.42)]
@@ -132,7 +134,7 @@ def animal(rng):
     ]
 
 
-def ball(rng):
+def ball(rng: np.random.Generator) -> list[Part]:
     """A disc with a band."""
     return [
         Part("ellipse", (0, 0.5, 0.5, 0.5), pick(rng, CLOTHES), grain=0.03),

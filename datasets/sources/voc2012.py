@@ -6,11 +6,12 @@ or below the folder given), then in the ready-made form: VOC2012/SegmentationCla
 `test` has no public labels: every pixel is ignored.
 """
 
+import os
 import pathlib
 
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.palettes import voc_palette
-from deeplab_ksac.datasets.raw import complete_examples, no_labels, read_lines, read_mask
+from deeplab_ksac.datasets.raw import Examples, complete_examples, no_labels, read_lines, read_mask
 from deeplab_ksac.datasets.sources import sbd_release
 
 INFO = DatasetInfo(
@@ -48,7 +49,7 @@ LISTS = pathlib.PurePath("ImageSets", "Segmentation")
 READY_MADE = "SegmentationClassAug"
 
 
-def find_root(root):
+def find_root(root: str | os.PathLike) -> pathlib.Path:
     """The folder VOC2012 itself, given it, or VOCdevkit, or the folder that contains VOCdevkit."""
     root = pathlib.Path(root)
     for candidate in (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"):
@@ -60,12 +61,12 @@ def find_root(root):
     )
 
 
-def read_ids(voc, split):
+def read_ids(voc: pathlib.Path, split: str) -> list[str]:
     """The ids that VOC's own list of a split has, in its order; `voc` is the folder VOC2012."""
     return [line.split()[0] for line in read_lines(voc / LISTS / f"{split}.txt")]
 
 
-def find_splits(root):
+def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
     """The official splits whose list and labels are there."""
     voc = find_root(root)
     has_masks = (voc / "SegmentationClass").is_dir()
@@ -74,7 +75,7 @@ def find_splits(root):
     return tuple(s for s in INFO.splits if (augmented if s == "train_aug" else s in found))
 
 
-def examples(root, split):
+def examples(root: str | os.PathLike, split: str) -> Examples:
     """The images that `ImageSets/Segmentation/<split>.txt` lists, with their labels; `train_aug` is put together."""
     voc = find_root(root)
     what = f"VOC's split {split}"

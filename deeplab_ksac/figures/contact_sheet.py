@@ -1,10 +1,22 @@
 """A data set at a glance: pictures of each split with their labels below, and how often the classes occur."""
 
 import io
+import json
+import os
+import pathlib
+from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import axes as matplotlib_axes
 from matplotlib import figure
 from PIL import Image
+
+from deeplab_ksac.datasets import encoding
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.datasets.inspection import Inspection
+from deeplab_ksac.datasets.survey import SplitSurvey
+from deeplab_ksac.figures.colors import colorize
+from deeplab_ksac.whole_files import write_whole
 
 TILE = 160  # pixels on the longer side
 COLUMNS = 6
@@ -12,8 +24,32 @@ INCH = 100  # pixels
 NAMED = 40  # classes of which the names can be read below the bars
 
 
-def draw(info, surveys):
-    """The sheet as the bytes of a PNG: for each `SplitSurvey` its samples, then the class frequencies of all."""
+def save(inspection: Inspection, path: str | os.PathLike) -> None:
+    """Writes the sheet of an inspection to a PNG file, and all that was counted to a JSON file beside it.
+
+    Raises:
+        ValueError: the path does not end with .png.
+        OSError: a file cannot be written.
+    """
+    path = require_png(path)
+    write_whole(path, draw(inspection.info, inspection.surveys))
+    write_whole(path.with_suffix(".json"), json.dumps(inspection.as_json(), indent=1, ensure_ascii=False) + "\n")
+
+
+def require_png(path: str | os.PathLike) -> pathlib.Path:
+    """The path of a sheet.
+
+    Raises:
+        ValueError: it does not end with .png.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"the contact sheet is a .png file, not {path}")
+    return path
+
+
+def draw(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> bytes:
+    """The sheet as the bytes of a PNG: for each split its samples, then the class frequencies of all."""
     grids = [(survey.split, grid(survey.samples, info)) for survey in surveys if survey.samples]
     heights = [tiles.shape[0] / INCH + 0.3 for _, tiles in grids]
     bars = 3.2
@@ -30,7 +66,7 @@ def draw(info, surveys):
     return buffer.getvalue()
 
 
-def draw_frequencies(axes, info, surveys):
+def draw_frequencies(axes: matplotlib_axes.Axes, info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> None:
     """Bars with the share of each class among the labeled pixels, on a logarithmic scale."""
     labels, group = np.arange(info.num_classes), 0.8 / len(surveys)
     for number, survey in enumerate(surveys):
@@ -44,7 +80,7 @@ def draw_frequencies(axes, info, surveys):
     axes.legend(fontsize=7)
 
 
-def grid(samples, info):
+def grid(samples: Sequence[bytes], info: DatasetInfo) -> np.ndarray:
     """Serialized examples as one picture: each image above its labels in color, [h, w, 3] uint8."""
     tiles = [tile(sample, info) for sample in samples]
     columns = min(COLUMNS, len(tiles))
@@ -56,15 +92,12 @@ def grid(samples, info):
     return sheet
 
 
-def tile(sample, info):
+def tile(sample: bytes, info: DatasetInfo) -> tuple[np.ndarray, np.ndarray]:
     """(image, labels in color) of a serialized example, small: uint8 [h, w, 3] each."""
-    from deeplab_ksac.datasets import encoding
-    from deeplab_ksac.figures import colors as visualization
-
     parsed = encoding.parse_example(sample)
     image, labels = encoding.decode_image(parsed).numpy(), encoding.decode_labels(parsed).numpy()
     scale = (TILE - 4) / max(labels.shape)
     size = tuple(max(1, round(scale * side)) for side in labels.shape[::-1])
     small = Image.fromarray(image).resize(size, Image.Resampling.BOX)
     classes = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
-    return np.asarray(small), visualization.colorize(classes, info.colors)
+    return np.asarray(small), colorize(classes, info.colors)

@@ -8,14 +8,14 @@ import tempfile
 import numpy as np
 from PIL import Image
 
-from deeplab_ksac.datasets import palettes, processes, records
+from deeplab_ksac.datasets import processes, records
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.datasets.raw import read_mask
 from deeplab_ksac.datasets.sources import folder, scenes
 from deeplab_ksac.scripts.cases import Bound, Case
 
 PAINTED, IMAGES, PER_TASK = 32, 512, 16
-INFO = DatasetInfo("folder", scenes.INFO.class_names, palettes.SCENES)
+INFO = DatasetInfo("folder", scenes.INFO.class_names, scenes.INFO.colors)
 
 
 def raw_folder():

@@ -18,6 +18,7 @@ from PIL import Image
 
 from deeplab_ksac.datasets import encoding, pipeline, records
 from deeplab_ksac.datasets.sources import scenes
+from deeplab_ksac.experiment import Data
 from deeplab_ksac.scripts.cases import Bound, Case
 
 IMAGES, RUN, BATCH = 64, 480, 16
@@ -47,7 +48,7 @@ FOLDERS = []  # kept until the process ends
 
 def prepare_training(data_dir, source):
     """Takes `RUN` images from the training stream."""
-    stream = pipeline.train_batches((source,), data_dir=data_dir(), crop_size=513, batch_size=BATCH, seed=0)
+    stream = pipeline.train_batches(**vars(Data((source,))), data_dir=data_dir(), batch_size=BATCH, seed=0)
     return functools.partial(take, iter(stream))
 
 

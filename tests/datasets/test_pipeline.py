@@ -18,6 +18,7 @@ from tests import fakes
 from tests.replicas import two_replicas
 
 CROP = (21, 37)
+AUGMENTED = {"scales": (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0), "flip": True, "brightness": 32.0}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def data_dir(tmp_path_factory):
 
 
 def batches(data_dir, number, sources=("one/train", "two/train"), **arguments):
-    settings = {"data_dir": data_dir, "crop_size": CROP, "batch_size": 4, "seed": 3, "brightness": 32.0}
+    settings = {"data_dir": data_dir, "crop_size": CROP, "batch_size": 4, "seed": 3, **AUGMENTED}
     stream = pipeline.train_batches(sources, **{**settings, **arguments})
     return list(stream.take(number).as_numpy_iterator())
 
@@ -45,7 +46,7 @@ def assert_same(found, expected):
 
 
 def test_batches_are_image_and_labels_of_static_shape(data_dir):
-    stream = pipeline.train_batches(("one/train",), data_dir=data_dir, crop_size=33, batch_size=4, seed=0)
+    stream = pipeline.train_batches(("one/train",), data_dir=data_dir, crop_size=33, batch_size=4, seed=0, **AUGMENTED)
     assert stream.element_spec == {
         "image": tf.TensorSpec([4, 33, 33, 3], tf.float32),
         "labels": tf.TensorSpec([4, 33, 33], tf.int32),
@@ -84,7 +85,7 @@ def test_the_global_batch_does_not_depend_on_replicas_or_pipelines(data_dir, rep
 
 def test_a_mirrored_strategy_gets_the_same_global_batches(data_dir):
     strategy = two_replicas()
-    settings = {"data_dir": data_dir, "crop_size": CROP, "batch_size": 4, "seed": 3, "brightness": 32.0}
+    settings = {"data_dir": data_dir, "crop_size": CROP, "batch_size": 4, "seed": 3, **AUGMENTED}
     distributed = strategy.distribute_datasets_from_function(
         lambda context: pipeline.train_batches(("one/train", "two/train"), input_context=context, **settings)
     )

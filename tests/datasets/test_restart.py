@@ -1,6 +1,7 @@
 """A conversion that is interrupted, at any moment, and started again."""
 
 import functools
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -41,17 +42,24 @@ def content(data_dir):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")}
 
 
+def unfinished(data_dir):
+    """The hidden folder of a conversion that did not end."""
+    (folder,) = pathlib.Path(data_dir, "tiny").glob(".1.0.0.incomplete*")
+    return folder
+
+
 def finished(data_dir):
     """{name: inode and time} of the shards that a conversion that did not end has finished."""
-    folder = pathlib.Path(data_dir, "tiny", ".1.0.0.incomplete")
+    folder = unfinished(data_dir)
     names = [path.stem for path in (folder / ".shards").glob("*.json")]
     return {name: (os.stat(folder / name).st_ino, os.stat(folder / name).st_mtime_ns) for name in names}
 
 
 def killed(work):
-    """Runs `work` in a process of its own and returns its exit code."""
+    """Runs `work` in a process of its own, which is a group with those that it starts, and returns its number."""
     process = os.fork()
     if not process:
+        os.setpgid(0, 0)
         try:
             work()
         finally:
@@ -59,10 +67,21 @@ def killed(work):
     return process
 
 
-def wait_for_orphans(data_dir):
+def wait_for_orphans(group):
     """Until all processes of a killed conversion have ended, which takes a while on a busy machine."""
-    with records.only_one(data_dir / "tiny" / "1.0.0", patience=60.0):
-        pass
+    end = time.monotonic() + 60.0
+    while any(alive(path, group) for path in pathlib.Path("/proc").glob("[0-9]*")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def alive(path, group):
+    """Whether a process is of the group and runs; one that has ended and waits for its new parent does not."""
+    try:
+        state, _, of_group = (path / "stat").read_text().rsplit(")", 1)[1].split()[:3]
+    except OSError:
+        return False
+    return int(of_group) == group and state not in "ZX"
 
 
 def test_the_number_of_processes_does_not_show(raw, expected, tmp_path):
@@ -78,7 +97,7 @@ def test_after_a_kill_the_rest_is_done_and_the_result_is_the_same(raw, expected,
 
     process = killed(lambda: convert(raw, tmp_path, progress=kill_at))
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
-    wait_for_orphans(tmp_path)
+    wait_for_orphans(process)
     with pytest.raises(DatasetError, match="no converted data set"):
         load_info("tiny", tmp_path)
     before = finished(tmp_path)
@@ -109,11 +128,31 @@ def test_kills_at_any_time_one_after_another_end_in_the_same(raw, expected, tmp_
         os.waitpid(process, 0)
         if (tmp_path / "tiny" / "1.0.0").exists():
             break
-    wait_for_orphans(tmp_path)
     if not (tmp_path / "tiny" / "1.0.0").exists():
         convert(raw, tmp_path)
     found = pathlib.Path(tmp_path, "tiny", "1.0.0")
     assert {path.name: path.read_bytes() for path in found.iterdir() if path.is_file()} == expected
+
+
+def test_processes_that_outlive_their_conversion_do_not_disturb_the_next_one(raw, expected, tmp_path):
+    def stop_all_and_die(split, number, total):
+        workers = [process.pid for process in multiprocessing.active_children()]
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        (tmp_path / "stopped").write_text(" ".join(map(str, workers)))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    process = killed(lambda: convert(raw, tmp_path / "data", progress=stop_all_and_die))
+    os.waitpid(process, 0)
+    stopped = list(map(int, (tmp_path / "stopped").read_text().split()))
+    assert len(stopped) == 2
+    try:
+        convert(raw, tmp_path / "data", overwrite=True)
+    finally:
+        for worker in stopped:
+            os.kill(worker, signal.SIGCONT)
+    wait_for_orphans(process)
+    assert content(tmp_path / "data") == expected
 
 
 def interrupt_after_train(split, done, total):
@@ -169,7 +208,7 @@ def test_other_examples_or_arguments_start_over(interrupted, tmp_path, change):
 
 def test_a_damaged_remainder_is_not_trusted(interrupted, expected):
     raw, data_dir = interrupted
-    folder = data_dir / "tiny" / ".1.0.0.incomplete"
+    folder = unfinished(data_dir)
     shard, record, *_ = sorted(folder.glob("tiny-train*"))[0], *sorted((folder / ".shards").iterdir())[1:]
     shard.write_bytes(shard.read_bytes()[:-1])
     record.write_text("{")

@@ -22,8 +22,8 @@ def test_every_source_keeps_the_contract(name):
 
 
 def test_an_unknown_source_is_refused_with_those_there_are():
-    with pytest.raises(KeyError, match=r"ade20k, camvid, cityscapes, .*, scenes, voc2012"):
-        datasets.source("voc")
+    with pytest.raises(DatasetError, match=r"ade20k, camvid, cityscapes, .*, scenes, voc2012; did you mean 'voc2012'"):
+        datasets.source("voc12")
 
 
 def test_vocs_palette_has_the_colors_of_its_development_kit():
@@ -105,6 +105,41 @@ def test_a_wrong_class_list_is_refused(tmp_path, text, words):
     (root / "classes.txt").write_text(text)
     with pytest.raises(DatasetError, match=words):
         folder.read_info(root)
+
+
+@pytest.mark.parametrize("text", [b"\xef\xbb\xbfroad\r\nsky\r\n", "straße\nsky".encode()])
+def test_a_class_list_may_have_a_byte_order_mark_and_any_letters(tmp_path, text):
+    root = fakes.write_folder(tmp_path / "raw", {"train": 1})
+    (root / "classes.txt").write_bytes(text)
+    first = "road" if b"road" in text else "straße"
+    assert folder.read_info(root).class_names == (first, "sky")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sky\nstraße".encode("latin-1"), r"classes.txt is not UTF-8: line 2 has the byte 0xdf"),
+        ("road\nsky".encode("utf-16"), r"classes.txt is not UTF-8: line 1 has the byte 0xff"),
+        ("\n".join(f"class {i}" for i in range(300)).encode(), r"classes.txt lists 300 classes; expected 1 to 255"),
+        (b"road\nsky\nroad\n", r"classes.txt lists classes more than once: road"),
+    ],
+)
+def test_a_class_list_that_cannot_be_read_is_named(tmp_path, text, words):
+    root = fakes.write_folder(tmp_path / "raw", {"train": 1})
+    (root / "classes.txt").write_bytes(text)
+    with pytest.raises(DatasetError, match=words):
+        folder.read_info(root)
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path):
+    root = fakes.write_folder(tmp_path / "raw", {"train": 2})
+    for kind in ("images", "masks"):
+        (root / kind / ".ipynb_checkpoints").mkdir()
+        (root / kind / "train" / ".ipynb_checkpoints").mkdir()
+    for name in ("._p00.jpg", ".ipynb_checkpoints/p01.jpg"):
+        (root / "images" / "train" / name).write_bytes(b"hidden")
+    assert folder.find_splits(root) == ("train",)
+    assert [item["id"] for item in folder.examples(root, "train")] == ["p00", "p01"]
 
 
 def test_folders_inside_a_split_are_part_of_the_id(tmp_path):

@@ -96,6 +96,11 @@ def test_voc_predictions_lie_in_the_servers_folders_in_vocs_palette(tmp_path):
     assert palette[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0] and palette[255 * 3 :] == [224, 224, 192]
 
 
+def test_an_unknown_benchmark_is_refused_with_the_nearest_one():
+    with pytest.raises(DatasetError, match="benchmark 'voc12' is none of voc2012, cityscapes; did you mean 'voc2012'"):
+        submissions.submission("voc12")
+
+
 def test_a_part_of_vocs_test_set_and_an_unknown_competition_are_refused(tmp_path):
     root = write_voc_test(tmp_path, ["2008_000006"])
     with pytest.raises(DatasetError, match=r"has 1456 images, .* has 1"):

@@ -11,7 +11,7 @@ from deeplab_ksac.datasets import palettes
 from deeplab_ksac.datasets.sources import (
     ade20k,
     cityscapes,
-    coco_stuff,
+    coco_stuff10k,
     coco_voc,
     pascal_context,
     pascal_context_60,
@@ -61,8 +61,8 @@ def test_cityscapes_cities_add_up_to_its_splits():
 
 
 def test_coco_leaves_out_eleven_ids():
-    assert set(range(1, 183)) - set(coco_stuff.IDS) == {12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91}
-    assert sorted(coco_stuff.IDS) == list(coco_stuff.IDS)
+    assert set(range(1, 183)) - set(coco_stuff10k.IDS) == {12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91}
+    assert sorted(coco_stuff10k.IDS) == list(coco_stuff10k.IDS)
 
 
 def test_every_voc_class_has_one_category_of_coco():
@@ -124,9 +124,9 @@ def test_official_frames_of_cityscapes():
 @pytest.mark.parametrize("path", ["coco_stuff164k/labels.txt", "coco_stuff10k/cocostuff-labels.txt"])
 def test_official_coco_stuff(path):
     names = samples.names(path)
-    assert tuple(names[number] for number in coco_stuff.IDS) == coco_stuff.CLASS_NAMES
+    assert tuple(names[number] for number in coco_stuff10k.IDS) == coco_stuff10k.INFO.class_names
     rows = samples.rows("lists/coco_stuff_171.csv")
-    assert [int(row["original_id"]) for row in rows] == list(coco_stuff.IDS)
+    assert [int(row["original_id"]) for row in rows] == list(coco_stuff10k.IDS)
 
 
 def test_official_coco_categories():

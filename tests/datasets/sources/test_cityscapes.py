@@ -8,7 +8,7 @@ from PIL import Image
 
 from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.sources import cityscapes
-from deeplab_ksac.datasets.sources.cityscapes_polygons import draw_polygons
+from deeplab_ksac.datasets.sources.cityscapes import draw_polygons
 from tests.datasets.sources import layouts
 
 # The ids whose training label is not "ignored", in the order of the labels (Cordts et al., Table 5 of the supplement).

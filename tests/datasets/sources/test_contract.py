@@ -8,7 +8,7 @@ import pytest
 from deeplab_ksac import datasets
 from deeplab_ksac.datasets import records
 from deeplab_ksac.datasets.info import DatasetError
-from deeplab_ksac.datasets.sources import coco_stuff, coco_voc
+from deeplab_ksac.datasets.sources import coco_stuff10k, coco_voc
 from tests import fakes
 from tests.datasets.sources import layouts
 
@@ -43,10 +43,10 @@ WRITERS = {
     "pascal_context": write_context,
     "pascal_context_60": write_context,
     "coco_stuff10k": lambda root: layouts.write_coco_stuff10k(
-        root, {"test": {"COCO_train2014_000000000825": layouts.values_from(coco_stuff.IDS, 1)}}
+        root, {"test": {"COCO_train2014_000000000825": layouts.values_from(coco_stuff10k.IDS, 1)}}
     ),
     "coco_stuff164k": lambda root: layouts.write_coco_stuff164k(
-        root, {"val": {"000000000139": layouts.values_from(np.array(coco_stuff.IDS) - 1, 1)}}
+        root, {"val": {"000000000139": layouts.values_from(np.array(coco_stuff10k.IDS) - 1, 1)}}
     ),
     "camvid": lambda root: fakes.write_camvid(root, {"val": 1}),
 }

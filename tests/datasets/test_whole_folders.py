@@ -2,12 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 from deeplab_ksac.datasets.info import DatasetError
-from deeplab_ksac.datasets.placing import only_one
+from deeplab_ksac.datasets.whole_folders import only_one, unfinished
 
 
 def forked(work):
@@ -54,3 +56,29 @@ def test_of_many_that_come_and_go_never_two_hold_it(tmp_path):
 
     writers = [forked(come_and_go) for _ in range(3)]
     assert [os.waitstatus_to_exitcode(os.waitpid(writer, 0)[1]) for writer in writers] == [7, 7, 7]
+
+
+def test_the_same_process_is_refused_a_second_time_as_well(tmp_path):
+    target = tmp_path / "tiny" / "1.0.0"
+    words = rf"is being written by another conversion \(process {os.getpid()}\)"
+    with only_one(target), pytest.raises(DatasetError, match=words), only_one(target, patience=0.1):
+        pytest.fail("both hold it")
+
+
+def test_what_is_unfinished_is_taken_over_under_a_name_that_its_first_writer_does_not_know(tmp_path):
+    target = tmp_path / "1.0.0"
+    first = unfinished(target)
+    (first / "done").touch()
+    with open(first / "half", "w", encoding="ascii") as half:
+        second = unfinished(target)
+        half.write("of the first writer")
+    assert (second / "done").exists() and list(tmp_path.iterdir()) == [second]
+    with pytest.raises(FileNotFoundError):
+        (first / "half").rename(first / "whole")
+    with pytest.raises(FileNotFoundError):
+        (first / "more").touch()
+
+
+def test_it_is_imported_where_there_is_no_fcntl():
+    code = "import sys; sys.modules['fcntl'] = None; from deeplab_ksac.datasets import whole_folders, processes"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
