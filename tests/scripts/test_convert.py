@@ -78,8 +78,7 @@ def test_several_are_converted_one_after_another_and_what_is_there_stays(tmp_pat
 def test_bad_input_ends_in_one_line_and_status_1(tmp_path, capsys, monkeypatch, flags, words):
     raw = fakes.write_voc2012(tmp_path / "raw", {"train": ["a", "b"]})
     given = types.SimpleNamespace(**{**DEFAULTS, **flags}, raw_dir=[str(raw)], data_dir=str(tmp_path / "data"))
-    monkeypatch.setattr(script, "FLAGS", given)
-    assert exit_status(script.run, name="convert") == 1
+    assert exit_status(lambda: script.run(given), name="convert") == 1
     told = capsys.readouterr()
     assert told.out == "" and told.err.count("\n") == 1 and told.err.startswith("convert: ")
     assert words.format(raw=raw) in told.err
