@@ -3,6 +3,9 @@
 A new data set is one module in `datasets.sources` (its contract is written there) and one line here.
 """
 
+if __name__ == "datasets":  # a working directory that is the repository hides Hugging Face's package of that name
+    raise ImportError("this folder is the package deeplab_ksac.datasets; for Hugging Face's, run in another folder")
+
 import importlib
 import types
 

@@ -1,12 +1,35 @@
-"""Context-aware semantic segmentation: KSAC here, CAA and CAR in the packages `caa` and `car`."""
+"""Context-aware semantic segmentation: KSAC here, CAA and CAR in the packages `caa` and `car`.
+
+The names below are loaded when they are first asked for, so that what needs no TensorFlow starts without it.
+"""
 
 import importlib
+from typing import TYPE_CHECKING
 
-__all__ = ["KSAC", "KernelSharingAtrousConv"]
+if TYPE_CHECKING:
+    from deeplab_ksac.ksac import KSAC, KernelSharingAtrousConv
+    from deeplab_ksac.model import build_model
+    from deeplab_ksac.prediction.predictor import Predictor
+    from deeplab_ksac.training.loop import train
+
+__version__ = "0.1.0"
+__all__ = ["KSAC", "KernelSharingAtrousConv", "Predictor", "__version__", "build_model", "train"]
+
+_MODULES = {
+    "KSAC": "deeplab_ksac.ksac",
+    "KernelSharingAtrousConv": "deeplab_ksac.ksac",
+    "Predictor": "deeplab_ksac.prediction.predictor",
+    "build_model": "deeplab_ksac.model",
+    "train": "deeplab_ksac.training.loop",
+}
+
+if not TYPE_CHECKING:  # a type checker that saw `__getattr__` would accept every name
+
+    def __getattr__(name):
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_MODULES[name]), name)
 
 
-def __getattr__(name: str):
-    """Loads a public name when it is asked for: what needs no TensorFlow does not wait for it."""
-    if name in __all__:
-        return getattr(importlib.import_module("deeplab_ksac.ksac"), name)
-    raise AttributeError(f"module 'deeplab_ksac' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
