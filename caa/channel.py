@@ -1,4 +1,4 @@
-"""Channel attention: the spatially varying gate (Sect. 3.3.2.2), and squeeze-and-excitation beside it."""
+"""Channel attention: the spatially varying gate (Sect. 3.3.2.2), and squeeze-and-excitation."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ class ChannelAttention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("caa")
 class SqueezeExcite(keras.layers.Layer):
-    """Squeeze-and-excitation, the sequential design of Table 3.2: one gate per channel for the whole map.
+    """Squeeze-and-excitation, the sequential design of Table 3.2: one gate per channel for the entire map.
 
     [N, h, w, C] -> [N, h, w, C]: mean over all pixels, C/`ratio` units with ReLU, C units with a sigmoid,
     product. `keras.Sequential([AxialAttention(512), SqueezeExcite()])` is the table's "Axial Attention + SE".

@@ -46,7 +46,7 @@ def attend_pixels(
 
     query [N, P, D], key [N, M, D], value [N, M, C] -> [N, P, C].
 
-    Where the attention map would take more than `map_bytes` per image it is never held as a whole: blocks of
+    Where the attention map would take more than `map_bytes` per image it is never held completely: blocks of
     queries are evaluated one after the other, in the backward pass too, which computes each block's map
     again. Where the number of positions is unknown while tracing, the size of the blocks is found at run
     time.

@@ -6,7 +6,7 @@ from car.centers import class_centers, sum_by_class, sum_over_replicas
 
 
 def class_statistics(features: tf.Tensor, labels: tf.Tensor, num_classes: int) -> dict[str, tf.Tensor]:
-    """How compact the classes of the global batch are, and how alike their centers.
+    """How compact the classes of the global batch are, and how similar their centers.
 
     Without gradient; the same on all replicas. Absent classes do not count.
 

@@ -34,7 +34,7 @@ class ClassAwareRegularizer(keras.layers.Layer):
         pooling: side of the squares of pixels that are averaged first; the author's code has 2 for UperNet and OCR.
         settings: `ClassAwareSettings`, a mapping of some of their attributes, "thesis" or "author"; None for the
             defaults.
-        check_inputs: whether labels other than 0…K−1 and 255 are refused; otherwise they are ignored as 255 is.
+        check_inputs: whether labels other than 0…K−1 and 255 are an error; otherwise they are ignored, like 255.
 
     Raises:
         ValueError: an argument that is out of range; in the call, features or labels of another shape or type, of
@@ -67,7 +67,7 @@ class ClassAwareRegularizer(keras.layers.Layer):
         if moving_average is not None and not 0 <= moving_average < 1:
             raise ValueError(f"moving_average must be None or lie in [0, 1), not {moving_average}")
         if moving_average is not None and centers == "image":
-            raise ValueError("a moving average has the centers of batches; leave out centers='image'")
+            raise ValueError("a moving average needs centers='batch', not 'image'")
         self.centers, self.moving_average = centers, moving_average
         self.settings, self.check_inputs = ClassAwareSettings.of(settings), check_inputs
         self.moving_centers = []

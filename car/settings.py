@@ -101,7 +101,7 @@ class ClassAwareSettings:
             names = [field.name for field in dataclasses.fields(cls)]
             unknown = sorted(set(value) - set(names))
             if unknown:
-                raise ValueError(f"{unknown[0]!r} is no setting; the settings are {', '.join(names)}")
+                raise ValueError(f"{unknown[0]!r} is not a setting; the settings are {', '.join(names)}")
             return cls(**value)
         presets = {"thesis": cls.thesis, "author": cls.author}
         if value not in presets:

@@ -1,4 +1,4 @@
-"""Raw folders -> TFRecords -> batches; stands on TensorFlow and tensorflow-datasets alone.
+"""Raw folders -> TFRecords -> batches; needs only TensorFlow and tensorflow-datasets.
 
 A new data set is one module in `datasets.sources` (its contract is written there) and one line here.
 """

@@ -41,7 +41,7 @@ class RecordTable:
                     f"{split} has {sum(map(len, found))} records in its files and {size} in its metadata; "
                     "convert it again"
                 )
-            for file, some in zip(files, found):
+            for file, some in zip(files, found, strict=True):
                 file_numbers.append(np.full(len(some), len(self.files), np.int64))
                 offsets.append(some)
                 self.files.append(file)

@@ -91,7 +91,7 @@ def check_labels(labels: np.ndarray, info: DatasetInfo, mask_name: str | os.Path
     if not wrong.any():
         return
     values, counts = np.unique(labels[wrong], return_counts=True)
-    shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:5], counts[:5]))
+    shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:5], counts[:5], strict=True))
     more = f" and {len(values) - 5} more values" if len(values) > 5 else ""
     raise DatasetError(
         f"mask {mask_name}: {counts.sum()} of {labels.size} pixels lie outside the classes "
@@ -131,7 +131,7 @@ def decode_labels(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
 
 
 def decode_example(parsed: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The whole example: {"image": float32 [H, W, 3], "labels": int32 [H, W]}."""
+    """The complete example: {"image": float32 [H, W, 3], "labels": int32 [H, W]}."""
     image = tf.ensure_shape(decode_image(parsed), [None, None, 3])
     return {"image": tf.cast(image, tf.float32), "labels": tf.cast(decode_labels(parsed), tf.int32)}
 

@@ -1,4 +1,4 @@
-"""What a survey of a data set says to somebody who is about to train on it, in sentences: warnings and notes."""
+"""Warnings and notes about a surveyed data set, as sentences for someone who is about to train on it."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,7 @@ def find_notes(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> list[str]:
     for overlap in find_overlaps(surveys):
         first, second = overlap.splits
         if _meant_to_overlap(overlap):
-            advice = "do not train on one and judge on the other" if "val" in overlap.splits else "train on one of them"
+            advice = "do not train on one and test on the other" if "val" in overlap.splits else "train on one of them"
             found.append(f"{first} and {second} share {_number(overlap.same_image, 'image')}: {advice}")
         others = len(overlap.same_id) - len(overlap.same_labels)
         if others:
@@ -73,16 +73,16 @@ def _about_the_labels(info, survey):
     if present == 1 and survey.pixels[0] and survey.pixels[IGNORE_LABEL]:
         yield (
             f"{split}: the labels are 0 and 255 only; masks of 0 and 255 mean class 0 and ignored here: "
-            f"write the things in white as 1"
+            f"store the white objects as 1"
         )
     elif present > 1 and absent == [0]:
         yield (
             f"{split}: label 0 ({names[0]}) never occurs and 1…{last} all do: are the labels counted from 1, "
-            f"so that each stands one too high?"
+            f"so that each is one too high?"
         )
     elif present > 1 and absent == [last]:
         yield (
-            f"{split}: label {last} ({names[last]}) never occurs and 0…{last - 1} all do: does each label stand one "
+            f"{split}: label {last} ({names[last]}) never occurs and 0…{last - 1} all do: is each label one "
             f"too low, or is there a class too many in the list?"
         )
     else:
@@ -94,7 +94,7 @@ def _about_the_masks(info, survey):
     """Masks that teach little."""
     labeled = len(survey.names) - survey.unlabeled
     if survey.unlabeled:
-        yield f"{survey.split}: {survey.unlabeled} of {len(survey.names)} masks are ignored as a whole"
+        yield f"{survey.split}: {survey.unlabeled} of {len(survey.names)} masks are completely ignored"
     if survey.ignored_share > MOSTLY_IGNORED:
         yield f"{survey.split}: {survey.ignored_share:.1%} of the pixels are ignored"
     single = survey.single_valued.total() if info.num_classes > 1 else 0
@@ -102,14 +102,14 @@ def _about_the_masks(info, survey):
         value, count = survey.single_valued.most_common(1)[0]
         name = info.class_names[value] if value < info.num_classes else "no class"
         yield (
-            f"{survey.split}: {single} of {labeled} masks hold practically one value, {count} of them {value} ({name})"
+            f"{survey.split}: {single} of {labeled} masks have almost only one value, {count} of them {value} ({name})"
         )
 
 
 def _about_repeated(survey):
     repeated = find_repeated(survey)
     if repeated:
-        yield f"{survey.split}: {_number(repeated, 'image')} stand in it more than once: {_list(repeated)}"
+        yield f"{survey.split}: {_number(repeated, 'image')} are in it more than once: {_list(repeated)}"
 
 
 def _about_overlap(overlap):

@@ -54,7 +54,7 @@ class DatasetInfo:
             raise ValueError(f"{self.name}: {len(self.class_names)} class names, {len(self.colors)} colors")
         if len(set(self.class_names)) != len(self.class_names):
             twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
-            raise DatasetError(f"{self.name}: class names stand more than once: {', '.join(twice)}")
+            raise DatasetError(f"{self.name}: class names appear more than once: {', '.join(twice)}")
 
     @property
     def num_classes(self) -> int:
@@ -119,7 +119,7 @@ def save_info(info: DatasetInfo, folder: str | os.PathLike) -> None:
 
 
 def load_info(name: str, data_dir: str | os.PathLike) -> ConvertedInfo:
-    """Reads the `ConvertedInfo` that conversion wrote beside the shards of data set `name`.
+    """Reads the `ConvertedInfo` that conversion wrote next to the shards of data set `name`.
 
     Raises:
         DatasetError: there is no finished data set of this name in `data_dir`; the message lists those there are.
@@ -128,7 +128,7 @@ def load_info(name: str, data_dir: str | os.PathLike) -> ConvertedInfo:
         found = sorted(p.parent.parent.name for p in pathlib.Path(data_dir).glob(f"*/{VERSION}/{INFO_FILE}"))
         raise DatasetError(
             f"no converted data set {name!r} in {data_dir} (found: {', '.join(found) or 'none'}); "
-            f"scripts/convert.py makes it{did_you_mean(name, found)}"
+            f"`ksac convert` makes one{did_you_mean(name, found)}"
         )
     return read_info(dataset_dir(name, data_dir))
 

@@ -1,4 +1,4 @@
-"""The numbers that stand in official masks -> labels 0…K−1 and 255."""
+"""The values in official masks -> labels 0…K−1 and 255."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class LabelTable:
     """What each value of a mask means, as one look-up for all pixels.
 
     Args:
-        labels: {value in the masks, 0…65535: label 0…K−1 or 255}; any other value is refused.
+        labels: {value in the masks, 0…65535: label 0…K−1 or 255}; any other value is an error.
         masks: what the masks are, for errors.
 
     Raises:
@@ -56,6 +56,6 @@ class LabelTable:
 
     def _refuse(self, values, unknown, path):
         found, counts = np.unique(values[unknown], return_counts=True)
-        shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(found[:5], counts[:5]))
+        shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(found[:5], counts[:5], strict=True))
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         raise DatasetError(f"mask {path} has values that {self.masks} do not have: {shown}{more}")

@@ -1,4 +1,4 @@
-"""What lies beside the shards of a converted data set: our description, and that of tensorflow-datasets."""
+"""The files next to the shards of a converted data set: our description, and that of tensorflow-datasets."""
 
 import dataclasses
 import pathlib

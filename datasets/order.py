@@ -1,4 +1,4 @@
-"""Which record stands at which position of a training run: a pure function of (sizes, weights, seed, position)."""
+"""Which record is at which position of a training run: a pure function of (sizes, weights, seed, position)."""
 
 import itertools
 import math

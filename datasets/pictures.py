@@ -1,4 +1,4 @@
-"""Image files as they go into records: checked from end to end, kept byte for byte wherever that is right."""
+"""Image files as they go into records: checked completely, and kept byte for byte where possible."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def read_picture(
         path: a JPEG or PNG file.
         labels_shape: (height, width) of its labels.
         rotation: what to do where the size of the labels does not tell whether EXIF rotation was applied before they
-            were drawn: "refuse", take the picture as "stored", or turn it "upright".
+            were drawn: "refuse" raises an error, "stored" keeps the picture, "upright" turns it.
 
     Raises:
         DatasetError: a file that cannot be read or decoded, 16 bits of which only the lower eight are used, or EXIF
@@ -94,11 +94,11 @@ def _orientation(image):
 
 
 def _require_upper_bytes(image, path):
-    """Refuses 16-bit samples that all lie below 256: the decoder keeps the upper byte, and all would be black."""
+    """Raises DatasetError for 16-bit samples all below 256: the decoder keeps the upper byte, so all would be black."""
     if image.mode.startswith("I"):  # one channel, which Pillow keeps whole; of several it keeps the upper bytes
         largest = image.getextrema()[1] >> 8
     else:
-        largest = max(high for (_, high), band in zip(image.getextrema(), image.getbands()) if band != "A")
+        largest = max(high for (_, high), band in zip(image.getextrema(), image.getbands(), strict=True) if band != "A")
     if largest == 0:
         raise DatasetError(
             f"image {path} has 16 bits a channel and no value above 255, so that its upper bytes, which are what is "
@@ -112,7 +112,7 @@ def _is_to_be_turned(path, orientation, stored, labels_shape, rotation):
         return tuple(labels_shape) == shown
     if rotation == "refuse":
         raise DatasetError(
-            f"image {path} has EXIF orientation {orientation}, and the size of its mask does not tell on which form "
+            f"image {path} has EXIF orientation {orientation}, and the size of its mask does not tell for which form "
             f"the mask was drawn; say which (--rotation=stored or --rotation=upright), or save it without"
         )
     return rotation == "upright"

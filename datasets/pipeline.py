@@ -100,7 +100,7 @@ def eval_batches(
     batch_size: int = 1,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """The images of a split, whole, once, in stored order: {"image": float32 [b, H, W, 3], "labels": int32 [b, H, W]}.
+    """All images of a split, uncut, in stored order: {"image": float32 [b, H, W, 3], "labels": int32 [b, H, W]}.
 
     Smaller images of a batch are filled up at the bottom and the right (127.5, 255); the last batch may be smaller.
     With an `input_context` every pipeline reads its own images only, and `batch_size` counts the images per replica.

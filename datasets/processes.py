@@ -89,7 +89,7 @@ def _forked(work, tasks, processes):
 
 
 def _serve(pipe, others, work, tasks):
-    """A worker's life: takes numbers of tasks from the pipe until nobody holds its other end."""
+    """Runs in a worker: takes numbers of tasks from the pipe until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one decides
     for other in others:
         other.close()

@@ -23,7 +23,7 @@ class Examples(Sequence):
     Item: {"id": str, "image": path, "mask": path, "label": uint8 [H, W]}.
 
     Args:
-        entries: (id, image path, mask path) of each example, in order. In place of a mask's path may stand any value
+        entries: (id, image path, mask path) of each example, in order. Instead of a mask's path there may be any value
             that `read_labels` takes and whose text names the labels in an error.
         read_labels: mask path -> integers [H, W], 0…K−1 and 255.
         missing: what officially belongs to the split and is not there, ids or words.
@@ -58,8 +58,8 @@ def complete_examples(
     """`Examples` of those entries whose files are there; the ids of the others, and of `official`, are its `missing`.
 
     Args:
-        entries: (id, image path, mask path or what stands in its place).
-        what: the split in words, for errors.
+        entries: (id, image path, mask path or what replaces it).
+        what: the split, for error messages.
         official: ids that belong to the split.
         read_labels: mask path -> integers [H, W], 0…K−1 and 255.
 
@@ -76,7 +76,7 @@ def complete_examples(
     complete = [entry for entry in entries if not absent(entry)]
     if entries and not complete:
         raise DatasetError(
-            f"no image of {what} is there with its labels: {absent(entries[0])[0]} is missing, and so on"
+            f"no image of {what} is there with its labels: {absent(entries[0])[0]} is missing, and all others too"
         )
     names = {name for name, *_ in complete}
     expected = dict.fromkeys([*(name for name, *_ in entries), *official])

@@ -80,7 +80,7 @@ def write_records(
     with only_one(target):
         restore_previous(target)
         if target.exists() and not overwrite:
-            raise DatasetError(f"{target} exists; ask to overwrite it, or choose another name or data_dir")
+            raise DatasetError(f"{target} exists; allow overwriting (--overwrite), or choose another name or data_dir")
         examples = _find_examples(source, root, splits)
         _check_counts(info, root, examples, allow_other_counts)
         temporary = unfinished(target)
@@ -161,13 +161,11 @@ def _check_counts(info, root, examples, allow_other_counts):
         if (problem := _count_problem(items, info.splits.get(split)))
     ]
     if problems and not allow_other_counts:
-        raise DatasetError(
-            f"{'; '.join(problems)}; allow other counts (--allow_other_counts) to convert it all the same"
-        )
+        raise DatasetError(f"{'; '.join(problems)}; allow other counts (--allow_other_counts) to convert it anyway")
 
 
 def _count_problem(items, official):
-    """What is wrong with the number of examples, in words; "" where nothing is."""
+    """What is wrong with the number of examples, as text; "" if nothing is."""
     missing = [str(name) for name in getattr(items, "missing", ())]
     if official in (None, len(items)) and not missing:
         return ""

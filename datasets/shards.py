@@ -20,7 +20,7 @@ from deeplab_ksac.whole_files import write_whole
 
 EXAMPLES_PER_SHARD = 64
 MAX_SHARDS = 256
-RECORDS = ".shards"  # folder of what is known of the finished shards, beside them
+RECORDS = ".shards"  # folder with what is known of the finished shards, next to them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Shard:
         path: the file.
         first: number of the first example in its split.
         stop: number behind the last one.
-        fingerprint: of everything its content depends on; "" where that cannot be told.
+        fingerprint: of everything its content depends on; "" if that is not known.
     """
 
     path: pathlib.Path
@@ -95,7 +95,7 @@ def write_shard(
     info: DatasetInfo,
     rotation: str,
 ) -> WrittenShard:
-    """Writes a shard's examples under a temporary name, and its `WrittenShard` once the file is whole and on disk.
+    """Writes a shard's examples under a temporary name, and its `WrittenShard` once the file is complete and on disk.
 
     Args:
         shard: which one.

@@ -62,7 +62,7 @@ class SplitSurvey:
 
     def size_range(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """((smallest, median, largest) height, the same of the width)."""
-        sides = zip(*self.sizes.elements())
+        sides = zip(*self.sizes.elements(), strict=True)
         return tuple((min(side), int(statistics.median_low(side)), max(side)) for side in sides)
 
 
@@ -137,7 +137,7 @@ def find_overlaps(surveys: Sequence[SplitSurvey]) -> list[Overlap]:
     found = []
     for number, a in enumerate(surveys):
         for b in surveys[number + 1 :]:
-            labels = dict(zip(b.names, b.label_hashes))
+            labels = dict(zip(b.names, b.label_hashes, strict=True))
             same_id = [i for i, name in enumerate(a.names) if name in labels]
             same_image = np.flatnonzero(np.isin(a.image_hashes, b.image_hashes))
             same_labels = [i for i in same_id if a.label_hashes[i] == labels[a.names[i]]]

@@ -17,7 +17,7 @@ PATIENCE = 2.0  # seconds: what was killed a moment ago may still be ending
 
 @contextlib.contextmanager
 def only_one(target: pathlib.Path, *, patience: float = PATIENCE) -> Iterator[None]:
-    """Holds the lock of the folder `target` (a hidden file beside it); the end of the process releases it, however.
+    """Holds the lock of the folder `target` (a hidden file next to it); any end of the process releases it.
 
     Args:
         target: need not exist; the folder that it is in is made, and removed where nothing has come of it.
@@ -55,7 +55,7 @@ def _locked(path, deadline):
         except filelock.Timeout:
             raise DatasetError(
                 f"{path.parent} is being written by another conversion (process {_holder(path)}); "
-                f"wait for its end, or choose another name or data_dir"
+                f"wait until it ends, or choose another name or data_dir"
             ) from None
 
 

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, told from faults of the program, and said in one line."""
+"""Errors that a user can fix, kept apart from bugs, and shown in one line."""
 
 import sys
 
@@ -11,5 +11,5 @@ def is_input_error(error: BaseException) -> bool:
 
 
 def in_one_line(error: BaseException) -> str:
-    """The message of an exception without its line breaks; its type where there is no message."""
+    """The message of an exception without its line breaks, or its type if the message is empty."""
     return " ".join(str(error).split()) or type(error).__name__

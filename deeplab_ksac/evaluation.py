@@ -65,7 +65,7 @@ class Evaluator:
 
         Args:
             batches: an iterable of batches (this worker's share of them), such as a `tf.data.Dataset`.
-            progress: something with `update(n)`, told of every batch.
+            progress: something with `update(n)`, called for every batch.
 
         Returns:
             The dict of `summarize`; "images": how many were seen by all workers; with a boundary tolerance
@@ -81,7 +81,7 @@ class Evaluator:
                 progress.update(len(group))
         images = int(self._images.read_value())
         if not images:
-            raise ValueError("nothing to evaluate: there is no batch")
+            raise ValueError("nothing to evaluate: there are no batches")
         return {**summarize(self.confusion_matrix()), "images": images, **self._boundary_figures()}
 
     def confusion_matrix(self) -> np.ndarray:

@@ -82,7 +82,7 @@ class Stage:
         batch_size: examples per step, over all replicas.
         optimizer: of `OPTIMIZERS`.
         l2: factor of the sum of squared convolution kernels that is added to the loss.
-        schedule: of `SCHEDULES`: how the optimizer's learning rate goes on.
+        schedule: of `SCHEDULES`: how the learning rate changes over the steps.
         accumulate: equal parts of each replica's examples of a step that are taken one after the other.
         clip_norm: largest norm of all gradients of a step together; 0 for no clipping.
         ema_decay: of moving averages of the weights, which are then evaluated and exported; 0 for none.
@@ -108,7 +108,9 @@ class Stage:
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
         if self.batch_size % self.accumulate:
-            raise ValueError(f"accumulate={self.accumulate} parts cannot be made of a batch_size of {self.batch_size}")
+            raise ValueError(
+                f"a batch_size of {self.batch_size} cannot be split into accumulate={self.accumulate} parts"
+            )
         for name in ("l2", "clip_norm"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be at least 0 and finite, not {getattr(self, name)}")
@@ -218,7 +220,7 @@ class Row:
     Attributes:
         experiment: what is trained; None where the thesis quotes a number of another paper.
         method: what the table calls it.
-        source: where the numbers stand, "Table 4.1, R8"; rows without labels are counted from R1.
+        source: where the numbers are from, "Table 4.1, R8"; rows without labels are counted from R1.
         miou, miou_ms_flip: percent, single-scale and with multi-scale and flip.
         deviation: standard deviation over repeated runs, whose mean the numbers are.
         gflops, gflops_training: of the thesis's convention (`deeplab_ksac.flops.convention`).
@@ -313,7 +315,7 @@ def _dataclass_from_dict(kind, value, path):
     dot = f"{path}." if path else ""
     unknown = sorted(set(value) - set(hints))
     if unknown:
-        raise ValueError(f"{dot}{unknown[0]} is no field of {kind.__name__}; it has {', '.join(hints)}")
+        raise ValueError(f"{dot}{unknown[0]} is not a field of {kind.__name__}; it has {', '.join(hints)}")
     required = [f.name for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING]
     missing = [name for name in required if name not in value]
     if missing:

@@ -16,7 +16,7 @@ MERGES = ("sum", "concat")
 
 
 def direct_atrous_products(features: tf.Tensor, kernel: tf.Tensor, atrous_rates: Sequence[int]) -> list[tf.Tensor]:
-    """Algorithm 1, line 4, as written: a whole convolution for every rate. Shapes as `shared_atrous_products`."""
+    """Algorithm 1, line 4, as written: a full convolution for every rate. Shapes as `shared_atrous_products`."""
     return [atrous_conv2d(features, kernel, rate) for rate in atrous_rates]
 
 
@@ -34,7 +34,7 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         atrous_rates: distances of the kernel's taps, in pixels of the feature map; may exceed the map.
         merge: "sum" of the rates (Algorithm 1), or "concat": [N, h, w, filters · len(atrous_rates)], the model whose
             FLOPs Table 2.1 prints.
-        method: "shared" computes the nine products once; "direct" is Algorithm 1 to the letter. Same results.
+        method: "shared" computes the nine products once; "direct" follows Algorithm 1 step by step. Same results.
         norm: factory of the normalization layers.
 
     Raises:

@@ -80,8 +80,8 @@ def build_model(spec: ModelSpec, num_classes: int) -> keras.Model:
     """The model of a `ModelSpec`, with `num_classes` logits.
 
     Raises:
-        ValueError: a part that its registry does not have, an argument that a part does not take, or whose value it
-            refuses; a projection without the bottleneck that it is folded into.
+        ValueError: a part that its registry does not have, an argument that a part does not take, or an invalid
+            value; a projection without the bottleneck that it is folded into.
     """
     norm = construct_with(spec.norm, BatchNorm, "norm")
     shared = {"norm": norm, "output_stride": spec.output_stride, "num_classes": num_classes}
@@ -96,7 +96,7 @@ def build_model(spec: ModelSpec, num_classes: int) -> keras.Model:
         ]
     if spec.projection is not None:
         if bottleneck is None:
-            raise ValueError(f"a projection needs a bottleneck behind it, and {spec.head.name!r} has none; name one")
+            raise ValueError(f"a projection needs a bottleneck after it, and {spec.head.name!r} has none; give one")
         shared["use_bias"] = bottleneck[0].kernel_size == 1
         projection = [construct(PROJECTIONS, spec.projection, name=f"projection_{i}", **shared) for i in branches]
     auxiliary = spec.auxiliary

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import os
 import pathlib
@@ -6,7 +6,7 @@ import socket
 
 
 def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
-    """Writes a file by way of a temporary sibling: it is there whole, or as it was before.
+    """Writes a file through a temporary sibling: afterwards it is complete, or as it was before.
 
     Args:
         path: of the file; its folder must exist.

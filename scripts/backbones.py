@@ -18,8 +18,8 @@ SIDE = 513
 
 def define_flags():
     """What to print, and where references are."""
-    flags.DEFINE_string("reference", None, "folder of timm's weights and features; None prints sizes instead")
-    flags.DEFINE_list("backbones", [], "names of backbones; all by default")
+    flags.DEFINE_string("reference", None, "folder of timm's weights and features (default: print sizes instead)")
+    flags.DEFINE_list("backbones", [], "names of backbones (default: all)")
 
 
 def run(given):

@@ -1,4 +1,4 @@
-"""Measures what this project promises, as ratios of two sides within one run.
+"""Measures speed and memory as ratios of two sides within one run.
 
     ksac benchmark --cases=pyramid_33,attention_65
     ksac benchmark --output=benchmark.json          # all cases

@@ -5,8 +5,8 @@
     python scripts/convert.py --dataset=folder --raw_dir=my_pictures --name=my_pictures --data_dir=data
     python scripts/convert.py --dataset=scenes --raw_dir=raw/scenes --data_dir=data
 
-Killed and started again it goes on where it was. The pictures of `scenes` are painted first, where the raw folder holds
-none. At the end stands a table of the splits.
+After a kill, the same command continues where it was. The pictures of `scenes` are painted first, if the raw folder has
+none. At the end it prints a table of the splits.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ def define_flags():
     flags.DEFINE_list(
         "raw_dir",
         None,
-        "Folder with the raw data set, one for each or one for all; for `scenes` it is filled where it is empty.",
+        "Folder of the raw data set, one for each or one for all; for `scenes` the pictures are painted there.",
     )
     flags.DEFINE_string("data_dir", "data", "Folder for converted data sets.")
-    flags.DEFINE_list("splits", None, "Splits to convert; all that the raw folder holds where not given.")
+    flags.DEFINE_list("splits", None, "Splits to convert (default: all that the raw folder has).")
     flags.DEFINE_bool("overwrite", False, "Whether an existing data set of this name may be replaced.")
     flags.DEFINE_bool(
         "allow_other_counts", False, "Whether a split may differ from its official size, or lack files it lists."
@@ -37,10 +37,10 @@ def define_flags():
         "rotation",
         "refuse",
         ["refuse", "stored", "upright"],
-        "Images with EXIF rotation, where the size of the mask does not tell on which form it was drawn.",
+        "What to do with images with EXIF rotation if the size of the mask does not tell which form it belongs to.",
     )
-    flags.DEFINE_integer("processes", None, "How many processes convert at once; all cores by default.", lower_bound=1)
-    flags.DEFINE_string("name", None, "Name of the converted data set; that of the data set where not given.")
+    flags.DEFINE_integer("processes", None, "Number of processes (default: all cores).", lower_bound=1)
+    flags.DEFINE_string("name", None, "Name of the converted data set (default: that of the data set).")
     flags.DEFINE_integer("seed", 0, "Seed of the generated pictures (scenes).")
     flags.DEFINE_list("scenes_counts", None, "Generated pictures by split (scenes), as in train=1000,val=200.")
     flags.DEFINE_list("scenes_size", None, "Height and width of the generated pictures (scenes), as in 161,193.")
@@ -121,7 +121,7 @@ def chosen(given):
         raise ValueError(f"--raw_dir names {len(folders)} folders for the {len(given.dataset)} data sets of --dataset")
     if given.name and len(given.dataset) > 1:
         raise ValueError(f"--name={given.name} is for one data set, not for {', '.join(given.dataset)}")
-    return list(zip(given.dataset, folders))
+    return list(zip(given.dataset, folders, strict=True))
 
 
 if __name__ == "__main__":

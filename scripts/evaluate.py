@@ -32,16 +32,16 @@ def define_flags():
     flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
     flags.DEFINE_integer("batch_size", 1, "images at a time", lower_bound=1)
     flags.DEFINE_integer("sheet", 4, "images on the picture sheet; 0 for none", lower_bound=0)
-    flags.DEFINE_bool("watch", False, "whether to follow the run's new checkpoints")
+    flags.DEFINE_bool("watch", False, "follow the run and evaluate each new checkpoint")
     flags.DEFINE_float("timeout", 3600.0, "seconds without a new checkpoint after which --watch ends", lower_bound=0)
-    flags.DEFINE_float("interval", 10.0, "seconds between two looks of --watch", lower_bound=0.01)
+    flags.DEFINE_float("interval", 10.0, "seconds between two checks of --watch", lower_bound=0.01)
 
 
 def run(given):
     """Evaluates the workdir's model as `given` by flags: one checkpoint, or with --watch all that come."""
     split = None if given.dataset is None else split_of(given.dataset)
     if given.watch and given.step is not None:
-        raise ValueError("--watch evaluates the checkpoints that come; it cannot be given a --step")
+        raise ValueError("--watch evaluates every new checkpoint; it cannot be given a --step")
 
     from deeplab_ksac.runs import checkpoints
     from deeplab_ksac.runs.evaluation import RunEvaluation, follow_run

@@ -30,12 +30,14 @@ def define_flags():
     flags.DEFINE_list("scales", ["1"], "scales to average over inside the model, such as 0.75,1,1.25")
     flags.DEFINE_bool("flip", False, "average with the mirrored image inside the model")
     flags.DEFINE_enum("average", Views().average, AVERAGES, "what is averaged over scales and flip")
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "of a SavedModel's weights and arithmetic")
+    flags.DEFINE_enum(
+        "precision", "float32", PRECISIONS, "precision precision of a SavedModel's weights and arithmetic"
+    )
     flags.DEFINE_bool("quantize", False, "TensorFlow Lite with 8-bit kernels (dynamic range)")
-    flags.DEFINE_string("size", None, "TensorFlow Lite for images of this side or height x width alone")
+    flags.DEFINE_string("size", None, "TensorFlow Lite for images of one size only: side or height x width")
     flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
-    flags.DEFINE_bool("averaged", None, "moving averages of the weights (default: where the run kept some)")
-    flags.DEFINE_bool("check", True, "whether what is written is compared with the model in a process of its own")
+    flags.DEFINE_bool("averaged", None, "use moving averages of the weights (default: if the run kept them)")
+    flags.DEFINE_bool("check", True, "compare what was written with the model, in a separate process")
     flags.DEFINE_bool("overwrite", False, "whether an exported model at --output may be replaced")
 
 
@@ -67,9 +69,9 @@ def options_of(given):
         ValueError: an option of another format, or an output of another suffix.
     """
     if given.format != "tflite" and (given.quantize or given.size is not None):
-        raise ValueError(f"--quantize and --size are of --format=tflite, not of {given.format}")
+        raise ValueError(f"--quantize and --size are for --format=tflite, not for {given.format}")
     if given.format != "saved_model" and given.precision != "float32":
-        raise ValueError(f"--precision={given.precision} is of --format=saved_model, not of {given.format}")
+        raise ValueError(f"--precision={given.precision} is for --format=saved_model, not for {given.format}")
     if given.format != "saved_model" and Path(given.output).suffix != f".{given.format}":
         raise ValueError(f"--output={given.output} must end in .{given.format}")
     size = None if given.size is None else views.sides("size", given.size)

@@ -27,7 +27,7 @@ def define_flags():
     flags.DEFINE_list("tables", None, "numbers of thesis tables that have FLOPs, instead of an experiment: 2.1,3.1,4.4")
     flags.DEFINE_list("size", ["513"], "height and width of the image in pixels, or one number for both")
     flags.DEFINE_integer("num_classes", None, "number of classes (default: those of the experiment's data set)")
-    flags.DEFINE_bool("training", False, "the forward pass of training, CAR's projection and auxiliary outputs with it")
+    flags.DEFINE_bool("training", False, "the forward pass of training, with CAR's projection and auxiliary outputs")
     flags.DEFINE_integer(
         "chapter", None, "whose convention (default: the table's, else 2)", lower_bound=2, upper_bound=4
     )

@@ -20,10 +20,10 @@ from deeplab_ksac.scripts.commandline.progress import SplitProgress
 def define_flags():
     """Defines the flags of this script."""
     flags.DEFINE_string("data_dir", "data", "Folder of the converted data sets.")
-    flags.DEFINE_list("splits", None, "Splits to look at; all of them where not given.")
+    flags.DEFINE_list("splits", None, "Splits to check (default: all).")
     flags.DEFINE_integer("samples", 12, "Pictures of each split on the contact sheet.", lower_bound=0)
     flags.DEFINE_string(
-        "output", None, "PNG file of the contact sheet; <data_dir>/<dataset>/inspection.png where not given."
+        "output", None, "PNG file of the contact sheet; <data_dir>/<dataset>/inspection.png by default."
     )
 
 

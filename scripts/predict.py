@@ -3,8 +3,8 @@
     python scripts/predict.py --workdir=runs/scenes --images='photos,more/*.jpg,film.mp4' --output_dir=predictions
 
 The output folder gets a folder for each of --kinds: `index/` (the class as pixel value, its color in the palette),
-`color/`, `overlay/`, `confidence/` (the probability of the likeliest class, 0 … 255) and `probabilities/` (npz). Every
-frame of a video or animation is a picture of its own. A file that cannot be read does not stop the rest: it is named
+`color/`, `overlay/`, `confidence/` (probability of the most likely class, 0 … 255) and `probabilities/` (npz). Every
+frame of a video or animation is a separate picture. A file that cannot be read does not stop the rest: it is named
 at the end, and the exit status is 1.
 """
 
@@ -25,14 +25,16 @@ def define_flags():
     flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
     flags.DEFINE_string("images", None, "files, folders and globs, separated by commas", required=True)
     flags.DEFINE_string("output_dir", None, "folder for the predictions", required=True)
-    flags.DEFINE_list("kinds", ["index", "color", "overlay"], "of index, color, overlay, confidence, probabilities")
+    flags.DEFINE_list(
+        "kinds", ["index", "color", "overlay"], "any any of index, color, overlay, confidence, probabilities"
+    )
     views.define_flags()
     flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
     flags.DEFINE_integer("batch_size", 1, "images of one size at a time", lower_bound=1)
     flags.DEFINE_integer("max_pixels", MAX_PIXELS, "larger images are predicted in overlapping tiles", lower_bound=1024)
-    flags.DEFINE_float("opacity", 0.5, "of the classes in the overlay", lower_bound=0, upper_bound=1)
-    flags.DEFINE_bool("legend", True, "whether the overlay has the names of its classes below")
-    flags.DEFINE_bool("overwrite", False, "whether an output folder that holds predictions may be written to")
+    flags.DEFINE_float("opacity", 0.5, "opacity opacity of the classes in the overlay", lower_bound=0, upper_bound=1)
+    flags.DEFINE_bool("legend", True, "whether the overlay has a legend of its classes")
+    flags.DEFINE_bool("overwrite", False, "whether predictions in the output folder may be overwritten")
 
 
 def run(given):
@@ -43,7 +45,7 @@ def run(given):
     from deeplab_ksac.prediction.images import find_images
 
     kinds = kinds_of(given.kinds)
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice as much is refused all the same
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice as much is still an error
     paths = find_images(given.images)
     written.check_output(Path(given.output_dir), kinds, overwrite=given.overwrite)
 

@@ -15,7 +15,7 @@ from deeplab_ksac.scripts.commandline.entry import start
 
 def define_flags():
     """Which runs, and where the report goes."""
-    flags.DEFINE_list("runs", None, "workdirs, as paths or patterns such as 'runs/*'; none is a report of what is open")
+    flags.DEFINE_list("runs", None, "workdirs, as paths or patterns such as 'runs/*'; without any, only what is open")
     flags.DEFINE_list("tables", None, "numbers of the tables (default: all)")
     flags.DEFINE_string("output", None, "folder for report.md, report.html and the curves", required=True)
 
@@ -33,7 +33,7 @@ def run(given):
 
     unknown = [number for number in given.tables or () if number not in TABLES]
     if unknown:
-        raise ValueError(f"there is no Table {unknown[0]}; the thesis has {', '.join(TABLES)}")
+        raise ValueError(f"the thesis has no Table {unknown[0]}; it has {', '.join(TABLES)}")
     compared = Comparison([TABLES[number] for number in given.tables or TABLES], read_runs(given.runs or ()))
     print(f"{compared.summary}: {', '.join(map(str, write_report(compared, given.output)))}")
     return 0

@@ -23,7 +23,7 @@ def define_flags():
     flags.DEFINE_list("studies", sorted(STUDIES), "which studies")
     flags.DEFINE_list("seeds", ["0", "1", "2"], "one training per variant and seed")
     flags.DEFINE_integer("jobs", os.cpu_count(), "trainings at a time, each with one thread", lower_bound=1)
-    flags.DEFINE_integer("steps", None, "optimizer steps, where other than the experiments'", lower_bound=1)
+    flags.DEFINE_integer("steps", None, "optimizer steps (default: the experiments')", lower_bound=1)
 
 
 def run(given):

@@ -3,7 +3,7 @@
     python scripts/submit.py --workdir=runs/voc --benchmark=voc2012 --raw_dir=VOCdevkit --output=results.tar.gz
     python scripts/submit.py --workdir=runs/city --benchmark=cityscapes --raw_dir=cityscapes --output=results.zip
 
-All images must be there, with their official names and sizes, and readable: a submission is whole or not made at all.
+All images must be there, with their official names and sizes, and readable; otherwise no archive is written.
 """
 
 import contextlib

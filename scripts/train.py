@@ -1,12 +1,12 @@
-"""Trains an experiment, or goes on where it was stopped.
+"""Trains an experiment, or continues a run that was stopped.
 
     ksac train --config=scenes_ksac --workdir=runs/scenes --data_dir=data
     ksac train --config=camvid_ksac --config.stages[0].steps=100 --workdir=runs/try --data_dir=data
 
-The experiment says what is trained, the other flags say where. Every field of the experiment can be overridden.
+The experiment says what is trained, the other flags where. Every field of the experiment can be overridden.
 
 Exit status: 0 trained, 1 an error that the last line names, 42 stopped before the end (SIGTERM or SIGUSR1 came, or
-another worker was lost): the same command, on every worker, goes on.
+another worker was lost): the same command, on every worker, continues.
 """
 
 import sys
@@ -26,7 +26,7 @@ def define_flags():
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets")
     flags.DEFINE_string("init_from", None, "workdir of a run whose weights the first stage starts from")
     flags.DEFINE_string(
-        "backbone_weights", None, "what the first stage's backbone starts from: imagenet, or an h5 or safetensors file"
+        "backbone_weights", None, "weights for the first stage's backbone: imagenet, or an h5 or safetensors file"
     )
     flags.DEFINE_string(
         "strategy", "auto", "auto, one_device, mirrored, multi_worker (reads TF_CONFIG) or tpu", short_name="s"
@@ -40,20 +40,20 @@ def define_flags():
         "mode",
         "train_and_eval",
         ["train", "train_and_eval"],
-        "whether the model is evaluated on the way and at the end",
+        "whether the model is evaluated during training and at the end",
     )
-    flags.DEFINE_bool("deterministic", False, "compute every operation in a fixed order, bit for bit repeatable")
+    flags.DEFINE_bool("deterministic", False, "make the run repeatable bit for bit")
     flags.mark_flags_as_required(["config", "workdir", "data_dir"])
 
 
 def run(given):
-    """Trains, and says how it ended; the exit status."""
+    """Trains and prints how it ended; the exit status."""
     from deeplab_ksac.training.interruption import RESTART_STATUS, RestartError
 
     try:
         figures = train(given)
     except RestartError as stopped:
-        print(f"train: {in_one_line(stopped)}; the same command goes on", file=sys.stderr)
+        print(f"train: {in_one_line(stopped)}; the same command continues", file=sys.stderr)
         return RESTART_STATUS
     if figures is not None:
         print(f"mIoU {figures['miou']:.4f}, pixel accuracy {figures['pixel_accuracy']:.4f}")

@@ -26,12 +26,12 @@ FIGURES = (*OF_PICTURES, *OF_A_SPLIT, "curves")
 def define_flags():
     """Of which runs and images the figure is, and where it goes."""
     flags.DEFINE_list("workdir", None, "folders of training runs, shown side by side", required=True)
-    flags.DEFINE_string("images", None, "files, folders or globs, comma-separated; no truth is known of them")
+    flags.DEFINE_string("images", None, "files, folders or globs, comma-separated (pictures without truth)")
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets")
     flags.DEFINE_string("dataset", None, "name/split (default: the first run's evaluation)")
     flags.DEFINE_integer("count", 3, "how many images of the data set, evenly spread", lower_bound=1)
     flags.DEFINE_list("point", None, "row,column of the chosen pixel in the image (default: the middle)")
-    flags.DEFINE_list("box", None, "top,left,height,width of a frame; found by the program where not given")
+    flags.DEFINE_list("box", None, "top,left,height,width of a frame (default: where the predictions differ most)")
     flags.DEFINE_integer("channels", 25, "feature maps of each rate (branch_features)", lower_bound=1)
     flags.DEFINE_string("output_dir", None, "where to write (default: <first workdir>/figures)")
 
@@ -39,7 +39,7 @@ def define_flags():
 def run(figure, given):
     """Draws one figure (or one per image) and writes it."""
     if figure not in FIGURES:
-        raise ValueError(f"there is no figure {figure!r}; there are {', '.join(FIGURES)}")
+        raise ValueError(f"unknown figure {figure!r}; the figures are {', '.join(FIGURES)}")
     from deeplab_ksac.runs import figures
 
     options = figures.Options(
@@ -95,7 +95,7 @@ def whole_numbers(flag, texts, count):
     except ValueError:
         numbers = ()
     if len(numbers) != count:
-        raise ValueError(f"--{flag} takes {count} whole numbers, comma-separated, not {','.join(texts)!r}")
+        raise ValueError(f"--{flag} takes {count} integers, comma-separated, not {','.join(texts)!r}")
     return numbers
 
 

@@ -38,7 +38,7 @@ TABLE = LabelTable({**{label: label for label in range(VOID)}, VOID: IGNORE_LABE
 
 
 def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
-    """The official splits whose list lies in `root`."""
+    """The official splits whose list is in `root`."""
     found = tuple(split for split in INFO.splits if (pathlib.Path(root) / f"{split}.txt").is_file())
     if not found:
         raise DatasetError(f"{root} holds no split of camvid (official: {', '.join(INFO.splits)}); expected {LAYOUT}")
@@ -58,4 +58,4 @@ def examples(root: str | os.PathLike, split: str) -> Examples:
     require_files(images, f"images of {root / split} are")
     require_files(masks, f"masks of {root / f'{split}annot'} are")
     stems = [pathlib.PurePosixPath(name).stem for name in names]
-    return Examples(zip(stems, images, masks), read_labels=TABLE.read)
+    return Examples(zip(stems, images, masks, strict=True), read_labels=TABLE.read)

@@ -1,7 +1,7 @@
 """COCO-Stuff 10K, version 1.1: 9,000 and 1,000 photographs of COCO, 171 classes (Sect. 3.4.3, 4.4.3).
 
 The labels are MATLAB files; `S` holds the ids 1…182 and 0 for what is unlabeled, ignored here. (The 172 classes of
-Sect. 3.4.3 count that.) Version 1.0 numbers otherwise, and its files, of MATLAB's version 7.3, are refused.
+Sect. 3.4.3 count that.) Version 1.0 numbers its classes differently; its files, of MATLAB's version 7.3, are an error.
 """
 
 import os

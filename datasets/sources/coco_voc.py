@@ -96,7 +96,7 @@ def draw_labels(annotations: Annotations) -> np.ndarray:
     try:
         runs = [_run_lengths(instance.outline, annotations.size) for instance in annotations.instances]
         areas = tools.area(runs) if runs else []
-        painted = zip(annotations.instances, areas, runs)
+        painted = zip(annotations.instances, areas, runs, strict=True)
         for instance, _, run in sorted(painted, key=lambda item: (not item[0].is_crowd, -int(item[1]))):
             label = np.uint8(IGNORE_LABEL if instance.is_crowd else instance.label)
             np.copyto(labels, label, where=tools.decode(run).view(bool))

@@ -26,7 +26,9 @@ def read_info(root: str | os.PathLike) -> DatasetInfo:
     lines = read_lines(path)
     if not 1 <= len(lines) <= 255:
         raise DatasetError(f"{path} lists {len(lines)} classes; expected 1 to 255, one a line")
-    names, colors = zip(*(_class(path, line, color) for line, color in zip(lines, voc_palette(len(lines)))))
+    names, colors = zip(
+        *(_class(path, line, color) for line, color in zip(lines, voc_palette(len(lines)), strict=True)), strict=True
+    )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DatasetError(f"{path} lists classes more than once: {', '.join(twice)}")

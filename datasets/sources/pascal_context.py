@@ -109,4 +109,6 @@ def _find_labels(root, voc):
             if folder.is_dir() and next(folder.glob(f"*{form.suffix}"), None) is not None:
                 return form, folder
     wanted = ", ".join(f"{form.folder}/*{form.suffix}" for form in FORMS)
-    raise DatasetError(f"{root} has VOC 2010 but no labels of PASCAL Context: expected one of {wanted} in or beside it")
+    raise DatasetError(
+        f"{root} has VOC 2010 but no labels of PASCAL Context: expected one of {wanted} in or next to it"
+    )

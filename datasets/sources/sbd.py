@@ -55,5 +55,5 @@ def _find_roots(root):
         except DatasetError:
             continue
     raise DatasetError(
-        f"{root} has no VOCdevkit/VOC2012 beside SBD: expected it there, since its lists say which images are VOC's"
+        f"{root} has no VOCdevkit/VOC2012 next to SBD; it is needed, because its lists say which images are VOC's"
     )

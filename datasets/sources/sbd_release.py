@@ -10,7 +10,7 @@ from deeplab_ksac.datasets.label_table import LabelTable
 from deeplab_ksac.datasets.matlab import read_matlab
 from deeplab_ksac.datasets.raw import read_lines
 
-LAYOUT = "SBD's benchmark_RELEASE/dataset (img, cls, train.txt, val.txt) in it or beside it"
+LAYOUT = "SBD's benchmark_RELEASE/dataset (img, cls, train.txt, val.txt) in it or next to it"
 TABLE = LabelTable({label: label for label in range(21)}, "the class maps of SBD (0…20)")  # VOC's order, no void
 
 

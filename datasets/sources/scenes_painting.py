@@ -145,7 +145,7 @@ class Part:
             return (np.hypot((x - cx) / rx, (y - cy) / ry) - 1) * min(rx, ry)
         corners = np.reshape(self.points, (-1, 2))
         distance = np.full(x.shape, -np.inf)
-        for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0)):
+        for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
             length = np.hypot(bx - ax, by - ay)
             distance = np.maximum(distance, ((ay - by) * (x - ax) + (bx - ax) * (y - ay)) / length)
         return distance

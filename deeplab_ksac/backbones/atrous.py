@@ -48,7 +48,7 @@ def with_output_stride(
 
     Raises:
         ValueError: another output stride or padding, a layer that can't be rewritten, an endpoint that is missing or
-            lies at another stride; the message names it.
+            has another stride; the message names it.
     """
     require_output_stride(output_stride)
     replacements = replacements or {}
@@ -118,6 +118,6 @@ def _endpoint_names(model, plan, endpoints):
             raise ValueError(f"endpoint {stage}: {model.name} has no layer {name!r}; similar ones: {close or 'none'}")
         grid = plan.grids[name]
         if grid is None or grid.strided != stride:
-            raise ValueError(f"endpoint {stage}: layer {name!r} lies at stride {grid and grid.strided}, not {stride}")
+            raise ValueError(f"endpoint {stage}: layer {name!r} has stride {grid and grid.strided}, not {stride}")
         names[stage] = name
     return names

@@ -50,7 +50,7 @@ def load_keras(model: keras.Model, weights: str, published: KerasWeights, argume
         ValueError: it holds another network's weights.
     """
     if weights != "imagenet" and not os.path.isfile(weights):
-        raise FileNotFoundError(f"there is no file of weights at {weights}")
+        raise FileNotFoundError(f"there is no weight file at {weights}")
     try:
         network = published.network(weights, arguments)
     except (ValueError, KeyError, OSError) as error:
@@ -64,6 +64,6 @@ def load_keras(model: keras.Model, weights: str, published: KerasWeights, argume
         if [tuple(weight.shape) for weight in layer.weights] != [value.shape for value in values]
     ]
     if wrong or not pairs:
-        raise ValueError(f"{weights} holds the weights of another network than {model.name}; {'; '.join(wrong)}")
+        raise ValueError(f"{weights} holds the weights of a network other than {model.name}; {'; '.join(wrong)}")
     for layer, values in pairs:
         layer.set_weights(values)

@@ -52,12 +52,12 @@ def weight_arguments(name: str, weights: str) -> dict[str, Any]:
     Args:
         name: a key of `BACKBONES`.
         weights: "imagenet" for Keras' own, the path of such a file (h5), or of one that timm publishes (safetensors).
-            A config.json beside the latter, as on timm's pages, tells the preprocessing; without it the usual one
+            A config.json next to the latter, as on timm's pages, gives the preprocessing; without it the usual one
             of the architecture is taken.
 
     Raises:
         OSError: there is no such file.
-        ValueError: there are no such weights for this backbone, or the file is no safetensors file.
+        ValueError: there are no such weights for this backbone, or the file is not a safetensors file.
     """
     if not is_timm(weights):
         return dict(_published(KERAS, name, weights).arguments)
@@ -106,7 +106,7 @@ def _published(table, name, weights):
     """The line of a backbone in one of the tables."""
     if name not in table:
         kind = "safetensors files" if table is TIMM else "weights by Keras ('imagenet' or its h5 files)"
-        raise ValueError(f"{weights}: there are no {kind} for backbone {name!r}; there are for {', '.join(table)}")
+        raise ValueError(f"{weights}: backbone {name!r} has no {kind}; these have: {', '.join(table)}")
     return table[name]
 
 
@@ -118,7 +118,7 @@ def _config_beside(path):
     try:
         entries = json.loads(config.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{config} is no JSON: {error}") from error
+        raise ValueError(f"{config} is not valid JSON: {error}") from error
     return {**entries.get("pretrained_cfg", {}), **{key: entries[key] for key in ("architecture",) if key in entries}}
 
 
@@ -129,6 +129,6 @@ def _preprocessing_of(config, path):
         if np.allclose(scale, 1 / std, rtol=1e-3) and np.allclose(offset, -mean / std, rtol=1e-3, atol=1e-3):
             return name
     raise ValueError(
-        f"the config.json beside {path} asks for images of mean {config['mean']} and deviation {config['std']}; "
-        f"there are {', '.join(PREPROCESSINGS)}"
+        f"the config.json next to {path} asks for images of mean {config['mean']} and deviation {config['std']}, "
+        f"which is none of {', '.join(PREPROCESSINGS)}"
     )

@@ -58,7 +58,7 @@ def bottleneck(
 
 
 def _require_arguments(output_stride, stem, variant, blocks, multi_grid):
-    """Refuses wrong arguments of `resnet` in words."""
+    """Raises ValueError for wrong arguments of `resnet`."""
     require_output_stride(output_stride)
     if stem not in STEMS:
         raise ValueError(f"stem must be one of {', '.join(STEMS)}, not {stem!r}")
@@ -93,7 +93,7 @@ def resnet(
         blocks: bottlenecks in each of the four stages; (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
         width: channels of the first bottlenecks, 64 in the papers.
         stem: "deep" (3×3 convolutions of width, width, 2 · width channels), "deep_narrow" (half of that) or "7x7".
-        variant: a key of VARIANTS: where strides lie. "std" in chapters 2 and 3, "slim" in chapter 4.
+        variant: a key of VARIANTS: where strides are. "std" in chapters 2 and 3, "slim" in chapter 4.
         multi_grid: factors of the atrous rates of the last stage's blocks; a shorter stage takes the first ones.
         epsilon: of the normalization, part of the architecture (its published weights go with it); None takes norm's.
         preprocessing: of the image, a key of `contract.PREPROCESSINGS`.

@@ -77,7 +77,7 @@ def plan_rewrite(model: keras.Model, output_stride: int, padding: str = "same") 
         if isinstance(layer, keras.layers.ZeroPadding2D) and (
             layer.name not in padded or len(layer.outbound_nodes) != 1
         ):
-            raise ValueError(f"{model.name}: layer {layer.name} pads for something else than one kernel")
+            raise ValueError(f"{model.name}: layer {layer.name} pads for something other than one kernel")
     return plan
 
 

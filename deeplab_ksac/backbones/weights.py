@@ -31,7 +31,7 @@ RANKS = {"conv": 4, "depthwise": 4, "dense": 2}
 @dataclasses.dataclass(frozen=True)
 class TimmFile:
     """What a file of weights tells before it is loaded: its tensors' shapes by name, and timm's name of the network
-    ("" where neither the file nor a config.json beside it says)."""
+    ("" if neither the file nor a config.json next to it says)."""
 
     shapes: Mapping[str, list]
     architecture: str = ""
@@ -68,7 +68,7 @@ def load_timm(
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no safetensors file, or a tensor is missing, unused or of another shape; the one message
+        ValueError: it is not a safetensors file, or a tensor is missing, unused or of another shape; the one message
             lists them all. Weights for images of another number of channels are named as such.
     """
     values, wrong = {}, {"missing": [], "misshapen": []}
@@ -89,7 +89,7 @@ def load_timm(
     wrong["unused"] = [name for name in names if name not in used and not _is_ignored(name, (*ignored, *COUNTERS))]
     if any(wrong.values()):
         listed = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in wrong.items() if found)
-        raise ValueError(f"{path} holds the weights of another network than {model.name}; {listed}")
+        raise ValueError(f"{path} holds the weights of a network other than {model.name}; {listed}")
     for name, variable, _ in tensors:
         variable.assign(values[name].astype(variable.dtype.as_numpy_dtype))
 
@@ -102,11 +102,11 @@ def opened(path: str) -> safetensors.safe_open:
         ValueError: it is no safetensors file.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no file of weights at {path}")
+        raise FileNotFoundError(f"there is no weight file at {path}")
     try:
         return safetensors.safe_open(path, framework="numpy")
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file: {error}") from error
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
 
 
 def inspect_file(path: str, architecture: str | None = None) -> TimmFile:
@@ -151,7 +151,7 @@ def _is_ignored(name, ignored):
 
 
 def _require_channels(model, path, tensor, variable, layout):
-    """Raises ValueError in words where a first convolution was trained on images of other channels than ours."""
+    """Raises ValueError if the first convolution was trained on images with another number of channels."""
     channels = model.input_shape[-1]
     outputs, kernel = variable.shape[-1], tuple(variable.shape[:2])
     first = layout == "conv" and tensor.ndim == 4 and variable.shape[2] == channels

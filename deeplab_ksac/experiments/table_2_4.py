@@ -1,4 +1,4 @@
-"""Table 2.4: KSAC on ADE20K; the table's body is missing in the text, its KSAC numbers stand in Sect. 2.4.5."""
+"""Table 2.4: KSAC on ADE20K; the table's body is missing in the text, its KSAC numbers are in Sect. 2.4.5."""
 
 from deeplab_ksac.experiment import Row
 from deeplab_ksac.experiments.chapter_2 import PROTOCOL, ade20k

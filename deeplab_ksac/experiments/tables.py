@@ -1,4 +1,4 @@
-"""All of the thesis's tables of results, in its order; each is a module beside this one."""
+"""All of the thesis's tables of results, in its order; each is a module next to this one."""
 
 from deeplab_ksac.experiments import (
     table_2_1,

@@ -1,4 +1,4 @@
-"""Whether what was written gives what the model gives, in a process that has none of this project's code."""
+"""Checks that an exported file gives what the model gives, in a process without this project's code."""
 
 import math
 import os
@@ -61,11 +61,11 @@ def check_written(
         chosen = np.take_along_axis(outputs["probabilities"], outputs["classes"][..., np.newaxis].astype(int), -1)
         if not found <= allowed:
             raise ValueError(
-                f"what was exported differs from the model by {found:.2g} (root mean square of the probabilities), "
-                f"which may be {allowed:.2g}; it was removed"
+                f"the exported file differs from the model by {found:.2g} (root mean square of the probabilities), "
+                f"more than the allowed {allowed:.2g}; it was removed"
             )
         if not np.array_equal(chosen[..., 0], outputs["probabilities"].max(axis=-1)):
-            raise ValueError("what was exported gives other classes than the likeliest; it was removed")
+            raise ValueError("the exported file does not give the most likely classes; it was removed")
     return max(compared)
 
 
@@ -107,7 +107,7 @@ def _run_apart(path, kind, images):
         )
         if ended.returncode:
             reason = next((line for line in reversed(ended.stderr.splitlines()) if line.strip()), "no reason given")
-            raise ValueError(f"what was exported cannot be run in a process of its own and was removed: {reason}")
+            raise ValueError(f"the exported file cannot be run in a separate process and was removed: {reason}")
         return {name: _arrays(Path(folder) / f"{name}.npz") for name in images}
 
 

@@ -1,4 +1,4 @@
-"""CAR's projection leaves the model: it is linear, and what follows it can do its work."""
+"""Folds CAR's linear projection into the convolution after it, so that the exported model does not have it."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ def fold_projection(model: keras.Model, spec: ModelSpec) -> keras.Model:
         spec: its `ModelSpec`.
 
     Returns:
-        A new model, or `model` where there is no projection.
+        A new model, or `model` if it has no projection.
     """
     if spec.projection is None:
         return model

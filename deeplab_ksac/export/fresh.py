@@ -48,7 +48,7 @@ def run_onnx(path, images):
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     for image in images:
-        yield dict(zip(names, session.run(names, {"image": image})))
+        yield dict(zip(names, session.run(names, {"image": image}), strict=True))
 
 
 RUNNERS = {"saved_model": run_saved_model, "tflite": run_tflite, "onnx": run_onnx}
@@ -58,7 +58,7 @@ def main(kind, path, folder):
     """Runs the model at `path` on the folder's images."""
     with np.load(Path(folder) / "images.npz") as images:
         images = dict(images)
-    for name, outputs in zip(images, RUNNERS[kind](path, images.values())):
+    for name, outputs in zip(images, RUNNERS[kind](path, images.values()), strict=True):
         np.savez(Path(folder) / f"{name}.npz", **outputs)
     foreign = sorted({name.split(".")[0] for name in sys.modules} & set(OURS))
     if foreign:

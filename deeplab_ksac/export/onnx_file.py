@@ -33,9 +33,9 @@ def export_onnx(
 ) -> Path:
     """Writes `model` as an ONNX file: "image" uint8 [N, H, W, 3] of any size -> "classes", "probabilities".
 
-    As `SegmentationServer`. Atrous convolutions have explicit padding, since ONNX Runtime refuses "SAME" for them. With
-    several scales or flip, attention over all pixels holds its whole map. ONNX has no sliding window.
-    Class names and colors are in `<name>.classes.json` beside it.
+    As `SegmentationServer`. Atrous convolutions have explicit padding, as ONNX Runtime rejects "SAME" for them. With
+    several scales or flip, attention over all pixels holds its complete map. ONNX has no sliding window.
+    Class names and colors are in `<name>.classes.json` next to it.
 
     Args:
         model, info, views, overwrite, check: as `export_saved_model`.
@@ -104,8 +104,8 @@ def pad_explicitly(graph: Any) -> None:
         if node.op_type != "Conv" or not same or max(rates) == 1:
             continue
         if "strides" in attributes and max(attributes["strides"].ints) > 1:
-            raise ValueError(f"{CANNOT}: {node.name} is atrous, strides and is padded SAME")
-        reach = [rate * (side - 1) for rate, side in zip(rates, attributes["kernel_shape"].ints)]
+            raise ValueError(f"{CANNOT}: {node.name} has an atrous rate, a stride and SAME padding")
+        reach = [rate * (side - 1) for rate, side in zip(rates, attributes["kernel_shape"].ints, strict=True)]
         node.attribute.remove(attributes["auto_pad"])
         pads = node.attribute.add(name="pads", type=attributes["dilations"].type)
         pads.ints.extend([*(extent // 2 for extent in reach), *(extent - extent // 2 for extent in reach)])

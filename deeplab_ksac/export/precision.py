@@ -40,6 +40,6 @@ def in_precision(model: keras.Model, spec: ModelSpec, precision: str) -> keras.M
     for weight, original in zip(half.weights, model.weights, strict=True):
         value = tf.cast(original, weight.dtype)
         if not tf.reduce_all(tf.math.is_finite(value)):
-            raise ValueError(f"{original.name} has values beyond the range of {precision}")
+            raise ValueError(f"{original.name} has values outside the range of {precision}")
         weight.assign(value)
     return half

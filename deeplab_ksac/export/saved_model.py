@@ -37,7 +37,7 @@ def export_saved_model(
         info: of the data set that the model was trained on.
         views: how the served model sees its images.
         overwrite: whether a SavedModel at `path` may be replaced.
-        check: whether it is compared with `model` in a process of its own before it is put in place.
+        check: whether it is compared with `model` in a separate process before it is put in place.
 
     Returns:
         The path, as a `Path`.

@@ -62,9 +62,9 @@ def check_free(path: str | os.PathLike, overwrite: bool) -> None:
     if not os.path.lexists(path):
         return
     if not overwrite:
-        raise FileExistsError(f"{path} exists; name another place or ask for it to be overwritten")
+        raise FileExistsError(f"{path} exists; choose another output, or allow overwriting (--overwrite)")
     if not (path.is_file() if path.suffix in (".tflite", ".onnx") else (path / "saved_model.pb").is_file()):
-        raise FileExistsError(f"{path} exists and is not a SavedModel: it is not overwritten; name another place")
+        raise FileExistsError(f"{path} exists and is not a SavedModel, so it is not overwritten; choose another output")
 
 
 def require_suffix(path: str | os.PathLike, suffix: str) -> None:

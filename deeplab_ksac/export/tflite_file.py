@@ -33,8 +33,8 @@ def export_tflite(
 
     One signature, "serving_default", as `SegmentationServer`. Batch and size are those that the interpreter is resized
     to (`resize_tensor_input`, `allocate_tensors`), unless a size is given: the graph is then simpler and open to the
-    delegates that want static shapes. Attention over all pixels holds its whole map. TensorFlow Lite has no sliding
-    window. Class names and colors are in `<name>.classes.json` beside it.
+    delegates that want static shapes. Attention over all pixels holds its complete map. TensorFlow Lite has no sliding
+    window. Class names and colors are in `<name>.classes.json` next to it.
 
     Args:
         model, info, views, overwrite, check: as `export_saved_model`.

@@ -82,7 +82,7 @@ def class_patches(names: Sequence[str], colors: Colors) -> list[Patch]:
     """A matplotlib patch for each class, for legends."""
     return [
         Patch(facecolor=np.asarray(color) / 255, edgecolor="gray", linewidth=0.5, label=name)
-        for name, color in zip(names, colors)
+        for name, color in zip(names, colors, strict=True)
     ]
 
 

@@ -38,7 +38,7 @@ def confusion_picture(matrix: ArrayLike, class_names: Sequence[str], *, title: s
     axes = figure.add_subplot()
     shown = axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=100, aspect="equal")
     absent = np.isnan(shares).any(axis=1)
-    rows = [f"{name} (absent)" if missing else name for name, missing in zip(class_names, absent)]
+    rows = [f"{name} (absent)" if missing else name for name, missing in zip(class_names, absent, strict=True)]
     size = 8 if numbered else 5
     axes.set_xticks(range(len(class_names)), class_names, rotation=90, fontsize=size)
     axes.set_yticks(range(len(class_names)), rows, fontsize=size)

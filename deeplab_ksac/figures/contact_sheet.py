@@ -56,7 +56,7 @@ def draw(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> bytes:
     width = COLUMNS * TILE / INCH
     sheet = figure.Figure(figsize=(width, sum(heights) + bars), dpi=INCH, layout="constrained")
     rows = sheet.subplots(len(grids) + 1, 1, height_ratios=[*heights, bars], squeeze=False)[:, 0]
-    for axes, (split, tiles) in zip(rows, grids):
+    for axes, (split, tiles) in zip(rows, grids, strict=False):
         axes.imshow(tiles, interpolation="none")
         axes.set_title(f"{info.name} / {split}", fontsize=9, loc="left")
         axes.axis("off")

@@ -63,8 +63,8 @@ def panels(
     figure = Figure(figsize=(PANEL_INCHES * columns + 0.4, height), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=10)
     axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=aspects)
-    for row, line in zip(axes, rows):
-        for axis, panel in zip(row, [*line, *[None] * (columns - len(line))]):
+    for row, line in zip(axes, rows, strict=True):
+        for axis, panel in zip(row, [*line, *[None] * (columns - len(line))], strict=True):
             axis.set_axis_off()
             if panel is not None:
                 _draw(figure, axis, panel)
@@ -257,7 +257,7 @@ def class_dependency(maps: Mapping[str, np.ndarray], class_names: Sequence[str])
     side = max(0.17 * len(class_names), 2.6) + 1.4
     figure = Figure(figsize=(side * len(shown) + 0.6 * len(shown), side), dpi=DPI, layout="constrained")
     for axis, (name, (matrix, limits, colormap)) in zip(
-        figure.subplots(1, len(shown), squeeze=False)[0], shown.items()
+        figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True
     ):
         picture = axis.imshow(matrix, vmin=limits[0], vmax=limits[1], cmap=colormap, interpolation="nearest")
         axis.set_facecolor("lightgray")
@@ -276,12 +276,12 @@ def curves(by_run: Mapping[str, Mapping[str, tuple[Sequence, Sequence]]], *, tit
         ValueError: there is no curve.
     """
     if not by_run:
-        raise ValueError("there is nothing to plot: no run has logged anything")
+        raise ValueError("nothing to plot: no run has logged anything")
     columns = min(len(by_run), 3)
     rows = -(-len(by_run) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.0 * rows + 0.4), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=10)
-    for axis, (quantity, runs) in zip(figure.subplots(rows, columns, squeeze=False).flat, by_run.items()):
+    for axis, (quantity, runs) in zip(figure.subplots(rows, columns, squeeze=False).flat, by_run.items(), strict=False):
         for name, (steps, values) in runs.items():
             axis.plot(steps, values, label=name, linewidth=1, marker="o" if len(steps) < 12 else None, markersize=3)
         axis.set_title(quantity, fontsize=9)

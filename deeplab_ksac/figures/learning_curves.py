@@ -62,7 +62,7 @@ def _draw(axes: Axes, name, label, curves):
     if not points:
         axes.yaxis.set_visible(False)
         return
-    axes.plot(*zip(*points), color=COLORS[name], linewidth=1.2)
+    axes.plot(*zip(*points, strict=True), color=COLORS[name], linewidth=1.2)
     if len(points) < DOTTED:
         for point in points:  # circles of their own: markers become links inside the page, which may hold other curves
             place = axes.figure.dpi_scale_trans + ScaledTranslation(*point, axes.transData)

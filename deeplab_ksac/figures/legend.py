@@ -1,4 +1,4 @@
-"""The names of classes beside their colors, drawn below a picture; cheap enough for every picture of a thousand."""
+"""A legend of classes and their colors below a picture; fast enough for thousands of pictures."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def with_legend(picture: np.ndarray, names: Sequence[str], colors: Colors) -> np
     places = list(_places([int(font.getlength(name)) + 1 for name in names], width))
     strip = Image.new("RGB", (width, (places[-1][1] + 1) * ROW), "white")
     draw = ImageDraw.Draw(strip)
-    for name, color, (left, row) in zip(names, colors, places):
+    for name, color, (left, row) in zip(names, colors, places, strict=True):
         top = row * ROW + (ROW - SWATCH) // 2
         draw.rectangle((left, top, left + SWATCH - 1, top + SWATCH - 1), fill=tuple(color), outline="gray")
         draw.text((left + SWATCH + GAP, row * ROW + ROW // 2), name, fill="black", font=font, anchor="lm")

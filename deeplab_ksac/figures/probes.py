@@ -49,7 +49,7 @@ def conflicting_outputs(model: keras.Model) -> dict[str, str]:
     found = {name: title for name, title in titles.items() if name in model.output}
     if not found:
         raise ValueError(
-            f"the head {type(head_of(model)).__name__} has no logits of single attentions; danet and sequential have"
+            f"the head {type(head_of(model)).__name__} has no logits of single attentions; only danet and sequential do"
         )
     return found
 
@@ -83,7 +83,7 @@ def branch_features(model: keras.Model, image: np.ndarray) -> dict[int, np.ndarr
     head = head_of(model)
     context = getattr(head, "context", None)
     if not isinstance(context, KSAC | ASPP):
-        raise ValueError(f"the head {type(head).__name__} has no atrous rates; KSAC and DeepLabV3 have")
+        raise ValueError(f"the head {type(head).__name__} has no atrous rates; only KSAC and DeepLabV3 do")
     maps = context.rate_features(pyramid_of(model, image)["c5"])
     return {rate: tf.cast(branch[0], tf.float32).numpy() for rate, branch in maps.items()}
 
@@ -101,7 +101,7 @@ def axial_attention(model: keras.Model, image: np.ndarray) -> dict[str, np.ndarr
     head = head_of(model)
     attention = getattr(head, "attention", None)
     if not isinstance(attention, AxialAttention):
-        raise ValueError(f"the head {type(head).__name__} has no axial attention; axial and caa have")
+        raise ValueError(f"the head {type(head).__name__} has no axial attention; only axial and caa do")
     features = head.reduction(pyramid_of(model, image)["c5"], training=False)
     maps = attention.attention_maps(features)
     if isinstance(attention, ChannelizedAxialAttention):

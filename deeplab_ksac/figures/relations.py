@@ -21,11 +21,12 @@ def feature_pixel(point: tuple[int, int], image_size: tuple[int, int], map_size:
     Raises:
         ValueError: a point outside the image.
     """
-    if not all(0 <= place < length for place, length in zip(point, image_size)):
+    if not all(0 <= place < length for place, length in zip(point, image_size, strict=True)):
         height, width = image_size
         raise ValueError(f"the point {tuple(point)} lies outside the image of {height} rows and {width} columns")
     return tuple(
-        round(place * (there - 1) / max(here - 1, 1)) for place, here, there in zip(point, image_size, map_size)
+        round(place * (there - 1) / max(here - 1, 1))
+        for place, here, there in zip(point, image_size, map_size, strict=True)
     )
 
 
@@ -49,7 +50,7 @@ def pixel_relation(features: ArrayLike, pixel: tuple[int, int]) -> np.ndarray:
 
 
 class ClassDependency:
-    """The K×K map of Fig. 4.5, gathered batch by batch over a whole split.
+    """The K×K map of Fig. 4.5, gathered batch by batch over a split.
 
     What is kept is the sum of the features of each class and the number of its pixels: O(K·C), whatever the number of
     images.
@@ -127,7 +128,7 @@ def largest_disagreement(
     if not differs.any():
         return None
     limits = differs.shape
-    height, width = (min(a, b) for a, b in zip(size or [max(n // 3, 1) for n in limits], limits))
+    height, width = (min(a, b) for a, b in zip(size or [max(n // 3, 1) for n in limits], limits, strict=True))
     table = np.pad(differs.cumsum(0, dtype=np.int64).cumsum(1), ((1, 0), (1, 0)))
     inside = table[height:, width:] - table[:-height, width:] - table[height:, :-width] + table[:-height, :-width]
     top, left = np.unravel_index(inside.argmax(), inside.shape)

@@ -8,7 +8,7 @@ biases and a few operations on single elements. Where the author's graph is anot
 - Chapters 2 and 3 have fused normalization (not counted), residual additions that are, and the L2 terms of the kernels
   in the graph. Chapter 4 has synchronized normalization: one product per value, as ours, and in training a square and
   two sums besides, where ours is fused.
-- Chapter 3's axial attention is a loop of unknown length: only what stands outside, the products of queries and keys,
+- Chapter 3's axial attention is a loop of unknown length: only what is outside it, the products of queries and keys,
   the softmax, and the gate once instead of for every row and column, are counted.
 """
 
@@ -31,7 +31,7 @@ class Convention:
         residual_adds: whether the additions of a backbone's shortcuts are counted.
         l2: whether the L2 terms are: a square and a sum for every kernel weight.
         normalization: whether the products of the normalization layers are.
-        attention_loops: whether what stands inside the loops of axial attention is.
+        attention_loops: whether what is inside the loops of axial attention is.
     """
 
     residual_adds: bool
@@ -127,7 +127,7 @@ def _tiles(op):
     """Ratio of the padded tiles of space-to-batch to the map, for an atrous 3×3 convolution; 1 for others."""
     rates = op.get_attr("dilations")[1:3]
     sides = size_of(op.outputs[0])[1:3]
-    return math.prod(-(-side // rate) * rate / side for side, rate in zip(sides, rates))
+    return math.prod(-(-side // rate) * rate / side for side, rate in zip(sides, rates, strict=True))
 
 
 def _outside_of_loops(op, counted):

@@ -2,7 +2,7 @@
 
 TensorFlow's profiler agrees for most operations (a test holds it so), but counts an einsum, a loop and all of unknown
 size as 0, and a kernel between space-to-batch and batch-to-space at the padded tiles instead of the map. Here a
-multiply-add is one product with its sum in a convolution, matrix product or einsum; what is of unknown size is refused.
+multiply-add is one product with its sum in a convolution, matrix product or einsum; an unknown size is an error.
 """
 
 import collections
@@ -140,7 +140,7 @@ def size_of(tensor: tf.Tensor) -> list[int]:
 def pixels_of(op: tf.Operation) -> int:
     """Outputs of a convolution per channel; between space-to-batch and batch-to-space that is the map, not tiles."""
     if not op.get_attr("data_format").endswith(b"C"):
-        raise ValueError(f"{op.name}: only channels that come last are counted")
+        raise ValueError(f"{op.name}: only channels-last operations can be counted")
     result = op.outputs[0]
     if op.inputs[0].op.type == "SpaceToBatchND":
         result = next((user.outputs[0] for user in result.consumers() if user.type == "BatchToSpaceND"), result)
@@ -165,11 +165,11 @@ def _einsum(op):
     if len(op.inputs) == 1:
         return 0
     sides = {}
-    for labels, tensor in zip(op.get_attr("equation").decode().split("->")[0].split(","), op.inputs):
+    for labels, tensor in zip(op.get_attr("equation").decode().split("->")[0].split(","), op.inputs, strict=True):
         shape = size_of(tensor)
         before, dots, after = labels.strip().partition("...")
         spread = [f"...{len(shape) - index}" for index in range(len(before), len(shape) - len(after))] if dots else []
-        for label, side in zip([*before, *spread, *after], shape):
+        for label, side in zip([*before, *spread, *after], shape, strict=True):
             sides[label] = max(side, sides.get(label, 1))  # a side of 1 is broadcast
     return math.prod(sides.values())
 

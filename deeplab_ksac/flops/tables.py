@@ -1,4 +1,4 @@
-"""The FLOPs of the thesis's tables beside ours: in its convention, and what is really computed."""
+"""The FLOPs of the thesis's tables and ours: in its convention, and as they are computed here."""
 
 import dataclasses
 import re
@@ -36,7 +36,7 @@ def num_classes(experiment: Experiment) -> int:
     name = Split.parse(experiment.evaluation.dataset).dataset
     info = getattr(source(name), "INFO", None) if name in CATALOG else None
     if info is None:
-        raise ValueError(f"the classes of {name!r} are not known here; give --num_classes")
+        raise ValueError(f"the classes of {name!r} are not known; give --num_classes")
     return info.num_classes
 
 
@@ -110,7 +110,7 @@ def table(number: str, height: int, width: int) -> str:
     """
     with_flops = [key for key, value in TABLES.items() if any(row.gflops for row in value.rows.values())]
     if number not in with_flops:
-        raise ValueError(f"Table {number} has no FLOPs; {', '.join(with_flops)} have")
+        raise ValueError(f"Table {number} has no FLOPs; only {', '.join(with_flops)} have")
     chosen = TABLES[number]
     lines = [
         f"Table {number}: {chosen.title}; {height}x{width}, G = 2^30",

@@ -66,7 +66,7 @@ class CrissCrossAttention(keras.layers.Layer):
 class CCNetHead(keras.layers.Layer):
     """CCNet: 3×3 convolution, criss-cross attention `recurrence` times with the same weights, 3×3 convolution.
 
-    c5 [N, h, w, C] -> {"features": [N, h, w, C + filters]}, c5 beside the context. The attention's result is added to
+    c5 [N, h, w, C] -> {"features": [N, h, w, C + filters]}, c5 and the context. The attention's result is added to
     its input as in the paper's Eq. 2, without the learned factor of its code.
 
     Args:

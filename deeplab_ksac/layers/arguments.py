@@ -43,5 +43,5 @@ def rates_at(output_stride: int, atrous_rates: Sequence[int]) -> tuple[int, ...]
         raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride}")
     scaled = tuple(max(1, rate * 16 / output_stride) for rate in atrous_rates)
     if any(rate != int(rate) for rate in scaled):
-        raise ValueError(f"atrous_rates {tuple(atrous_rates)} are not whole pixels at output stride {output_stride}")
+        raise ValueError(f"atrous_rates {tuple(atrous_rates)} are not integers at output stride {output_stride}")
     return tuple(int(rate) for rate in scaled)

@@ -28,7 +28,7 @@ class Objective:
         for index, loss in enumerate(self.losses):
             for name, value in loss(outputs, labels).items():
                 if name in terms:
-                    raise ValueError(f"two losses give the term {name!r}")
+                    raise ValueError(f"two losses have a term named {name!r}")
                 terms[name] = value if shares is None else value * tf.cast(shares[index], value.dtype)
         return terms
 

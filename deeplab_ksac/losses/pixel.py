@@ -87,7 +87,7 @@ class PixelLoss(abc.ABC):
     def mass(self, labels: tf.Tensor) -> tf.Tensor:
         """What the mean over these labels is divided by, over all replicas: a scalar."""
         if self.num_classes is None:
-            raise ValueError(f"{self.name} takes part in accumulation only where it is given num_classes")
+            raise ValueError(f"{self.name} can only be accumulated if it knows num_classes")
         return sum_over_replicas(tf.reduce_sum(self.label_weights(labels, self.num_classes)))
 
 

@@ -26,7 +26,7 @@ def check_tolerance(tolerance: float) -> float:
     """
     if not tolerance > 0:
         raise ValueError(
-            f"the boundary tolerance must be positive: a share of the diagonal, or pixels from 1 on, not {tolerance}"
+            f"the boundary tolerance must be positive (a share of the diagonal, or pixels if ≥ 1), not {tolerance}"
         )
     return tolerance
 
@@ -111,7 +111,7 @@ def _matches(true, predicted, squared_radius):
 
     def found(down, right, *matched):
         shifted = [tf.ensure_shape(tf.slice(values, [0, down, right], size), true.shape) for values in framed]
-        return [before | (other == own) for before, other, own in zip(matched, shifted, (true, predicted))]
+        return [before | (other == own) for before, other, own in zip(matched, shifted, (true, predicted), strict=True)]
 
     def step(index, *matched):
         down, right = index // side, index % side

@@ -59,7 +59,7 @@ def overlay(image: np.ndarray, result: Mapping, style: Style) -> np.ndarray:
 
 
 def confidence(image: np.ndarray, result: Mapping, style: Style) -> np.ndarray:
-    """The probability of the likeliest class, 0 … 255."""
+    """The probability of the most likely class, 0 … 255."""
     return result["confidence"]
 
 
@@ -118,7 +118,7 @@ def as_bytes(probabilities: np.ndarray) -> np.ndarray:
 
 
 class ProbabilitiesFile:
-    """An npz of probabilities [H, W, K] that is never in memory as a whole, and there only once it is finished."""
+    """An npz of probabilities [H, W, K] that is never completely in memory, and exists only once it is finished."""
 
     def __init__(self, path: Path, size: tuple[int, int], class_names: Iterable[str]):
         self.path, self.shape, self.class_names = path, (*size, len(class_names)), np.array(class_names)

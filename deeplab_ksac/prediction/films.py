@@ -40,7 +40,7 @@ def _opened(path):
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise OSError("the file has sound but no pictures")
+                raise OSError("the file has no video stream")
             yield container
     except av.error.FFmpegError as error:
         raise OSError(f"{error} ({type(error).__name__})") from error

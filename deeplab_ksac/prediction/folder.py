@@ -81,7 +81,7 @@ class Summary:
     """What happened to the files of a run; told of it by several threads.
 
     Attributes:
-        failures: {path: reason} of the files that could not be read or predicted as a whole.
+        failures: {path: reason} of the files that could not be read or predicted completely.
         stored_as: {what: paths} of the files that were not RGB and were predicted as RGB.
         count: of the pictures that were predicted.
         class_pixels: how many pixels were predicted as each class, int64 [K].
@@ -134,7 +134,7 @@ def one_class_warning(class_pixels: Sequence[float], class_names: Sequence[str])
         return ""
     return (
         f"warning: {class_pixels[largest] / total:.1%} of all pixels were predicted as {class_names[largest]!r}; "
-        "models do so that have hardly been trained, or on other pictures"
+        "perhaps the model was hardly trained, or on other pictures"
     )
 
 
@@ -150,7 +150,7 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
         forms.append((path.stem, f"{folder}_{path.stem}", long, f"{number}_{path.stem}"))
     level = [0] * len(paths)
     while True:
-        names = [form[i] for form, i in zip(forms, level)]
+        names = [form[i] for form, i in zip(forms, level, strict=True)]
         count = collections.Counter(name.lower() for name in names)
         twice = [i for i, name in enumerate(names) if count[name.lower()] > 1 and level[i] < 3]
         if not twice:
@@ -164,7 +164,7 @@ def read_frames(paths: Sequence[Path], summary: Summary, *, max_pixels: int) -> 
 
     Args:
         paths: of the files.
-        summary: is told of failures and of pictures that were not RGB.
+        summary: collects failures and pictures that were not RGB.
         max_pixels: larger images are not decoded before it is their turn, so that only one is in memory.
     """
 
@@ -175,7 +175,7 @@ def read_frames(paths: Sequence[Path], summary: Summary, *, max_pixels: int) -> 
             return pictures
         return itertools.chain([next(pictures)], pictures)
 
-    for (path, name), begun in read_ahead(zip(paths, distinct_names(paths)), begin):
+    for (path, name), begun in read_ahead(zip(paths, distinct_names(paths), strict=True), begin):
         try:
             for picture in begun.result():
                 if picture.stored_as and not picture.number:

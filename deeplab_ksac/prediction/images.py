@@ -60,7 +60,7 @@ def read_image(path: str | os.PathLike, *, upright: bool = True) -> np.ndarray:
     white; of an animation it is the first frame.
 
     Raises:
-        OSError: if the file cannot be read or decoded as a whole, or has more pixels than Pillow's limit against
+        OSError: if the file cannot be read or decoded completely, or has more pixels than Pillow's limit against
             decompression bombs.
         ValueError: for floating-point pixels.
     """
@@ -149,7 +149,7 @@ def _count_frames(image):
 
 
 def _stored_as(image):
-    """What makes an image other than 8-bit RGB, in words; "" for RGB."""
+    """How an image differs from 8-bit RGB, such as "gray"; "" for RGB."""
     if image.mode in SIXTEEN_BIT_MODES:
         return "16-bit gray"
     if image.mode in ("L", "1"):

@@ -33,7 +33,7 @@ class Predictor:
         model: image [N, H, W, 3] -> {"logits", …}.
         views: how the model sees the images.
         max_pixels: of what the model sees at once.
-        info: names and colors of the classes, for whoever shows them.
+        info: names and colors of the classes, for showing results.
 
     Raises:
         ValueError: for a `max_pixels` below 1.
@@ -78,7 +78,7 @@ class Predictor:
         return cls(loaded.model, views, max_pixels=max_pixels, info=loaded.info)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """RGB 0 … 255 of any number type, [H, W, 3] or [N, H, W, 3] -> the likeliest classes, uint8 array."""
+        """RGB 0 … 255 of any number type, [H, W, 3] or [N, H, W, 3] -> the most likely classes, uint8 array."""
         return self.predict(image)["classes"]
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:

@@ -73,7 +73,7 @@ def predict_probabilities(model: Model, image: tf.Tensor, views: Views = Views()
 
 
 def predict_classes(model: Model, image: tf.Tensor, views: Views = Views()) -> tf.Tensor:
-    """The likeliest class of every pixel: [N, H, W, 3] -> uint8 [N, H, W]."""
+    """The most likely class of every pixel: [N, H, W, 3] -> uint8 [N, H, W]."""
     return most_likely(predict_scores(model, image, views))
 
 
@@ -116,7 +116,7 @@ def _mean_over_views(model, image, views, transform=None):
 
 
 def _padded(image, pad_to):
-    missing = [tf.maximum(side - size, 0) for side, size in zip(pad_to, spatial_size(image))]
+    missing = [tf.maximum(side - size, 0) for side, size in zip(pad_to, spatial_size(image), strict=True)]
     return tf.pad(image, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]], constant_values=PADDING_COLOR)
 
 

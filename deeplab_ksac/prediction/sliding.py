@@ -1,4 +1,4 @@
-"""A window slid over an image: where it stands, and what its overlapping views add up to."""
+"""A window slid over an image: its positions, and how its overlapping views are averaged."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def sliding_logits(forward: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor, 
         window: (height, width) in pixels; cut to the image where it is larger.
     """
     height, width = spatial_size(image)
-    window_height, window_width = (tf.minimum(side, size) for side, size in zip(window, (height, width)))
+    window_height, window_width = (tf.minimum(side, size) for side, size in zip(window, (height, width), strict=True))
     starts = window_starts(width, window[1])
     spec = tf.TensorSpec([None] * 4, tf.float32)
 

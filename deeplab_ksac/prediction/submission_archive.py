@@ -40,7 +40,7 @@ def pack(
     *,
     progress: Callable[[], None] | None = None,
 ) -> None:
-    """Predicts the images and writes the archive, which is there whole or not at all.
+    """Predicts the images and writes the archive, completely or not at all.
 
     Args:
         predict: uint8 RGB [H, W, 3] -> classes [H, W], such as a `Predictor`.

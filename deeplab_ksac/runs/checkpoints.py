@@ -73,7 +73,7 @@ class StageCheckpoints:
         return step
 
     def save(self, step: int) -> None:
-        """Saves after `step` optimizer steps; the checkpoint counts only once it is whole, and then the oldest goes.
+        """Saves after `step` optimizer steps; it counts only once it is complete; then the oldest is removed.
 
         Raises:
             OSError: it could not be written; those before are as they were.
@@ -89,7 +89,7 @@ class StageCheckpoints:
         except (OSError, tf.errors.OpError) as error:
             self._remove_pieces(step)
             last = self.newest()
-            kept = "there is none before it" if last is None else f"that of step {last} is as it was"
+            kept = "there is none before it" if last is None else f"that of step {last} is unchanged"
             reason = " ".join(str(error).split())
             raise OSError(
                 f"the checkpoint of step {step} cannot be written to {self.folder} ({reason}); {kept}"
@@ -98,7 +98,7 @@ class StageCheckpoints:
             seals.remove(seals.checkpoint_prefix(self.folder, old))
 
     def newest(self) -> int | None:
-        """The step of the newest whole checkpoint, or None."""
+        """The step of the newest complete checkpoint, or None."""
         return seals.newest_whole(self.resumed)
 
     def _remove_pieces(self, step):
@@ -168,9 +168,7 @@ def _read_all(path, **objects):
         tf.train.Checkpoint(**objects).read(path).assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
         reason = " ".join(str(error).split())[:REASON_LENGTH]
-        raise ValueError(
-            f"{path} is a checkpoint of another model than the one that is built here: {reason}"
-        ) from error
+        raise ValueError(f"{path} is a checkpoint of a model other than the one built here: {reason}") from error
 
 
 @dataclasses.dataclass(frozen=True)

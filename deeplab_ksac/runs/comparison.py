@@ -27,15 +27,15 @@ UNSAID = {"window": None, "pad_to": None, "average": "logits"}  # of an evaluati
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A number of the thesis and what stands beside it.
+    """A number of the thesis and ours.
 
     Attributes:
-        label, row: where the number stands.
+        label, row: where the number is.
         kind: "single scale", "MF", "GFLOPs" or "GFLOPs, training".
         thesis: the number, or None where the text has none.
         ours: percent, the mean where there are several runs; None where nothing was measured.
         spread: standard deviation of several runs, or None.
-        state: in words, where ours comes from, or why there is none.
+        state: where ours comes from, or why there is none, as text.
     """
 
     label: str
@@ -65,7 +65,7 @@ class Comparison:
         numbers = [entry for entries in self.entries.values() for entry in entries]
         open_ones = [entry for entry in numbers if entry.kind in MIOU_KINDS and entry.row.experiment is not None]
         measured = sum(entry.ours is not None for entry in open_ones)
-        self.summary = f"{measured} of {len(open_ones)} mIoUs of our own rows measured, from {len(self.runs)} runs"
+        self.summary = f"{measured} of {len(open_ones)} mIoUs of runnable rows measured, from {len(self.runs)} runs"
 
     def _entries(self, table) -> Iterator[Entry]:
         for label, row in table.rows.items():

@@ -157,7 +157,7 @@ def check_classes(trained: DatasetInfo, converted: DatasetInfo) -> None:
     """Raises ValueError if a model trained on one data set cannot be evaluated on the other."""
     if tuple(trained.class_names) == tuple(converted.class_names):
         return
-    for number, (ours, theirs) in enumerate(zip(trained.class_names, converted.class_names)):
+    for number, (ours, theirs) in enumerate(zip(trained.class_names, converted.class_names, strict=False)):
         if ours != theirs:
             difference = f"class {number} is {ours!r} in the model and {theirs!r} in the data"
             break

@@ -125,7 +125,7 @@ def distinct_names(
     names = [short(path) for path in paths]
     if len(set(names)) < len(paths):
         names = ["_".join(part for part in path.parts if part != path.anchor) for path in paths]
-    named = dict(zip(names, paths))
+    named = dict(zip(names, paths, strict=True))
     if len(named) < len(paths):
         raise ValueError(f"{', '.join(map(str, paths))} cannot be told apart by their names; rename one")
     return named
@@ -293,7 +293,7 @@ def curves(
     logged = {}
     for run, place in workdirs.items():
         for quantity, points in read_run(place, SCALARS).curves.items():
-            logged.setdefault(quantity, {})[run] = tuple(zip(*points))
+            logged.setdefault(quantity, {})[run] = tuple(zip(*points, strict=True))
     arrays = {
         f"{quantity}_{run}".replace("/", "_"): np.array(x)
         for quantity, runs in logged.items()

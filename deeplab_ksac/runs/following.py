@@ -24,7 +24,7 @@ def follow(
         find: () -> the newest checkpoint, comparable with ==; an OSError or ValueError means that there is none yet.
         load: checkpoint -> what is yielded; an error of the input or an AssertionError means "not yet".
         timeout, interval: in seconds.
-        tell: is told in one line why a checkpoint is waited for, once for each reason.
+        tell: called once per reason, with a line that says what is being waited for.
     """
     seen, told, since = None, None, time.monotonic()
     while True:

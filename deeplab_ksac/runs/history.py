@@ -22,7 +22,7 @@ class Run:
 
     Attributes:
         workdir: its path.
-        experiment: its whole configuration.
+        experiment: its complete configuration.
         evaluations: what its eval_*.json hold, each with "dataset", "split", "scales", "flip", "step" and "miou".
         curves: {quantity: ((step counted over all stages, value), …)} of `CURVES`, or of what else was asked for.
         steps: optimizer steps that were logged, over all stages.
@@ -93,7 +93,7 @@ def read_evaluation(path: str | os.PathLike) -> dict[str, Any]:
     content = _read_json(pathlib.Path(path))
     missing = [key for key in REQUIRED if key not in content]
     if missing:
-        raise ValueError(f"{path} is no evaluation: it has no {missing[0]!r}")
+        raise ValueError(f"{path} is not an evaluation: it has no {missing[0]!r}")
     return content
 
 
@@ -112,7 +112,7 @@ def _read_json(path):
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
 
 
 def _read_curves(workdir, lengths, quantities):

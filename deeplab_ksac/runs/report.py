@@ -14,7 +14,7 @@ from deeplab_ksac.runs.history import Run, describe
 from deeplab_ksac.whole_files import write_whole
 
 HEADINGS = ("row", "method", "what", "thesis", "ours", "difference", "state")
-TITLE = "The thesis's tables beside what was measured"
+TITLE = "The thesis's tables and our results"
 INTRODUCTION = (
     "mIoU in percent. A number under “ours” comes from a run whose model, training and seed are the row's and which "
     "was trained to its last step; “not run”: nothing of it was trained here. Of a run's evaluations the one with the "
@@ -33,7 +33,7 @@ def write_report(compared: Comparison, folder: str | os.PathLike) -> tuple[pathl
     for workdir, picture in drawn.items():
         write_whole(folder / files[workdir], picture)
     targets = folder / "report.md", folder / "report.html"
-    for target, text in zip(targets, (as_markdown(compared, files), as_html(compared, drawn))):
+    for target, text in zip(targets, (as_markdown(compared, files), as_html(compared, drawn)), strict=True):
         write_whole(target, text)
     return targets
 

@@ -139,12 +139,12 @@ def table(result: Mapping, class_names: Sequence[str]) -> str:
     for number, name in enumerate(class_names):
         figures = (percent(result[key][number]) for key in columns)
         lines.append(f"{name:<{width}}  " + "  ".join(f"{figure:>10}" for figure in figures))
-    absent = [name for name, iou in zip(class_names, result["iou"]) if math.isnan(iou)]
+    absent = [name for name, iou in zip(class_names, result["iou"], strict=True) if math.isnan(iou)]
     if absent:
         lines.append(f"absent, and left out of the mean: {', '.join(absent)}")
     without = [
         name
-        for name, iou, score in zip(class_names, result["iou"], result.get("boundary_f_scores", ()))
+        for name, iou, score in zip(class_names, result["iou"], result.get("boundary_f_scores", ()), strict=False)
         if math.isnan(score) and not math.isnan(iou)
     ]
     if without:

@@ -14,7 +14,7 @@ TITLES = {  # figure of `runs.figures`, with which the names of its files begin 
     "branch_features": "What each atrous rate sees (Fig. 2.4)",
     "attention_conflict": "Conflicts of two attentions (Figs. 3.3, 3.4)",
     "attention": "Axial attention and its gates",
-    "pixel_relation": "How alike pixels are (Figs. 4.4, 4.6, 4.7)",
+    "pixel_relation": "How similar pixels are (Figs. 4.4, 4.6, 4.7)",
     "class_dependency": "How classes depend on each other (Fig. 4.5)",
     "curves": "Curves",
     "confusion": "Confusion matrix",
@@ -47,7 +47,7 @@ def run_page(workdir: str | os.PathLike) -> str:
         body += ["<h2>Learning curves</h2>", f"<figure>{pages.curves(found)}</figure>"]
     body += [line for title, pictures in pictures_of(workdir) for line in _picture_lines(workdir, title, pictures)]
     if len(body) == 2:
-        body.append("<p>Nothing was measured or drawn of this run yet.</p>")
+        body.append("<p>This run has no evaluations or figures yet.</p>")
     return pages.document(name, body)
 
 
@@ -71,7 +71,7 @@ def _evaluation_lines(evaluation):
     if "class_names" in evaluation and "iou" in evaluation:
         cells = [
             f'<tr><td>{html.escape(name)}</td><td class="number">{"absent" if iou is None else f"{iou:.2%}"}</td></tr>'
-            for name, iou in zip(evaluation["class_names"], evaluation["iou"])
+            for name, iou in zip(evaluation["class_names"], evaluation["iou"], strict=True)
         ]
         yield f"<div><table><tr><th>class</th><th>IoU</th></tr>{''.join(cells)}</table></div>"
 

@@ -1,4 +1,4 @@
-"""Which checkpoints are whole: each is sealed with the checksums of its files once all of them are written."""
+"""Which checkpoints are complete: each is sealed with the checksums of its files once all of them are written."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def seal(prefix: str) -> None:
 
 
 def steps_in(folder: str | os.PathLike) -> list[int]:
-    """The steps of all checkpoints in a folder, whole or not, in order."""
+    """The steps of all checkpoints in a folder, complete or not, in order."""
     names = (path.name for path in pathlib.Path(folder).glob("ckpt-*"))
     return sorted({int(match[1]) for name in names if (match := re.match(r"ckpt-(\d+)(\.|_temp)", name))})
 
@@ -38,7 +38,7 @@ def whole_steps(folder: str | os.PathLike) -> list[int]:
 
 
 def newest_whole(folder: str | os.PathLike) -> int | None:
-    """The step of the newest checkpoint in a folder that is whole, or None; those passed over are named in the log."""
+    """The step of the newest complete checkpoint in a folder, or None; skipped ones are named in the log."""
     for step in reversed(steps_in(folder)):
         problem = damage(checkpoint_prefix(folder, step))
         if problem is None:
@@ -66,7 +66,7 @@ def remove(prefix: str) -> None:
 
 def _damage(path, files):
     if not path.is_file():
-        return "it was not written to its end"
+        return "it was not written completely"
     try:
         sums = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:

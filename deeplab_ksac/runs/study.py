@@ -51,7 +51,7 @@ def run_studies(
         studies: keys of `STUDIES`.
         workdir: folder for data, runs and results.
         seeds: one training for each variant and seed.
-        steps: optimizer steps, where other than the experiments'.
+        steps: optimizer steps (default: the experiments').
         jobs: trainings at a time, each with one thread (default: as many as there are cores).
         progress: (total, label) -> an object with `update()` and `close()`.
 
@@ -64,7 +64,7 @@ def run_studies(
     """
     unknown = sorted(set(studies) - set(STUDIES))
     if unknown:
-        raise ValueError(f"there is no study {unknown[0]!r}; there are {', '.join(sorted(STUDIES))}")
+        raise ValueError(f"unknown study {unknown[0]!r}; the studies are {', '.join(sorted(STUDIES))}")
     workdir = pathlib.Path(workdir)
     trials = [trial for study in studies for trial in trials_of(study, workdir, seeds, steps)]
     for trial in trials:
@@ -218,7 +218,7 @@ def parameters(experiment: Experiment) -> int:
 
 def things_iou(evaluation: Mapping[str, Any]) -> float:
     """Mean IoU, in percent, of the classes of an evaluation that are things and occur."""
-    by_class = dict(zip(evaluation["class_names"], evaluation["iou"]))
+    by_class = dict(zip(evaluation["class_names"], evaluation["iou"], strict=True))
     return 100 * statistics.mean(by_class[name] for name in scenes.THINGS if by_class[name] is not None)
 
 

@@ -28,7 +28,7 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
         changed = differences(_completed(_read_fields(path)), new)
         if changed:
             raise ValueError(
-                f"{workdir} holds a run of another configuration; {'; '.join(changed)}. Take a new workdir"
+                f"{workdir} holds a run of another configuration; {'; '.join(changed)}. Choose a new workdir"
             )
         if read_info(workdir).class_names != info.class_names:
             raise ValueError(f"{workdir} holds a run with the classes of {read_info(workdir).name}, not {info.name}")
@@ -47,7 +47,7 @@ def read_workdir(workdir: str | os.PathLike) -> tuple[Experiment, DatasetInfo]:
     workdir = pathlib.Path(workdir)
     for name in (EXPERIMENT_FILE, INFO_FILE):
         if not (workdir / name).is_file():
-            raise FileNotFoundError(f"{workdir} holds no training run: {name} is missing; scripts/train.py makes one")
+            raise FileNotFoundError(f"{workdir} holds no training run: {name} is missing")
     return read_experiment(workdir), read_info(workdir)
 
 
@@ -79,7 +79,7 @@ def _completed(fields):
     """The configuration of a run with the fields that were added since it was begun, at their defaults."""
     try:
         return json.loads(json.dumps(to_dict(from_dict(Experiment, fields))))
-    except (TypeError, ValueError):  # a field that there is no more: said as a difference
+    except (TypeError, ValueError):  # a field that no longer exists: shown as a difference
         return fields
 
 
@@ -89,7 +89,7 @@ def record_start(workdir: str | os.PathLike, facts: dict[str, Any]) -> None:
 
 
 class MetricsLog:
-    """Measurements as JSON lines {"stage", "step", …}; a resumed run goes on after the step it was resumed from."""
+    """Measurements as JSON lines {"stage", "step", …}; a resumed run continues after the step it was resumed from."""
 
     def __init__(self, workdir: str | os.PathLike, stage: int, first_step: int):
         self.path, self.stage = pathlib.Path(workdir) / METRICS_FILE, stage

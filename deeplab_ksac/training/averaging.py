@@ -41,7 +41,7 @@ class MovingAverages(tf.Module):
         """Takes the model's weights in, in a replica's context, after step `step` (0 is the first)."""
         past = tf.cast(step, tf.float32)
         decay = tf.minimum(self.decay, past / (past + 10.0))
-        for average, weight in zip(self.values, weights):
+        for average, weight in zip(self.values, weights, strict=True):
             if weight.dtype.is_floating:
                 old, new = average.read_value(), tf.convert_to_tensor(weight)
                 average.assign(new + tf.cast(decay, new.dtype) * (old - new))
@@ -53,17 +53,17 @@ class MovingAverages(tf.Module):
         """Inside, the model has the averages for weights; afterwards its own again, bit for bit, on every replica."""
         weights = self._local(strategy, model.weights)
         kept = [tf.identity(weight) for weight in weights]
-        for weight, average in zip(weights, self._local(strategy, self.values)):
+        for weight, average in zip(weights, self._local(strategy, self.values), strict=True):
             weight.assign(average)
         try:
             yield
         finally:
-            for weight, value in zip(weights, kept):
+            for weight, value in zip(weights, kept, strict=True):
                 weight.assign(value)
 
     def copy_to(self, model: keras.Model) -> None:
         """Makes the averages the weights of a model, for good."""
-        for weight, average in zip(model.weights, self.values):
+        for weight, average in zip(model.weights, self.values, strict=True):
             weight.assign(average)
 
     @staticmethod

@@ -26,7 +26,7 @@ OF_FILES = (
 
 
 class RestartError(Exception):
-    """Training stopped before its end and goes on when it is started again; scripts exit with `RESTART_STATUS`."""
+    """Training stopped before its end and continues when it is started again; commands exit with `RESTART_STATUS`."""
 
 
 class StopRequest:
@@ -85,7 +85,7 @@ def failures_in_one_line(workers: int, newest: Callable[[], int | None]) -> Iter
 
     Args:
         workers: number of the run's worker processes.
-        newest: () -> the step of the newest whole checkpoint, or None.
+        newest: () -> the step of the newest complete checkpoint, or None.
     """
     try:
         yield
@@ -95,7 +95,7 @@ def failures_in_one_line(workers: int, newest: Callable[[], int | None]) -> Iter
         if not isinstance(error, OF_FILES):
             raise
         last = newest()
-        kept = "there is no checkpoint yet" if last is None else f"the checkpoint of step {last} is as it was"
+        kept = "there is no checkpoint yet" if last is None else f"the checkpoint of step {last} is unchanged"
         raise OSError(f"training stopped: {reason(error)}; {kept}") from error
 
 

@@ -27,7 +27,7 @@ RECORD_BYTES = 16  # of a TFRecord beside its content: the length, 8, and two ch
 class StageLog:
     """The logs of a stage from a step on; of several workers one writes.
 
-    What an earlier run logged after the checkpoint that this one goes on from is taken out first.
+    What an earlier run logged after the checkpoint that this one continues from is removed first.
 
     Args:
         workdir, index: the run's folder, and the stage in it.
@@ -107,7 +107,7 @@ class StageLog:
                 tf.summary.image(f"pictures/{number}", np.concatenate(panels, axis=1)[np.newaxis])
 
     def write_evaluation(self, done: int, figures: dict[str, Any]) -> None:
-        """Writes the scalar figures, the JSON line last: where it stands, all of the evaluation is logged."""
+        """Writes the scalar figures, the JSON line last: where that line is, the evaluation is logged completely."""
         scalars = {name: value for name, value in figures.items() if isinstance(value, float)}
         self._write(done, {f"eval/{name}": value for name, value in scalars.items()}, flush=True)
 
@@ -130,7 +130,7 @@ class StageLog:
 
 
 def trim_events(folder: str | os.PathLike, step: int, evaluated: bool) -> None:
-    """Takes out of a folder's event files what a run that goes on after `step` steps will log again.
+    """Removes from a folder's event files what a run that continues after `step` steps will log again.
 
     That is all after the step, what a killed run wrote half, and of the step itself everything but the training's
     scalars unless its evaluation was logged to its end.

@@ -46,7 +46,7 @@ def train(
     evaluates: bool = True,
     deterministic: bool = False,
 ) -> dict[str, Any] | None:
-    """Trains an experiment in its folder, or goes on where an earlier call was stopped.
+    """Trains an experiment in its folder, or continues where an earlier call stopped.
 
     Args:
         experiment: what is trained.
@@ -56,7 +56,7 @@ def train(
         init_from: workdir of a run whose weights the first stage starts from.
         backbone_weights: "imagenet" or a file of published weights that the first stage's backbone starts from.
         progress: (total, label, start) -> an object with `update(n, **shown)` and `close()`; None shows nothing.
-        evaluates: whether the model is evaluated on the way and at the end.
+        evaluates: whether the model is evaluated during training and at the end.
         deterministic: whether what could not be repeated bit for bit is an error before the first step.
 
     Returns:
@@ -66,8 +66,8 @@ def train(
         DivergenceError: a loss term became NaN or infinite; nothing was saved since the last good checkpoint.
         ValueError: the folder holds another run, data and model do not fit each other, or the weights the model; or
             something cannot be deterministic.
-        OSError: a file cannot be read or written any more; the last good checkpoint is as it was.
-        RestartError: it was asked to stop (SIGTERM, SIGUSR1), or another worker was lost; called again, it goes on.
+        OSError: a file can no longer be read or written; the last good checkpoint is unchanged.
+        RestartError: it was asked to stop (SIGTERM, SIGUSR1), or another worker was lost; call it again to continue.
     """
     if init_from is not None and backbone_weights is not None:
         raise ValueError("the first stage starts from init_from or from backbone_weights, not from both")
@@ -135,7 +135,7 @@ def train_stage(
             if stopped or evaluated or run.due(done, plan.checkpoint_every):
                 run.save(done, terms, log)
             if stopped and done < steps:
-                raise RestartError(f"stopped as asked after step {done}, whose checkpoint is saved")
+                raise RestartError(f"stopped on request after step {done}; its checkpoint is saved")
             if evaluated:
                 figures = run.evaluate(done, log, stop)
     return figures

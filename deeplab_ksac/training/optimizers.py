@@ -143,7 +143,7 @@ def backbone_variables(model: keras.Model) -> list[tf.Variable]:
     names = {layer.name for layer in model.layers}
     first = next((name for name in ("neck", "head") if name in names), None)
     if first is None:
-        raise ValueError(f"{model.name} has no layer 'head', so that backbone_lr does not say what it is for")
+        raise ValueError(f"{model.name} has no layer 'head', so backbone_lr does not know the backbone's variables")
     return keras.Model(model.input, model.get_layer(first).input).trainable_variables
 
 
@@ -198,7 +198,7 @@ def adam(
     epsilon: float = 1e-7,
     backbone_lr: float = 1.0,
 ) -> GroupedOptimizer:
-    """Adam, with Keras' place of ε: beside the root of the second moment before its correction."""
+    """Adam, with ε where Keras has it: added to the root of the second moment before its correction."""
     _check_moments(beta_1, beta_2, epsilon)
 
     def make(rates, factor, decayed):

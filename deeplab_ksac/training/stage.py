@@ -98,7 +98,7 @@ class StageRun:
             else:
                 several = self.train_step.run(batches, self._steps_until_due(done))
                 columns = [tf.unstack(values) for values in several.values()]
-                terms = [dict(zip(several, row)) for row in zip(*columns)]
+                terms = [dict(zip(several, row, strict=True)) for row in zip(*columns, strict=True)]
             if before is not None:
                 self.check(*before)
             done += len(terms)
@@ -133,7 +133,7 @@ class StageRun:
                 raise DivergenceError(
                     f"{wrong[0]} is {values[wrong[0]]} at step {step} of stage {self.index}; the batch was "
                     f"{', '.join(batch_filenames(**self.order, step=step))}. "
-                    "A lower learning rate, or a look at these files, may help; the last checkpoint is as it was"
+                    "A lower learning rate, or a look at these files, may help; the last checkpoint is unchanged"
                 )
         return checked
 

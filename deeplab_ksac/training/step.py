@@ -140,11 +140,11 @@ class TrainStep:
             return [(batch, None)]
         if count % self.accumulate:
             raise ValueError(
-                f"a replica's {count} examples of a batch cannot be taken in {self.accumulate} equal parts"
+                f"a replica's {count} examples of a batch cannot be split into {self.accumulate} equal parts"
             )
         split = {name: tf.split(value, self.accumulate) for name, value in batch.items()}
         parts = [{name: values[index] for name, values in split.items()} for index in range(self.accumulate)]
-        return list(zip(parts, tf.unstack(self.objective.shares([part["labels"] for part in parts]))))
+        return list(zip(parts, tf.unstack(self.objective.shares([part["labels"] for part in parts])), strict=True))
 
     def _unscaled_and_clipped(self, gradients, terms):
         """The summed gradients without the loss's scale, no longer together than `clip_norm`."""
@@ -156,7 +156,7 @@ class TrainStep:
             terms = {**terms, "gradient_norm": norm}
             if self.clip_norm:
                 values, _ = tf.clip_by_global_norm(values, self.clip_norm, use_norm=norm)
-        return dict(zip(indices, values)), terms
+        return dict(zip(indices, values, strict=True)), terms
 
     def _move_if_finite(self, gradients, norm):
         """Outside of a replica's context, where alone a condition may hold a step of all replicas."""

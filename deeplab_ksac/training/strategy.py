@@ -107,7 +107,7 @@ def check_repeatable(function: tf.types.experimental.ConcreteFunction, device_ty
         device_type: "CPU", "GPU" or "TPU".
 
     Raises:
-        ValueError: it is not; the message names the operations and where they stand.
+        ValueError: it is not; the message names the operations and where they are.
     """
     for kinds, reason in (
         (UNSEEDED, "draws numbers from a generator that no checkpoint holds"),

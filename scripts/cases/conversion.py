@@ -37,7 +37,7 @@ FOLDERS = []  # kept until the process ends
 
 
 def prepare_checking():
-    """Reads every image and mask, decodes both whole and looks for values outside the classes."""
+    """Reads every image and mask, decodes both completely and looks for values outside the classes."""
     items = folder.examples(raw_folder() / "raw", "train")
 
     def check(numbers, tick):

@@ -85,7 +85,7 @@ def alternate(case, rounds):
 
 def ratio(bound, side, against):
     """The ratio of two sides' samples, pair by pair for times, of the medians for memory, with its quartiles."""
-    pairs = [a / b for a, b in zip(side, against)]
+    pairs = [a / b for a, b in zip(side, against, strict=True)]
     low, _, high = statistics.quantiles(pairs, n=4) if len(pairs) > 1 else 3 * pairs
     median = statistics.median(pairs) if bound.of == "time" else statistics.median(side) / statistics.median(against)
     return {

@@ -15,19 +15,22 @@ CHANNELS, FILTERS = 2048, 256
 
 def separate_products(features, kernels, atrous_rates):
     """What our ASPP computes: a kernel of its own for every rate, with the gradient of `layers/atrous.py`."""
-    return [atrous_conv2d(features, kernel, rate) for kernel, rate in zip(kernels, atrous_rates)]
+    return [atrous_conv2d(features, kernel, rate) for kernel, rate in zip(kernels, atrous_rates, strict=True)]
 
 
 def native_products(features, kernels, atrous_rates):
     """The same with TensorFlow's own gradient, which CPUs without AVX-512 VNNI do not have."""
-    return [tf.nn.conv2d(features, kernel, 1, "SAME", dilations=rate) for kernel, rate in zip(kernels, atrous_rates)]
+    return [
+        tf.nn.conv2d(features, kernel, 1, "SAME", dilations=rate)
+        for kernel, rate in zip(kernels, atrous_rates, strict=True)
+    ]
 
 
 def keras_products(features, kernels, atrous_rates):
     """The same as Keras' dilated convolutions compute it: space to batch, convolution, batch to space."""
     return [
         tf.nn.convolution(features, kernel, padding="SAME", dilations=rate)
-        for kernel, rate in zip(kernels, atrous_rates)
+        for kernel, rate in zip(kernels, atrous_rates, strict=True)
     ]
 
 

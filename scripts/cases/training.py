@@ -1,4 +1,4 @@
-"""What training costs beside its steps: replicas, checkpoints, the host's work between steps, determinism."""
+"""What training costs in addition to its steps: replicas, checkpoints, the host's work between steps, determinism."""
 
 import contextlib
 import dataclasses

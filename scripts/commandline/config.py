@@ -26,7 +26,7 @@ def get_config(name: str) -> ConfigDict:
         return to_config_dict(EXPERIMENTS[name])
     if name in TABLE_ROWS:
         row = TABLE_ROWS[name]
-        raise LookupError(f"{name} ({row.method}) is quoted from another paper; there is nothing of it to run")
+        raise LookupError(f"{name} ({row.method}) is quoted from another paper and cannot be run")
     of_table = [known for known in EXPERIMENTS if known.startswith(name.partition(":")[0] + ":")]
     near = difflib.get_close_matches(name, of_table or EXPERIMENTS, n=3, cutoff=0.8)
     hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""

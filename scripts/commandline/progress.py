@@ -11,7 +11,7 @@ IN_NOTEBOOK = auto.notebook_tqdm is not std.tqdm
 
 
 class Progress:
-    """Counts, speed and the time left, shown on a stream while the work goes on.
+    """Counts, speed and the time left, shown on a stream during the work.
 
         with Progress(1000, "train") as progress:
             progress.update(loss=0.7)
@@ -20,7 +20,7 @@ class Progress:
 
     Args:
         total: how many units of work there are.
-        label: what stands in front.
+        label: text in front.
         stream: where to write.
         start: units that were done before; they count as done, not as speed.
         every: seconds between plain lines.
@@ -40,7 +40,7 @@ class Progress:
             )
 
     def update(self, n: int = 1, **shown: float | str) -> None:
-        """`n` more units are done; `shown` (numbers or text) stands behind the counts from now on."""
+        """`n` more units are done; `shown` (numbers or text) is printed after the counts from now on."""
         self.done += n
         self.shown.update(shown)
         if self.bar is not None:
@@ -66,7 +66,7 @@ class Progress:
         self.close()
 
     def line(self) -> str:
-        """The state in words: `train 120/1000 12% 8.1/s 1:49 left loss 0.532`."""
+        """The state as text: `train 120/1000 12% 8.1/s 1:49 left loss 0.532`."""
         elapsed = time.monotonic() - self.started
         speed = (self.done - self.start) / elapsed if elapsed > 0 else 0.0
         pace = f"{speed:.3g}/s" if speed else ""
@@ -91,7 +91,7 @@ class SplitProgress:
     What is done at the first call for a split counts as done, not as speed.
 
     Args:
-        verb: what stands in front of the split.
+        verb: text in front of the split.
         stream: where to write.
     """
 

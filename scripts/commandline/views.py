@@ -8,7 +8,7 @@ from deeplab_ksac.experiment import AVERAGES, Views
 
 
 def define_flags():
-    """--scales, --flip, --window, --pad_to, --average; not given means what the experiment says."""
+    """--scales, --flip, --window, --pad_to, --average; without a flag, the experiment's value is used."""
     flags.DEFINE_list("scales", None, "scales to average over, such as 0.75,1,1.25 (default: the experiment's)")
     flags.DEFINE_bool("flip", None, "average with the mirrored image (default: the experiment's)")
     flags.DEFINE_string("window", None, "sliding window in pixels: side or height x width (default: the experiment's)")

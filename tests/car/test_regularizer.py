@@ -127,7 +127,7 @@ def test_the_configuration_makes_an_equal_regularizer():
         ({"terms": {"intra_c2p": 0}}, "terms must name at least one of intra_c2p, inter_c2c, inter_c2p"),
         ({"centers": "epoch"}, "centers must be 'batch' or 'image', not 'epoch'"),
         ({"moving_average": 1.0}, r"moving_average must be None or lie in \[0, 1\), not 1.0"),
-        ({"moving_average": 0.9, "centers": "image"}, "leave out centers='image'"),
+        ({"moving_average": 0.9, "centers": "image"}, "needs centers='batch', not 'image'"),
         ({"settings": {"c2c_threshold": 2}}, r"c2c_threshold must lie in \[0, 1\], not 2"),
     ],
 )

@@ -37,5 +37,5 @@ def test_settings_come_from_names_mappings_and_themselves():
     assert ClassAwareSettings.of(author) is author
     with pytest.raises(ValueError, match="'thesis' or 'author', not 'paper'"):
         ClassAwareSettings.of("paper")
-    with pytest.raises(ValueError, match="'threshold' is no setting; the settings are c2c_threshold, "):
+    with pytest.raises(ValueError, match="'threshold' is not a setting; the settings are c2c_threshold, "):
         ClassAwareSettings.of({"threshold": 0.5})

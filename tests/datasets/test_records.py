@@ -112,7 +112,7 @@ def test_converting_twice_gives_the_same_bytes(raw, tmp_path):
 
 def test_an_existing_data_set_is_replaced_only_when_told_to(raw, tmp_path):
     convert(raw, tmp_path)
-    with pytest.raises(DatasetError, match=r"tiny.1.0.0 exists; ask to overwrite"):
+    with pytest.raises(DatasetError, match=r"tiny.1.0.0 exists; allow overwriting"):
         convert(raw, tmp_path, splits=["val"])
     assert load_info("tiny", tmp_path).num_examples == {"train": 5, "val": 3}
     convert(raw, tmp_path, splits=["val"], overwrite=True)
@@ -132,7 +132,7 @@ def test_a_kill_in_the_middle_of_a_replacement_loses_nothing(raw, tmp_path):
     convert(raw, tmp_path)
     target = tmp_path / "tiny" / "1.0.0"
     target.rename(target.with_name(".1.0.0.previous"))  # the state between the two renames
-    with pytest.raises(DatasetError, match="exists; ask to overwrite"):
+    with pytest.raises(DatasetError, match="exists; allow overwriting"):
         convert(raw, tmp_path)
     assert len(stored("train", tmp_path)) == 5
 

@@ -99,7 +99,7 @@ def test_masks_of_0_and_255_are_told(raw, tmp_path):
             lambda mask: np.where(mask == 0, 1, mask),
             "label 0 (ground) never occurs and 1…2 all do: are the labels counted",
         ),
-        (lambda mask: np.where(mask == 2, 1, mask), "label 2 (thing 2) never occurs and 0…1 all do: does each label"),
+        (lambda mask: np.where(mask == 2, 1, mask), "label 2 (thing 2) never occurs and 0…1 all do: is each label"),
         (lambda mask: np.where(mask == 1, 2, mask), "1 of 3 classes never occur: 1 (thing 1)"),
     ],
 )
@@ -113,8 +113,8 @@ def test_masks_of_one_value_and_ignored_ones_are_told(raw, tmp_path):
     relabel(raw, "val", lambda mask: np.where(mask == 255, 255, 2))
     relabel(raw, "train", lambda mask: np.full_like(mask, 255) if mask[0, 0] else mask)
     messages = warned(raw, tmp_path)
-    assert "val: 4 of 4 masks hold practically one value, 4 of them 2 (thing 2)" in messages
-    assert any("masks are ignored as a whole" in text and text.startswith("train") for text in messages)
+    assert "val: 4 of 4 masks have almost only one value, 4 of them 2 (thing 2)" in messages
+    assert any("masks are completely ignored" in text and text.startswith("train") for text in messages)
 
 
 def test_a_split_without_labels_is_noted_and_not_complained_about(raw, tmp_path):
@@ -140,7 +140,7 @@ def test_a_picture_encoded_anew_is_found_by_its_id_and_labels(raw, tmp_path):
 def test_an_image_that_stands_twice_in_a_split_is_told(raw, tmp_path):
     for kind, suffix in (("images", "jpg"), ("masks", "png")):
         shutil.copy(raw / kind / "train" / f"p05.{suffix}", raw / kind / "train" / f"p05_again.{suffix}")
-    assert warned(raw, tmp_path) == ["train: 1 image stand in it more than once: p05_again"]
+    assert warned(raw, tmp_path) == ["train: 1 image are in it more than once: p05_again"]
 
 
 @pytest.mark.parametrize(("other", "warnings", "words"), [("trainval", 0, "do not train on one"), ("test", 1, "")])

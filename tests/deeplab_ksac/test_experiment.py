@@ -48,7 +48,7 @@ def test_the_three_stages_of_section_2_3_2():
 @pytest.mark.parametrize(
     "path, value, error, words",
     (
-        (("stages", 0, "step"), 3, ValueError, r"stages\[0\].step is no field of Stage; it has data, steps"),
+        (("stages", 0, "step"), 3, ValueError, r"stages\[0\].step is not a field of Stage; it has data, steps"),
         (("stages", 0, "steps"), "many", TypeError, r"stages\[0\].steps takes int, not 'many'"),
         (("model", "output_stride"), 8.5, TypeError, "model.output_stride takes int, not 8.5"),
         (("stages", 0, "data", "crop_size"), [33], ValueError, r"crop_size takes 2 values, not 1: \[33\]"),

@@ -62,7 +62,7 @@ def test_several_are_converted_one_after_another_and_what_is_there_stays(tmp_pat
     assert load_info("camvid", tmp_path).num_examples == {"train": 2, "val": 1}
     assert ["test", "none", "233"] in [line.split() for line in done.stdout.splitlines()]
     again = convert(*flags, f"--raw_dir={voc},{camvid}", cwd=tmp_path)
-    assert again.returncode == 0 and again.stdout.count("stays as it is") == 2
+    assert again.returncode == 0 and again.stdout.count("is left alone") == 2
 
 
 @pytest.mark.parametrize(

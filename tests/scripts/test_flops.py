@@ -33,7 +33,7 @@ def test_an_experiments_parts_are_listed(capsys):
         ({"tables": ["2.1"], "saved_model": "x"}, "not saved_model and tables"),
         ({"tables": ["2.1"], "size": ["0"]}, "--size must be one or two numbers of pixels"),
         ({"tables": ["2.1"], "size": ["?", "5"]}, "such as 513 or 513,1025, not '?,5'"),
-        ({"tables": ["4.5"]}, "Table 4.5 has no FLOPs; 2.1, 3.1, 3.4, 4.4 have"),
+        ({"tables": ["4.5"]}, "Table 4.5 has no FLOPs; only 2.1, 3.1, 3.4, 4.4 have"),
     ),
 )
 def test_a_wrong_request_is_refused_in_words(flags, words):

@@ -19,7 +19,7 @@ def test_both_pages_say_the_same_and_are_whole(runs, tmp_path, capsys):
     output = tmp_path / "out"
     given = types.SimpleNamespace(runs=[f"{runs}/*_*", f"{runs}/<*"], tables=None, output=str(output))
     assert report.run(given) == 0
-    assert re.match(r"\d+ of \d+ mIoUs of our own rows measured, from 5 runs", capsys.readouterr().out)
+    assert re.match(r"\d+ of \d+ mIoUs of runnable rows measured, from 5 runs", capsys.readouterr().out)
     markdown, html = ((output / f"report.{kind}").read_text() for kind in ("md", "html"))
     assert "| R8 | + A + CAR | single scale | 50.50 | 50.00 | -0.50 | measured:" in markdown
     assert "<td>50.50</td><td>50.00</td><td>-0.50</td>" in html and "prefers-color-scheme: dark" in html
@@ -34,10 +34,10 @@ def test_both_pages_say_the_same_and_are_whole(runs, tmp_path, capsys):
 @pytest.mark.parametrize(
     "runs, tables, words",
     (
-        (["nowhere/*"], None, "'nowhere/*' names no workdir"),
-        (None, ["5.1"], "there is no Table 5.1; the thesis has 2.1, 2.2"),
-        (["broken"], None, "experiment.json is no JSON"),
-        (["wrong"], None, "eval_0.json is no evaluation: it has no 'split'"),
+        (["nowhere/*"], None, "'nowhere/*' matches no workdir"),
+        (None, ["5.1"], "the thesis has no Table 5.1; it has 2.1, 2.2"),
+        (["broken"], None, "experiment.json is not valid JSON"),
+        (["wrong"], None, "eval_0.json is not an evaluation: it has no 'split'"),
     ),
 )
 def test_what_is_no_run_is_named(runs, tables, words, tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ def test_an_overridden_experiment_trains_on_two_replicas_and_resumes(data_dir, t
     assert loaded.experiment.model.backbone.args["alpha"] == 0.1
     assert loaded.experiment.stages[0].data.crop_size == (33, 33)
     again = call(*TINY_FLAGS, *where)
-    assert again.returncode == 0 and again.stdout == f"{tmp_path} was finished before\n"
+    assert again.returncode == 0 and again.stdout == f"{tmp_path} was already finished\n"
 
 
 @pytest.mark.parametrize(

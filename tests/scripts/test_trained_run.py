@@ -146,8 +146,8 @@ def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path,
     ("flags", "message"),
     [
         ({"format": "tflite"}, r"--output=.*served must end in \.tflite"),
-        ({"size": "33"}, "--quantize and --size are of --format=tflite, not of saved_model"),
-        ({"format": "onnx", "precision": "float16"}, "--precision=float16 is of --format=saved_model, not of onnx"),
+        ({"size": "33"}, "--quantize and --size are for --format=tflite, not for saved_model"),
+        ({"format": "onnx", "precision": "float16"}, "--precision=float16 is for --format=saved_model, not for onnx"),
         ({"averaged": True}, "has no moving averages"),
     ],
 )
@@ -155,7 +155,7 @@ def test_export_refuses_what_does_not_go_together(place, tmp_path, flags, messag
     with pytest.raises(ValueError, match=message):
         export.run(given(workdir=place / "workdir", output=tmp_path / "served", scales=["1"], flip=False, **flags))
     (tmp_path / "taken.onnx").touch()
-    with pytest.raises(FileExistsError, match=r"taken\.onnx exists; name another place"):
+    with pytest.raises(FileExistsError, match=r"taken\.onnx exists; choose another output"):
         export.run(given(workdir=tmp_path, output=tmp_path / "taken.onnx", format="onnx", scales=["1"], flip=False))
 
 

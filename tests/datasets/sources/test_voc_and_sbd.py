@@ -88,7 +88,7 @@ def test_what_is_missing_is_refused_in_words(root, tmp_path):
         voc2012.examples(root, "train_aug")
     (root / "VOCdevkit" / "VOC2012" / "other").rename(root / "benchmark_RELEASE")
     (root / "VOCdevkit").rename(root / "VOC")
-    with pytest.raises(DatasetError, match="no VOCdevkit/VOC2012 beside SBD"):
+    with pytest.raises(DatasetError, match="no VOCdevkit/VOC2012 next to SBD"):
         sbd.examples(root, "train")
 
 

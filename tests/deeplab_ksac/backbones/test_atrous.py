@@ -235,7 +235,7 @@ def test_networks_that_cannot_be_rewritten_are_refused_by_layer(make, message):
     [
         ({"c6": "s5_conv"}, "endpoints are c2, c3, c4, c5, not c6"),
         ({"c5": "s5_convv"}, "endpoint c5: network has no layer 's5_convv'; similar ones: s5_conv"),
-        ({"c5": "s4_conv"}, "endpoint c5: layer 's4_conv' lies at stride 16, not 32"),
+        ({"c5": "s4_conv"}, "endpoint c5: layer 's4_conv' has stride 16, not 32"),
     ],
 )
 def test_wrong_endpoints_are_refused_in_words(endpoints, message):

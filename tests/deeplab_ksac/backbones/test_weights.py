@@ -82,7 +82,7 @@ def test_one_error_lists_everything_that_does_not_fit_and_nothing_is_changed(mod
     with pytest.raises(ValueError) as refusal:
         load_timm(model, path, tensors_of(model))
     message = str(refusal.value)
-    assert message.startswith(f"{path} holds the weights of another network than small; ")
+    assert message.startswith(f"{path} holds the weights of a network other than small; ")
     assert "missing: dw.weight, bn.running_mean; " in message
     assert (
         "bn.bias [5] for norm/beta:0 [4]" in message and "proj.weight [6, 4, 1, 1] for dense/kernel:0 [4, 6]" in message
@@ -109,8 +109,8 @@ def test_weights_of_images_with_other_channels_are_refused_in_words(model, tmp_p
 
 
 def test_a_missing_file_and_one_of_another_kind_are_named(model, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no file of weights at .*nowhere\.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"no weight file at .*nowhere\.safetensors"):
         load_timm(model, str(tmp_path / "nowhere.safetensors"), tensors_of(model))
     (tmp_path / "page.safetensors").write_text("<html>not found</html>")
-    with pytest.raises(ValueError, match=r"page\.safetensors is no safetensors file"):
+    with pytest.raises(ValueError, match=r"page\.safetensors is not a safetensors file"):
         load_timm(model, str(tmp_path / "page.safetensors"), tensors_of(model))

@@ -15,7 +15,7 @@ def test_what_equals_the_model_passes_and_what_does_not_is_told_from_it(tmp_path
     path = export_onnx(model, tmp_path / "model.onnx", info=fake_info())  # checks
     kernel = model.weights[0]
     kernel.assign(kernel * 1.01)
-    with pytest.raises(ValueError, match=r"differs from the model by .*, which may be .*; it was removed"):
+    with pytest.raises(ValueError, match=r"differs from the model by .*, more than the allowed .*; it was removed"):
         check_written(path, model, kind="onnx")
 
 
@@ -32,7 +32,7 @@ def test_what_cannot_be_run_is_removed_and_one_line(tmp_path, monkeypatch, conte
         check_written(path, model, **options)
 
     monkeypatch.setattr(onnx_file, "check_written", broken)
-    with pytest.raises(ValueError, match="cannot be run in a process of its own and was removed: ") as raised:
+    with pytest.raises(ValueError, match="cannot be run in a separate process and was removed: ") as raised:
         export_onnx(build_fake_model(), tmp_path / "model.onnx", info=fake_info())
     assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())
 

@@ -93,7 +93,7 @@ def test_explicit_padding_is_tensorflows_same(rates, tmp_path):
     del graph.node[:]
     graph.node.append(node)
     graph.node[0].attribute.append(onnx.helper.make_attribute("strides", [2, 2]))
-    with pytest.raises(ValueError, match="conv is atrous, strides and is padded SAME"):
+    with pytest.raises(ValueError, match="conv has an atrous rate, a stride and SAME padding"):
         pad_explicitly(graph)
 
 

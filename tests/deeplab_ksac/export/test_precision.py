@@ -54,6 +54,6 @@ def test_a_weight_beyond_the_range_and_another_precision_are_refused(model):
     kernel = next(weight for weight in model.weights if weight.name.startswith("classifier/kernel"))
     kept = kernel.numpy()
     kernel.assign(kept + 1e5)
-    with pytest.raises(ValueError, match="classifier/kernel:0 has values beyond the range of float16"):
+    with pytest.raises(ValueError, match="classifier/kernel:0 has values outside the range of float16"):
         in_precision(model, SPEC, "float16")
     kernel.assign(kept)

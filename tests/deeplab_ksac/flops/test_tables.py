@@ -10,7 +10,7 @@ from deeplab_ksac.flops import tables
 
 def test_classes_that_the_data_set_leaves_open_are_asked_for():
     experiment = types.SimpleNamespace(evaluation=types.SimpleNamespace(dataset="elsewhere/val"))
-    with pytest.raises(ValueError, match="the classes of 'elsewhere' are not known here; give --num_classes"):
+    with pytest.raises(ValueError, match="the classes of 'elsewhere' are not known; give --num_classes"):
         tables.num_classes(experiment)
 
 

@@ -111,5 +111,5 @@ def test_the_loss_regularizes_the_projected_features():
 
 def test_a_projection_without_a_bottleneck_is_refused():
     spec = ModelSpec(backbone=TINY_BACKBONE, head=part("fcn"), projection=part("linear"))
-    with pytest.raises(ValueError, match="a projection needs a bottleneck behind it, and 'fcn' has none"):
+    with pytest.raises(ValueError, match="a projection needs a bottleneck after it, and 'fcn' has none"):
         build_model(spec, 3)

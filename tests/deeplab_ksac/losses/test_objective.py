@@ -58,7 +58,7 @@ def test_a_loss_reads_the_output_it_names():
 
 def test_two_losses_of_one_name_are_refused():
     objective = Objective([CrossEntropy(), CrossEntropy()])
-    with pytest.raises(ValueError, match="two losses give the term 'cross_entropy/logits'"):
+    with pytest.raises(ValueError, match="two losses have a term named 'cross_entropy/logits'"):
         objective({"logits": tf.zeros([1, 2, 2, 2])}, tf.zeros([1, 2, 2], tf.int32))
 
 

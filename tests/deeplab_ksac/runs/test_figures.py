@@ -103,7 +103,7 @@ def test_curves_put_the_stages_one_behind_the_other(place):
         ("attention", "ksac", {}, "KSACHead has no axial attention"),
         ("attention_conflict", "ksac", {}, "KSACHead has no logits of single attentions"),
         ("attention", "caa", {"point": (400, 2)}, r"the point \(400, 2\) lies outside the image of 36 rows"),
-        ("portrait", "ksac", {}, "no figure 'portrait'; there are predictions"),
+        ("portrait", "ksac", {}, "unknown figure 'portrait'; the figures are predictions"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(place, figure, run, options, message):

@@ -13,7 +13,7 @@ from tests.deeplab_ksac.runs.workdirs import write_run
 
 def test_without_a_run_everything_is_said_to_be_open(tmp_path):
     compared = Comparison([TABLES["4.1"]], [])
-    assert compared.summary == "0 of 16 mIoUs of our own rows measured, from 0 runs"
+    assert compared.summary == "0 of 16 mIoUs of runnable rows measured, from 0 runs"
     assert report.as_markdown(compared, {}).count("| not run |") == 16
 
 

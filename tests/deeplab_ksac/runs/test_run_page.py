@@ -50,7 +50,7 @@ def test_nothing_comes_from_a_network(workdir):
 
 def test_a_folder_without_figures_says_so(tmp_path):
     (tmp_path / "experiment.json").write_text(json.dumps(to_dict(EXPERIMENT)))
-    assert "Nothing was measured or drawn" in run_page(tmp_path)
+    assert "This run has no evaluations or figures" in run_page(tmp_path)
 
 
 def test_a_confusion_matrix_is_no_prediction(workdir):

@@ -79,9 +79,9 @@ def stop_before_the_index(folder):
         (truncate, "does not have its checksum"),
         (flip_a_bit, "does not have its checksum"),
         (lose_the_index, "was sealed with"),
-        (lose_the_seal, "was not written to its end"),
+        (lose_the_seal, "was not written completely"),
         (spoil_the_seal, "cannot be read"),
-        (stop_before_the_index, "was not written to its end"),
+        (stop_before_the_index, "was not written completely"),
     ),
 )
 def test_a_damaged_or_half_written_checkpoint_is_passed_over_with_a_line(harm, words, tmp_path, caplog):

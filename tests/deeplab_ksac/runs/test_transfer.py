@@ -10,6 +10,6 @@ from tests.deeplab_ksac.fake_model import build_fake_model, build_pointwise_mode
 @pytest.mark.parametrize("other", [build_fake_model(6), build_pointwise_model(5)], ids=["shapes", "layers"])
 def test_a_checkpoint_of_another_model_is_one_line(tmp_path, other):
     path = tf.train.Checkpoint(model=build_fake_model(5)).write(str(tmp_path / "ckpt-1"))
-    with pytest.raises(ValueError, match="ckpt-1 is a checkpoint of another model") as raised:
+    with pytest.raises(ValueError, match="ckpt-1 is a checkpoint of a model other") as raised:
         restore_weights(other, path)
     assert "\n" not in str(raised.value)

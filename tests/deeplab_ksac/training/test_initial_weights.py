@@ -64,7 +64,7 @@ def test_a_run_starts_from_the_weights_and_goes_on_without_their_file(published,
     loaded = load_model(tmp_path / "run")
     assert loaded.experiment.model.backbone.args["preprocessing"] == "torch"
     assert with_backbone_weights(experiment(), str(copy), tmp_path / "run") == loaded.experiment
-    with pytest.raises(FileNotFoundError, match=r"no file of weights at .*model\.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"no weight file at .*model\.safetensors"):
         with_backbone_weights(experiment(), str(copy), tmp_path / "another")
     kernel = loaded.model.get_layer("stage4_block1_2_conv").kernel.numpy()
     np.testing.assert_array_equal(kernel, tensors["layer3.0.conv2.weight"].transpose(2, 3, 1, 0))

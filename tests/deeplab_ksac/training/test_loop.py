@@ -208,7 +208,7 @@ def test_data_sets_of_different_classes_are_refused(tmp_path):
 
 
 def test_a_data_set_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(ValueError, match=r"no converted data set 'tiny' in .*; scripts/convert.py makes it"):
+    with pytest.raises(ValueError, match=r"no converted data set 'tiny' in .*; `ksac convert` makes one"):
         train(EXPERIMENT, tmp_path, tmp_path / "run")
 
 
@@ -222,7 +222,7 @@ class Signaled(loop.SilentProgress):
 
 
 def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_end(straight, data_dir, tmp_path):
-    with pytest.raises(RestartError, match="stopped as asked after step 2, whose checkpoint is saved"):
+    with pytest.raises(RestartError, match="stopped on request after step 2; its checkpoint is saved"):
         train(STATEFUL, data_dir, tmp_path, progress=Signaled)
     assert seals.whole_steps(tmp_path / "stage_0") == [2]
     figures = train(STATEFUL, data_dir, tmp_path)
@@ -322,7 +322,7 @@ def test_a_run_that_is_killed_while_it_saves_goes_on_to_the_same_end(straight, d
     assert done.returncode == -signal.SIGKILL
     assert sorted(path.name for path in (tmp_path / "stage_0").glob("ckpt-4*"))[-1] == "ckpt-4.index"  # and no seal
     train(STATEFUL, data_dir, tmp_path)
-    assert "the checkpoint of step 4" in caplog.text and "not written to its end" in caplog.text
+    assert "the checkpoint of step 4" in caplog.text and "not written completely" in caplog.text
     assert_equal_runs(tmp_path, straight)
 
 
@@ -356,7 +356,7 @@ def test_data_that_vanish_and_a_full_disk_are_one_line_and_leave_the_last_checkp
                 os.unlink(file)
 
     with pytest.raises(
-        OSError, match=r"training stopped: .*tfrecord.*; the checkpoint of step \d+ is as it was"
+        OSError, match=r"training stopped: .*tfrecord.*; the checkpoint of step \d+ is unchanged"
     ) as lost:
         train(longer, tmp_path / "data", tmp_path / "run", progress=Deleting)
     assert "\n" not in str(lost.value)

@@ -116,7 +116,7 @@ def test_the_backbone_ends_where_the_head_or_neck_begins():
 @pytest.mark.parametrize(
     "changes, words",
     (
-        ({"accumulate": 3}, "accumulate=3 parts cannot be made of a batch_size of 16"),
+        ({"accumulate": 3}, "a batch_size of 16 cannot be split into accumulate=3 parts"),
         ({"accumulate": 0}, "accumulate must be at least 1, not 0"),
         ({"steps_per_call": 0}, "steps_per_call must be at least 1, not 0"),
         ({"clip_norm": -1.0}, "clip_norm must be at least 0 and finite, not -1.0"),

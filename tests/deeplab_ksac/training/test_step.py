@@ -91,7 +91,7 @@ def test_parts_of_a_batch_make_the_step_of_the_whole(plain, request, replicas, a
 
 def test_a_share_that_has_no_equal_parts_is_refused(two):
     _, step = make(two, accumulate=3)
-    with pytest.raises(ValueError, match="a replica's 4 examples of a batch cannot be taken in 3 equal parts"):
+    with pytest.raises(ValueError, match="a replica's 4 examples of a batch cannot be split into 3 equal parts"):
         step(next(iterator(two)))
 
 

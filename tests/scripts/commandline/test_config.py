@@ -18,7 +18,7 @@ def test_a_row_of_a_table_is_taken_by_its_name():
         ("table_4_1:R9", "no experiment is named 'table_4_1:R9'; did you mean 'table_4_1:R"),
         ("scenes_ksca", "did you mean 'scenes_ksac'"),
         ("nothing alike", "there are scenes_ksac,"),
-        ("table_3_6:R1", "quoted from another paper; there is nothing of it to run"),
+        ("table_3_6:R1", "quoted from another paper and cannot be run"),
     ),
 )
 def test_an_unknown_experiment_is_answered_with_near_names(name, words):
