@@ -20,7 +20,7 @@ class Part:
     args: Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
 
 
-def part(name, **args):
+def part(name: str, **args: typing.Any) -> Part:
     """`part("ksac", filters=256)`: a component and its arguments."""
     return Part(name, args)
 
@@ -103,7 +103,7 @@ class Stage:
     ema_decay: float = 0.0
     steps_per_call: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 1), ("accumulate", 1), ("steps_per_call", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
@@ -142,7 +142,7 @@ class Views:
     pad_to: tuple[int, int] | None = None
     average: str = "logits"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (isinstance(self.scales, tuple | list) and self.scales and all(map(_is_scale, self.scales))):
             raise ValueError(f"scales must be one or more positive numbers, such as (0.5, 1.0), not {self.scales!r}")
         if not isinstance(self.flip, bool):
@@ -255,12 +255,12 @@ class Table:
     protocol: str = ""
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The first part of its experiments' names: "table_4_1"."""
         return f"table_{self.number.replace('.', '_')}"
 
 
-def to_dict(value):
+def to_dict(value: typing.Any) -> typing.Any:
     """Any of these values as dicts, lists and numbers that JSON holds."""
     if dataclasses.is_dataclass(value):
         return {field.name: to_dict(getattr(value, field.name)) for field in dataclasses.fields(value)}
@@ -275,7 +275,7 @@ class FieldTypeError(TypeError, ValueError):
     """A value of another type than its field's: an error of the input, as other wrong values are."""
 
 
-def from_dict(kind, value, path=""):
+def from_dict(kind: typing.Any, value: typing.Any, path: str = "") -> typing.Any:
     """The value of type `kind` (Experiment, ModelSpec …) of which `to_dict` made `value`.
 
     Raises:
@@ -338,7 +338,7 @@ def _tuples(value):
     return value
 
 
-def to_config_dict(experiment):
+def to_config_dict(experiment: Experiment) -> ml_collections.ConfigDict:
     """An `ml_collections.ConfigDict` whose fields a command line can override."""
 
     def convert(value):
@@ -353,7 +353,7 @@ def to_config_dict(experiment):
     return convert(experiment)
 
 
-def from_config_dict(config):
+def from_config_dict(config: ml_collections.ConfigDict) -> Experiment:
     """The `Experiment` of a (perhaps overridden) `to_config_dict`."""
 
     def convert(value):
@@ -366,7 +366,7 @@ def from_config_dict(config):
     return from_dict(Experiment, convert(config))
 
 
-def differences(old, new, path=""):
+def differences(old: typing.Any, new: typing.Any, path: str = "") -> list[str]:
     """Lines "path: old -> new" for every field in which two `to_dict` values differ."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return [
