@@ -1,6 +1,7 @@
 """Numbers that are given as arguments, checked where they come in: no NaN, no bool, no text, none out of range."""
 
 import numbers
+from collections.abc import Sequence
 
 
 def in_interval(value: object, interval: str) -> bool:
@@ -23,12 +24,15 @@ def check_numbers(interval: str, **values: float) -> None:
             raise ValueError(f"{name} must be a number in {interval}, not {value!r}")
 
 
-def check_whole_numbers(least: int, **values: int) -> None:
-    """Makes sure that named values are whole numbers, and none is below `least`.
+def check_whole_numbers(least: int, **values: int | Sequence[int]) -> None:
+    """Makes sure that named values are whole numbers, or lists of one or more such, and none is below `least`.
 
     Raises:
         ValueError: one is not; the message has its name and what is allowed.
     """
     for name, value in values.items():
-        if not (isinstance(value, numbers.Integral) and in_interval(value, f"[{least}, inf)")):
-            raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        several = isinstance(value, tuple | list)
+        found = value if several else [value]
+        if not found or not all(isinstance(n, numbers.Integral) and in_interval(n, f"[{least}, inf)") for n in found):
+            wanted = "one or more numbers" if several else "an integer"
+            raise ValueError(f"{name} must be {wanted} of at least {least}, not {value!r}")

@@ -6,8 +6,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, atrous_conv2d, deserialize_norm, serialize_norm
-from deeplab_ksac.layers.arguments import check_atrous_rates, require_positive
+from deeplab_ksac.layers.arguments import check_atrous_rates
 from deeplab_ksac.layers.norm import Norm
 from deeplab_ksac.shared_products import shared_atrous_products
 
@@ -52,7 +53,7 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_positive(filters=filters)
+        check_whole_numbers(1, filters=filters)
         if merge not in MERGES:
             raise ValueError(f"merge must be one of {', '.join(MERGES)}, not {merge!r}")
         if method not in METHODS:

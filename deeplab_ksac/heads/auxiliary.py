@@ -6,7 +6,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.layers import BatchNorm, ConvNormAct, require_positive
+from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.layers import BatchNorm, ConvNormAct
 from deeplab_ksac.layers.arguments import require_levels
 from deeplab_ksac.layers.norm import Norm
 
@@ -35,7 +36,7 @@ class AuxiliaryClassifier(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_positive(num_classes=num_classes)
+        check_whole_numbers(1, num_classes=num_classes)
         require_levels(level=level)
         self.level = level
         self.context = ConvNormAct(filters, 3, norm=norm, dtype=self.dtype_policy, name="context")

@@ -6,12 +6,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
     at_least_float32,
     deserialize_norm,
-    require_positive,
     serialize_norm,
 )
 from deeplab_ksac.layers.norm import Norm
@@ -46,7 +46,7 @@ class CrissCrossAttention(keras.layers.Layer):
 
     def __init__(self, key_filters: int = 64, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        require_positive(key_filters=key_filters)
+        check_whole_numbers(1, key_filters=key_filters)
         self.key_filters = key_filters
         self.query = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="query")
         self.key = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="key")
@@ -91,7 +91,7 @@ class CCNetHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_positive(filters=filters, recurrence=recurrence)
+        check_whole_numbers(1, filters=filters, recurrence=recurrence)
         self.filters, self.recurrence, self.make_norm = filters, recurrence, deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.reduction = ConvNormAct(filters, 3, **shared, name="reduction")

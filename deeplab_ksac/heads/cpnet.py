@@ -6,12 +6,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
     deserialize_norm,
     flatten_pixels,
-    require_positive,
     resize_bilinear,
     serialize_norm,
     unflatten_pixels,
@@ -29,7 +29,7 @@ class Aggregation(keras.layers.Layer):
 
     def __init__(self, filters: int, kernel_size: int = 11, *, norm: Norm = BatchNorm(), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        require_positive(filters=filters, kernel_size=kernel_size)
+        check_whole_numbers(1, filters=filters, kernel_size=kernel_size)
         self.filters, self.kernel_size, self.make_norm = filters, kernel_size, deserialize_norm(norm)
         self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, dtype=self.dtype_policy, name="reduction")
         self.first = [self._depthwise("first", side) for side in ((kernel_size, 1), (1, kernel_size))]
@@ -88,7 +88,7 @@ class CPNetHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_positive(prior_size=tuple(prior_size))
+        check_whole_numbers(1, prior_size=tuple(prior_size))
         if len(prior_size) != 2:
             raise ValueError(f"prior_size must be a height and a width, not {prior_size!r}")
         self.filters, self.prior_size, self.make_norm = filters, tuple(prior_size), deserialize_norm(norm)

@@ -7,13 +7,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 from caa import attention_weights
+from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.heads.self_attention import PixelAttention
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
     deserialize_norm,
     flatten_pixels,
-    require_positive,
     serialize_norm,
     unflatten_pixels,
 )
@@ -79,7 +79,7 @@ class DANetHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_positive(num_classes=num_classes, filters=filters, kernel_size=kernel_size)
+        check_whole_numbers(1, num_classes=num_classes, filters=filters, kernel_size=kernel_size)
         self.num_classes, self.filters, self.kernel_size = num_classes, filters, kernel_size
         self.make_norm = deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}

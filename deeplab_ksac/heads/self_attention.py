@@ -8,12 +8,12 @@ from tensorflow import keras
 
 from caa import attend_pixels
 from caa.pixels import MAP_BYTES
+from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
     deserialize_norm,
     flatten_pixels,
-    require_positive,
     serialize_norm,
     unflatten_pixels,
 )
@@ -30,7 +30,7 @@ class PixelAttention(keras.layers.Layer):
 
     def __init__(self, filters: int, key_filters: int = 64, *, map_bytes: int = MAP_BYTES, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        require_positive(filters=filters, key_filters=key_filters, map_bytes=map_bytes)
+        check_whole_numbers(1, filters=filters, key_filters=key_filters, map_bytes=map_bytes)
         self.filters, self.key_filters, self.map_bytes = filters, key_filters, map_bytes
         self.query = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="query")
         self.key = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="key")
@@ -75,7 +75,7 @@ class SelfAttentionHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_positive(filters=filters)
+        check_whole_numbers(1, filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
         self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, dtype=self.dtype_policy, name="reduction")
         self.attention = PixelAttention(

@@ -6,11 +6,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
     deserialize_norm,
-    require_positive,
     resize_bilinear,
     serialize_norm,
     spatial_size,
@@ -50,7 +50,7 @@ class UperNetHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_positive(filters=filters, context_kernel_size=context_kernel_size)
+        check_whole_numbers(1, filters=filters, context_kernel_size=context_kernel_size)
         self.filters, self.context_kernel_size, self.make_norm = filters, context_kernel_size, deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.pooling = PyramidPooling(filters, bins, **shared, name="pooling")

@@ -1,6 +1,5 @@
 """The few layers that every backbone, head and decoder is made of."""
 
-from deeplab_ksac.layers.arguments import require_positive
 from deeplab_ksac.layers.atrous import atrous_conv2d
 from deeplab_ksac.layers.conv import AtrousConv2D, AtrousDepthwiseConv2D, ConvNormAct, SeparableConvNormAct
 from deeplab_ksac.layers.dropout import Dropout, DropPath
@@ -24,7 +23,6 @@ __all__ = [
     "atrous_conv2d",
     "deserialize_norm",
     "flatten_pixels",
-    "require_positive",
     "resize_bilinear",
     "resize_labels",
     "serialize_norm",

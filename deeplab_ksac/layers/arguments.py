@@ -1,20 +1,9 @@
-"""What layers' arguments may be: numbers, levels, atrous rates. A wrong one is an error when the layer is made."""
+"""What layers' arguments may be: levels of the pyramid, atrous rates. Wrong ones are errors when a layer is made."""
 
 from collections.abc import Sequence
 from typing import Any
 
 LEVELS = ("c2", "c3", "c4", "c5")
-
-
-def require_positive(**arguments: Any) -> None:
-    """Raises ValueError, naming the argument and its value, unless each is an integer of at least 1, or one or more of
-    them in a tuple or list."""
-    for name, value in arguments.items():
-        several = isinstance(value, tuple | list)
-        numbers = value if several else [value]
-        if not numbers or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in numbers):
-            wanted = "one or more numbers" if several else "an integer"
-            raise ValueError(f"{name} must be {wanted} of at least 1, not {value!r}")
 
 
 def require_levels(**arguments: Any) -> None:

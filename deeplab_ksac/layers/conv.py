@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.layers.arguments import require_positive
+from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.layers.atrous import atrous_conv2d
 from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
 
@@ -98,7 +98,7 @@ class ConvNormAct(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_positive(filters=filters, kernel_size=kernel_size, strides=strides, atrous_rate=atrous_rate)
+        check_whole_numbers(1, filters=filters, kernel_size=kernel_size, strides=strides, atrous_rate=atrous_rate)
         self.filters, self.kernel_size, self.strides, self.atrous_rate = filters, kernel_size, strides, atrous_rate
         self.make_norm = deserialize_norm(norm)
         self.conv = AtrousConv2D(
@@ -145,7 +145,7 @@ class SeparableConvNormAct(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_positive(filters=filters, kernel_size=kernel_size, atrous_rate=atrous_rate)
+        check_whole_numbers(1, filters=filters, kernel_size=kernel_size, atrous_rate=atrous_rate)
         self.filters, self.kernel_size, self.atrous_rate = filters, kernel_size, atrous_rate
         self.make_norm = deserialize_norm(norm)
         self.depthwise = keras.layers.DepthwiseConv2D(

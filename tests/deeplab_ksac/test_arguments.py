@@ -31,5 +31,5 @@ def test_the_first_wrong_value_is_named_with_what_is_allowed():
 @pytest.mark.parametrize("value", (0, 1.0, *NO_NUMBERS))
 def test_a_whole_number_is_an_integer_that_is_large_enough(value):
     check_whole_numbers(1, patience=1, interval=np.int64(7))
-    with pytest.raises(ValueError, match="patience must be a whole number of at least 1, not "):
+    with pytest.raises(ValueError, match="patience must be an integer of at least 1, not "):
         check_whole_numbers(1, patience=value)

@@ -163,7 +163,7 @@ def test_a_head_of_two_branches_needs_two_layers_of_each_kind(kind):
     "misspelt, words",
     (
         (part("class_aware", term=("intra_c2p",)), "'class_aware' takes no 'term'"),
-        (part("class_aware", settings={"c2c_treshold": 0.5}), "'c2c_treshold' is no setting"),
+        (part("class_aware", settings={"c2c_treshold": 0.5}), "'c2c_treshold' is not a setting"),
         (part("class_aware", settings={"c2c_threshold": "low"}), "'class_aware' cannot be made of"),
         (part("focal", gama=2), "'focal' takes no 'gama'"),
     ),
@@ -177,7 +177,7 @@ def test_a_loss_of_wrong_arguments_is_one_line(misspelt, words):
     "optimizer, schedule, words",
     (
         (part("sgd", moment=0.9), part("poly"), "'sgd' takes no 'moment'"),
-        (part("sgd", momentum="much"), part("poly"), "'sgd' cannot be made of {'momentum': 'much'}"),
+        (part("sgd", momentum="much"), part("poly"), "momentum must be a number in [0, 1), not 'much'"),
         (part("sgd"), part("poly", exponent=1), "'poly' takes no 'exponent'"),
         (part("sgd"), part("poly", power="high"), "'poly' cannot be made of {'power': 'high'}|power must be"),
     ),

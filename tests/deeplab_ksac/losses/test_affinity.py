@@ -80,5 +80,5 @@ def test_half_precision_affinities_are_judged_in_float32_and_unknown_sizes_too()
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"weight must be a number in \(0, inf\), not -1"):
         AffinityLoss(weight=-1)
-    with pytest.raises(ValueError, match="num_classes must be a whole number of at least 1, not 0"):
+    with pytest.raises(ValueError, match="num_classes must be an integer of at least 1, not 0"):
         AffinityLoss(num_classes=0)

@@ -176,7 +176,7 @@ def test_the_parts_of_a_batch_add_up_to_the_mean_of_the_whole():
         ("focal", {"gamma": -1}, r"gamma must be a number in \[0, inf\), not -1"),
         ("focal", {"weight": float("nan")}, r"weight must be a number in \(0, inf\), not nan"),
         ("ohem", {"threshold": 0}, r"threshold must be a number in \(0, 1\], not 0"),
-        ("ohem", {"min_kept": 0.5}, "min_kept must be a whole number of at least 1, not 0.5"),
+        ("ohem", {"min_kept": 0.5}, "min_kept must be an integer of at least 1, not 0.5"),
         ("dice", {"smooth": -1}, r"smooth must be a number in \[0, inf\), not -1"),
         ("dice", {"weight": 0}, r"weight must be a number in \(0, inf\), not 0"),
         (

@@ -93,7 +93,7 @@ def test_a_plateau_halves_the_rate_where_the_loss_falls_no_more():
         (part("cosine", end=2), r"end must be a number in \[0, 1\], not 2"),
         (part("cosine", warmup_steps=1, warmup_from=-1), r"warmup_from must be a number in \[0, 1\], not -1"),
         (part("plateau", factor=1.0), r"factor must be a number in \(0, 1\), not 1.0"),
-        (part("plateau", interval=0), "interval must be a whole number of at least 1, not 0"),
+        (part("plateau", interval=0), "interval must be an integer of at least 1, not 0"),
         (part("constant", learning_rate=1.0), "'constant' takes no 'learning_rate'; the optimizer or the stage has it"),
         (part("polly"), "'polly' is none of constant, cosine, plateau, poly; did you mean 'poly'"),
     ),
@@ -118,12 +118,12 @@ def test_an_argument_that_is_no_finite_number_is_refused(name, value):
     taken = [argument for argument in inspect.signature(SCHEDULES[name]).parameters if argument in FRACTIONS + WHOLE]
     assert taken
     for argument in taken:
-        kind = "number in" if argument in FRACTIONS else "whole number of"
-        with pytest.raises(ValueError, match=f"{argument} must be a {kind} .*, not {value!r}"):
+        kind = "a number in" if argument in FRACTIONS else "an integer of"
+        with pytest.raises(ValueError, match=f"{argument} must be {kind} .*, not {value!r}"):
             build_schedule(part(name, **{argument: value}), RATE, STEPS)
 
 
 @pytest.mark.parametrize("argument", WHOLE)
 def test_a_number_of_steps_is_whole(argument):
-    with pytest.raises(ValueError, match=f"{argument} must be a whole number of .*, not 2.5"):
+    with pytest.raises(ValueError, match=f"{argument} must be an integer of .*, not 2.5"):
         build_schedule(part("plateau", **{argument: 2.5}), RATE, STEPS)
