@@ -177,7 +177,7 @@ def test_a_loss_of_wrong_arguments_is_one_line(misspelt, words):
     "optimizer, schedule, words",
     (
         (part("sgd", moment=0.9), part("poly"), "'sgd' takes no 'moment'"),
-        (part("sgd", momentum="much"), part("poly"), "momentum must be a number in [0, 1), not 'much'"),
+        (part("sgd", momentum="much"), part("poly"), r"momentum must be a number in \[0, 1\), not 'much'"),
         (part("sgd"), part("poly", exponent=1), "'poly' takes no 'exponent'"),
         (part("sgd"), part("poly", power="high"), "'poly' cannot be made of {'power': 'high'}|power must be"),
     ),
