@@ -1,9 +1,11 @@
 # Sourced by quickstart.sh and test.sh: a virtual environment of this project's own, with everything at a pinned version.
-# VENV names its folder (default: .venv in the repository), PYTHON the interpreter (default: the first of 3.11 and 3.10).
+# VENV names its folder (default: .venv in the repository), PYTHON the interpreter (default: the first of 3.11 and 3.10),
+# CONSTRAINTS the file of pins.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export VENV="${VENV:-$PWD/.venv}" PIP_DISABLE_PIP_VERSION_CHECK=1
+constraints="${CONSTRAINTS:-constraints.txt}"
 
 find_python() {
     local candidate
@@ -20,7 +22,7 @@ find_python() {
 
 install_project() {
     local extras="$1" wanted python
-    wanted="$extras $(cat setup.cfg constraints.txt | sha256sum)"
+    wanted="$extras $(cat setup.py setup.cfg "$constraints" | sha256sum)"
     if [ "$(cat "$VENV/installed" 2> /dev/null)" = "$wanted" ]; then
         return
     fi
@@ -28,6 +30,6 @@ install_project() {
     echo "installing into $VENV (2 GB, some minutes on the first run)" >&2
     "$python" -m venv "$VENV"
     "$VENV/bin/pip" install --quiet "pip==25.3"
-    "$VENV/bin/pip" install --quiet --constraint constraints.txt --editable ".$extras"
+    "$VENV/bin/pip" install --quiet --constraint "$constraints" --editable ".[$extras]"
     echo "$wanted" > "$VENV/installed"
 }

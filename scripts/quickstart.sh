@@ -3,21 +3,20 @@
 # bash scripts/quickstart.sh [folder for everything it makes, default runs/quickstart]
 
 source "$(dirname "$0")/environment.sh"
-install_project ""
-python="$VENV/bin/python"
+install_project addons
+ksac="$VENV/bin/ksac"
 place="${1:-runs/quickstart}"
 mkdir -p "$place"
 
 if [ ! -e "$place/data/scenes" ]; then
-    "$python" scripts/convert.py --dataset=scenes --raw_dir="$place/raw" --data_dir="$place/data"
+    "$ksac" convert --dataset=scenes --raw_dir="$place/raw" --data_dir="$place/data"
 fi
-"$python" scripts/train.py --config=scenes_ksac --workdir="$place/run" --data_dir="$place/data"
-"$python" scripts/evaluate.py --workdir="$place/run" --data_dir="$place/data" --sheet=6
-"$python" scripts/predict.py --workdir="$place/run" --images="$place/raw/images/val" --output_dir="$place/predictions" \
-    --overwrite
-"$python" scripts/export.py --workdir="$place/run" --output="$place/saved_model" --overwrite
+"$ksac" train --config=scenes_ksac --workdir="$place/run" --data_dir="$place/data"
+"$ksac" evaluate --workdir="$place/run" --data_dir="$place/data" --sheet=6
+"$ksac" predict --workdir="$place/run" --images="$place/raw/images/val" --output_dir="$place/predictions" --overwrite
+"$ksac" export --workdir="$place/run" --output="$place/saved_model" --overwrite
 
-"$python" - "$place" <<'PYTHON'
+"$VENV/bin/python" - "$place" <<'PYTHON'
 import json
 import pathlib
 import sys

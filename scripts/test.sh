@@ -2,7 +2,7 @@
 # Environment, lint, tests. Further arguments go to pytest: bash scripts/test.sh tests/caa -x
 
 source "$(dirname "$0")/environment.sh"
-install_project "[test]"
+install_project test
 
 "$VENV/bin/ruff" check .
 "$VENV/bin/ruff" format --check .
