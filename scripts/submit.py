@@ -24,9 +24,7 @@ def define_flags():
     flags.DEFINE_string("benchmark", None, "whose test set: voc2012 or cityscapes", required=True)
     flags.DEFINE_string("raw_dir", None, "folder of the benchmark's images", required=True)
     flags.DEFINE_string("output", None, "the archive: .zip, .tar.gz or .tgz", required=True)
-    flags.DEFINE_string(
-        "competition", None, "of VOC: comp5 if trained on VOC alone, comp6 (the default) if on more"
-    )
+    flags.DEFINE_string("competition", None, "of VOC: comp5 if trained on VOC alone, comp6 (the default) if on more")
     views.define_flags()
     flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
     flags.DEFINE_bool("overwrite", False, "whether an archive that exists may be replaced")

@@ -64,7 +64,5 @@ def test_vocs_archive_has_the_servers_folders(tmp_path):
     small = dataclasses.replace(submissions.VOC2012, counts={"test": 1})
     Image.new("RGB", (20, 12)).save(tmp_path / "a.jpg")
     inside = "results/VOC2012/Segmentation/comp6_test_cls/a.png"
-    pack(
-        Predictor(build_fake_model(21)), small, [(inside, tmp_path / "a.jpg")], tmp_path / "results.tgz"
-    )
+    pack(Predictor(build_fake_model(21)), small, [(inside, tmp_path / "a.jpg")], tmp_path / "results.tgz")
     assert list(contents(tmp_path / "results.tgz")) == [inside]
