@@ -15,7 +15,7 @@ import sys
 COMMANDS = {  # module of this package -> the first line of its docstring; the modules are not loaded to list them
     "convert": "Converts raw data sets to TFRecords, on all cores.",
     "inspect_data": "Looks through a converted data set before training: numbers, contact sheet, warnings.",
-    "train": "Trains an experiment, or goes on where it was stopped.",
+    "train": "Trains an experiment, or continues a run that was stopped.",
     "evaluate": "Evaluates a trained model on a split of a data set: mIoU, per-class table, boundaries, pictures.",
     "predict": "Predicts images and videos with a trained model, each at its own size.",
     "submit": "Predicts a benchmark's test set and packs what its server takes: PASCAL VOC 2012, Cityscapes.",
@@ -26,7 +26,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
     "study": "Tries the thesis's claims on generated scenes made for them: several seeds, mean and spread.",
     "flops": "Counts parameters and multiply-adds of an experiment, a SavedModel or the thesis's tables.",
     "backbones": "Prints the backbones' sizes beside the thesis's, or their features' errors against timm's.",
-    "benchmark": "Measures what this project promises, as ratios of two sides within one run.",
+    "benchmark": "Measures speed and memory as ratios of two sides within one run.",
 }
 
 

@@ -62,7 +62,7 @@ def test_the_three_stages_of_section_2_3_2():
         (("stages", 0, "optimizer"), {"args": {}}, ValueError, r"stages\[0\].optimizer misses name"),
         (("model", "bottleneck"), 256, ValueError, "model.bottleneck takes arguments by name, not 256"),
         (("losses",), "cross_entropy", ValueError, "losses takes a list, not 'cross_entropy'"),
-        (("evaluation", "window"), [33, "b"], ValueError, r"evaluation.window\[1\] takes int, not 'b'"),
+        (("evaluation", "views", "window"), [33, "b"], ValueError, r"evaluation.views.window\[1\] takes int, not 'b'"),
         (("evaluation",), [], ValueError, r"evaluation takes EvalSpec, not \[\]"),
     ),
 )
@@ -117,7 +117,7 @@ def test_a_command_line_overrides_views_one_by_one():
 def test_a_view_beside_views_is_no_field():
     fields = to_dict(EXPERIMENT)
     fields["evaluation"]["scales"] = [0.5]
-    with pytest.raises(ValueError, match=r"evaluation.scales is no field of EvalSpec; it has dataset, views"):
+    with pytest.raises(ValueError, match=r"evaluation.scales is not a field of EvalSpec; it has dataset, views"):
         from_dict(Experiment, fields)
 
 

@@ -105,7 +105,7 @@ def test_an_unknown_command_is_one_line_with_the_nearest_name(name, words):
             ("--config=scenes_ksca",),
             "train: no experiment is named 'scenes_ksca'; did you mean 'scenes_ksac'?",
         ),
-        ("study", ("--workdir=x", "--studies=nothing"), "study: there is no study 'nothing'"),
+        ("study", ("--workdir=x", "--studies=nothing"), "study: unknown study 'nothing'"),
     ),
 )
 def test_an_error_is_the_same_line_and_status_in_every_form(form, name, flags, error, tmp_path):
