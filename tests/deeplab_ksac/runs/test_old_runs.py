@@ -6,7 +6,7 @@ import json
 import pytest
 
 from deeplab_ksac.experiment import EvalSpec, Views, to_dict
-from deeplab_ksac.runs.comparison import read_run
+from deeplab_ksac.runs.history import read_run
 from deeplab_ksac.runs.workdir import claim_workdir, read_workdir
 from tests.deeplab_ksac.fake_model import fake_info
 from tests.deeplab_ksac.training.tiny import EXPERIMENT

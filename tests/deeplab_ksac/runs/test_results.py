@@ -11,7 +11,7 @@ from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.evaluation import summarize
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.runs import results
-from deeplab_ksac.runs.comparison import read_run
+from deeplab_ksac.runs.history import read_run
 from deeplab_ksac.runs.workdir import claim_workdir
 from tests.deeplab_ksac.fake_model import fake_info
 from tests.deeplab_ksac.training.tiny import EXPERIMENT

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.runs import workdir
 from deeplab_ksac.training.log import StageLog
 
@@ -108,7 +109,7 @@ def test_pictures_need_the_memory_of_a_window_and_not_of_the_image(tmp_path):
     info = DatasetInfo("tiny", ("a", "b", "c"), ((0, 0, 0), (9, 9, 9), (99, 99, 99)), {})
     batches = [{"image": tf.zeros([1, 40, 50, 3]), "labels": tf.zeros([1, 40, 50], tf.int32)}]
     log = make_log(tmp_path, 0)
-    log.write_pictures(1, model, batches, info, window=(16, 16))
+    log.write_pictures(1, model, batches, info, Views(window=(16, 16)))
     log.close()
     assert set(seen) == {(16, 16)}
     assert events(tmp_path) == [(1, "pictures/0")]

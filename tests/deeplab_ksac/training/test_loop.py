@@ -16,10 +16,10 @@ from tensorflow import keras
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.pipeline import batch_filenames, eval_batches
 from deeplab_ksac.datasets.records import shard_files
-from deeplab_ksac.experiment import Data, EvalSpec, part
+from deeplab_ksac.experiment import Data, EvalSpec, Views, part
 from deeplab_ksac.experiments.common import with_car
 from deeplab_ksac.figures.colors import colorize
-from deeplab_ksac.prediction.views import predict_classes
+from deeplab_ksac.prediction.scores import predict_classes
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
 from deeplab_ksac.runs.workdir import claim_workdir, read_metrics, read_workdir
@@ -280,7 +280,7 @@ def test_a_run_that_ends_while_it_evaluates_loses_no_step(data_dir, tmp_path):
 
 
 def test_the_pictures_are_made_with_the_views_of_the_evaluation(data_dir, tmp_path):
-    windowed = EvalSpec("tiny/val", window=(17, 17), pad_to=(65, 65))
+    windowed = EvalSpec("tiny/val", Views(window=(17, 17), pad_to=(65, 65)))
     train(dataclasses.replace(with_steps(EXPERIMENT, 1), evaluation=windowed), data_dir, tmp_path)
     loaded, colors = load_model(tmp_path), load_info("tiny", data_dir).colors
     pictures = {}
@@ -293,7 +293,7 @@ def test_the_pictures_are_made_with_the_views_of_the_evaluation(data_dir, tmp_pa
     for number, example in enumerate(eval_batches("tiny", "val", data_dir=data_dir)):
         image = example["image"]
         shown = pictures[f"pictures/{number}"][:, 2 * image.shape[2] :]
-        expected = predict_classes(loaded.model, image, window=(17, 17), pad_to=(65, 65))[0].numpy()
+        expected = predict_classes(loaded.model, image, Views(window=(17, 17), pad_to=(65, 65)))[0].numpy()
         np.testing.assert_array_equal(shown, colorize(expected, colors))
         differ += (expected != predict_classes(loaded.model, image)[0].numpy()).any()
     assert len(pictures) == 3 and differ  # else it says nothing
