@@ -6,12 +6,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from caa import attention_weights
 from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.heads.self_attention import PixelAttention
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
+    at_least_float32,
     deserialize_norm,
     flatten_pixels,
     serialize_norm,
@@ -27,7 +27,8 @@ def attend_channels(features: tf.Tensor) -> tf.Tensor:
     """
     pixels = flatten_pixels(features)
     channels = tf.transpose(pixels, [0, 2, 1])
-    attended = tf.matmul(pixels, attention_weights(channels, channels), transpose_b=True)
+    energy = at_least_float32(tf.matmul(channels, channels, transpose_b=True))
+    attended = tf.matmul(pixels, tf.cast(tf.nn.softmax(energy), pixels.dtype), transpose_b=True)
     return unflatten_pixels(attended, features)
 
 
