@@ -40,10 +40,10 @@ class LabelTable:
         """
         indices = values
         if values.dtype not in (np.uint8, np.uint16):
-            indices = np.where((values == np.floor(values)) & (values >= 0) & (values < VALUES), values, VALUES)
-            indices = indices.astype(np.int64)
-            if indices.max(initial=0) == VALUES:
-                self._refuse(values, indices == VALUES, path)
+            known = (values == np.floor(values)) & (values >= 0) & (values < VALUES)
+            if not known.all():
+                self._refuse(values, ~known, path)
+            indices = values.astype(np.int64)
         labels = np.take(self.table, indices)
         unknown = labels == UNKNOWN
         if unknown.any():

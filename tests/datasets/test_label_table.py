@@ -9,7 +9,7 @@ from deeplab_ksac.datasets.label_table import LabelTable
 TABLE = LabelTable({0: 255, 3: 0, 200: 1, 459: 2, 65535: 3}, "the masks of a test")
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int32, np.int64, np.float64])
 def test_values_are_looked_up_whatever_their_type(dtype):
     values = np.array([[0, 3, 200], [200, 3, 0]], dtype)
     labels = TABLE(values, "x.png")
