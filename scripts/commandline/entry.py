@@ -38,6 +38,9 @@ def start(
 
     def main(words):
         _, *words = words
+        for flag in sorted(own):  # "--workdir=", as an unset shell variable makes it, would be the current folder
+            if flags.FLAGS[flag].value == "" and flags.FLAGS[flag].default != "":
+                sys.exit(f"{name}: --{flag} is empty; give it a value, or leave it out")
         if not arguments and words:
             raise app.UsageError(f"not a flag: {' '.join(words)}")
         if len(words) != len(arguments):
@@ -53,6 +56,7 @@ def start(
 
     known = set(flags.FLAGS)
     define_flags()
-    for flag in set(flags.FLAGS) - known:  # --help lists them, whichever module they are defined in
+    own = set(flags.FLAGS) - known
+    for flag in own:  # --help lists them, whichever module they are defined in
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag])
     app.run(main, argv=argv, flags_parser=parse)

@@ -23,6 +23,8 @@ def run(first, second, given):
 
 def define_flags():
     flags.DEFINE_integer("status", 0, "what run returns")
+    flags.DEFINE_string("folder", None, "a path")
+    flags.DEFINE_string("address", "", "nothing by default")
     flags.DEFINE_bool("level", False, "whether TensorFlow's log level is printed")
     flags.DEFINE_bool("interrupted", False, "whether run is interrupted")
 
@@ -59,3 +61,10 @@ def test_too_few_or_too_many_words_are_told_what_is_expected(words, given):
 @pytest.mark.parametrize("environment, level", (({}, "3"), ({"TF_CPP_MIN_LOG_LEVEL": "0"}, "0")))
 def test_tensorflow_is_quiet_unless_the_environment_says_otherwise(environment, level):
     assert call("here", "there", "--level", **environment).stdout.splitlines()[0] == level
+
+
+def test_a_flag_without_its_value_is_not_taken_for_the_current_folder():
+    done = call("a", "b", "--folder=")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "copy: --folder is empty; give it a value, or leave it out\n"
+    assert call("a", "b", "--address=").returncode == 0
