@@ -72,7 +72,9 @@ class Inspection:
             "official": survey.official,
             "pixels": {str(value): int(survey.pixels[value]) for value in values},
             "images_with": {str(value): int(survey.images[value]) for value in values},
-            "frequencies": dict(zip(self.info.class_names, survey.frequencies.tolist(), strict=True)),
+            "frequencies": dict(
+                zip(self.info.class_names, survey.frequencies[: self.info.num_classes].tolist(), strict=True)
+            ),
             "ignored_share": float(survey.ignored_share),
             "unlabeled_images": survey.unlabeled,
             "single_valued_masks": {str(value): count for value, count in survey.single_valued.items()},

@@ -24,15 +24,27 @@ def check_numbers(interval: str, **values: float) -> None:
             raise ValueError(f"{name} must be a number in {interval}, not {value!r}")
 
 
-def check_whole_numbers(least: int, **values: int | Sequence[int]) -> None:
-    """Makes sure that named values are whole numbers, or lists of one or more such, and none is below `least`.
+def check_whole_numbers(least: int, **values: int) -> None:
+    """Makes sure that named values are whole numbers, and none is below `least`.
 
     Raises:
         ValueError: one is not; the message has its name and what is allowed.
     """
     for name, value in values.items():
-        several = isinstance(value, tuple | list)
-        found = value if several else [value]
-        if not found or not all(isinstance(n, numbers.Integral) and in_interval(n, f"[{least}, inf)") for n in found):
-            wanted = "one or more numbers" if several else "an integer"
-            raise ValueError(f"{name} must be {wanted} of at least {least}, not {value!r}")
+        if not _is_whole(value, least):
+            raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
+
+
+def check_lists_of_whole_numbers(least: int, **values: Sequence[int]) -> None:
+    """Makes sure that each of the named tuples or lists holds one or more whole numbers, and none is below `least`.
+
+    Raises:
+        ValueError: one does not; the message has its name and what is allowed.
+    """
+    for name, value in values.items():
+        if not isinstance(value, tuple | list) or not value or not all(_is_whole(n, least) for n in value):
+            raise ValueError(f"{name} must be one or more numbers of at least {least}, not {value!r}")
+
+
+def _is_whole(value, least):
+    return isinstance(value, numbers.Integral) and in_interval(value, f"[{least}, inf)")

@@ -101,7 +101,7 @@ def run(given):
         if len(pairs) > 1:
             print(dataset)
             if not given.overwrite and is_converted(dataset, given.data_dir):
-                print(f"is in {given.data_dir} already and stays as it is (--overwrite converts it again)")
+                print(f"is in {given.data_dir} already and is left alone (--overwrite converts it again)")
                 continue
         if dataset == "scenes":
             paint_scenes(raw_dir, given)

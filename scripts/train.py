@@ -60,7 +60,7 @@ def run(given):
     elif given.mode == "train":
         print(f"{given.workdir} is trained; `ksac evaluate` evaluates it")
     else:
-        print(f"{given.workdir} was finished before")
+        print(f"{given.workdir} was already finished")
     return 0
 
 

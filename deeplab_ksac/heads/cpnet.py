@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_lists_of_whole_numbers, check_whole_numbers
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -88,7 +88,7 @@ class CPNetHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, prior_size=tuple(prior_size))
+        check_lists_of_whole_numbers(1, prior_size=tuple(prior_size))
         if len(prior_size) != 2:
             raise ValueError(f"prior_size must be a height and a width, not {prior_size!r}")
         self.filters, self.prior_size, self.make_norm = filters, tuple(prior_size), deserialize_norm(norm)

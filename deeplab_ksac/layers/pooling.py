@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_lists_of_whole_numbers
 from deeplab_ksac.layers.conv import ConvNormAct
 from deeplab_ksac.layers.maps import at_least_float32, spatial_size
 from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
@@ -87,7 +87,7 @@ class PyramidPooling(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, bins=tuple(bins))
+        check_lists_of_whole_numbers(1, bins=tuple(bins))
         self.filters, self.bins, self.make_norm = filters, tuple(bins), deserialize_norm(norm)
         self.branches = [
             ConvNormAct(filters, 1, norm=self.make_norm, dtype=self.dtype_policy, name=f"branch_{index}_bins_{side}")

@@ -212,7 +212,7 @@ def figure(
         ValueError: there is no such figure, or a model does not have what it shows.
     """
     if name not in FIGURES:
-        raise ValueError(f"there is no figure {name!r}; there are {', '.join(FIGURES)}")
+        raise ValueError(f"unknown figure {name!r}; the figures are {', '.join(FIGURES)}")
     return FIGURES[name](models, examples, options)
 
 

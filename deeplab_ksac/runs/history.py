@@ -56,7 +56,7 @@ def read_runs(patterns: Iterable[str]) -> list[Run]:
     for pattern in patterns:
         found = [path for path in sorted(glob.glob(pattern)) if pathlib.Path(path, EXPERIMENT_FILE).is_file()]
         if not found:
-            raise ValueError(f"{pattern!r} names no workdir: there is no {EXPERIMENT_FILE} in what it matches")
+            raise ValueError(f"{pattern!r} matches no workdir: there is no {EXPERIMENT_FILE} in what it names")
         for path in found:
             place = pathlib.Path(path).resolve()  # two paths of one folder are one run
             if place not in runs:

@@ -11,7 +11,7 @@ from deeplab_ksac.scripts import study
     "flags, message",
     (
         ({"seeds": ["0", "x"]}, "--seeds takes whole numbers, comma-separated, not '0,x'"),
-        ({"studies": ["large"]}, "there is no study 'large'; there are combinations, scales, small"),
+        ({"studies": ["large"]}, "unknown study 'large'; the studies are combinations, scales, small"),
     ),
 )
 def test_wrong_flags_are_said(tmp_path, flags, message):

@@ -195,7 +195,7 @@ def test_the_process_of_a_script_writes_that_line_alone(tmp_path):
 def test_help_names_the_flags_without_loading_tensorflow(script):
     probe = f"import sys; sys.argv = ['{script}', '--help']; import runpy, atexit; "
     probe += "atexit.register(lambda: print('tensorflow' in sys.modules)); "
-    probe += f"runpy.run_module('scripts.{script}', run_name='__main__')"
+    probe += f"runpy.run_module('deeplab_ksac.scripts.{script}', run_name='__main__')"
     ended = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "--workdir: folder of the training run" in ended.stdout
     assert ended.stdout.endswith("False\n")

@@ -129,5 +129,5 @@ def test_an_evaluation_before_the_last_step_is_done_again(trial):
 
 
 def test_another_study_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="there is no study 'large'; there are combinations, scales, small"):
+    with pytest.raises(ValueError, match="unknown study 'large'; the studies are combinations, scales, small"):
         study.run_studies(["large"], tmp_path)
