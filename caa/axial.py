@@ -3,9 +3,9 @@
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
+from deeplab_ksac.any_keras import keras
 
 
 def at_least_float32(x: tf.Tensor) -> tf.Tensor:

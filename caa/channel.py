@@ -3,10 +3,10 @@
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from caa.axial import at_least_float32
 from caa.pointwise import require_positive
+from deeplab_ksac.any_keras import keras
 
 
 @keras.saving.register_keras_serializable("caa")

@@ -4,7 +4,6 @@ pixels."""
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from caa.axial import AxialAttention, at_least_float32, attend_columns, attend_rows, swap_axes
 from caa.channel import ChannelAttention
@@ -12,6 +11,7 @@ from caa.factored import channelize_axially, channelize_pixels
 from caa.grouped import channelize_in_groups, require_groups
 from caa.pixels import MAP_BYTES, attend_pixels, flatten_pixels, unflatten_pixels
 from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
+from deeplab_ksac.any_keras import keras
 
 
 @keras.saving.register_keras_serializable("caa")

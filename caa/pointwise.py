@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
+
+from deeplab_ksac.any_keras import keras
 
 NormFactory = Callable[..., keras.layers.Layer]  # called with a name
 Norm = NormFactory | dict[str, Any]  # a factory, or what `serialize_norm` has made of it

@@ -3,9 +3,9 @@
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from car.regularizer import ClassAwareRegularizer
+from deeplab_ksac.any_keras import keras
 
 STATISTICS = ("intra_class_variance", "center_similarity")
 

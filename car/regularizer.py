@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from car.centers import class_centers, moved_centers
 from car.diagnostics import class_statistics
 from car.losses import inter_center_to_center, inter_center_to_pixel, intra_center_to_pixel
 from car.pixels import check_shapes, check_values, labelled_pixels
 from car.settings import TERMS, ClassAwareSettings
+from deeplab_ksac.any_keras import keras
 
 
 @keras.saving.register_keras_serializable("car")

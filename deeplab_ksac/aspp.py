@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.any_keras import keras
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,

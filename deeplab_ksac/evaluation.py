@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac import metrics
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.metrics import boundaries

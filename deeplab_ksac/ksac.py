@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.any_keras import keras
 from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, atrous_conv2d, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.arguments import check_atrous_rates

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from tensorflow import keras
-
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.construct import construct, construct_with
 from deeplab_ksac.experiment import ModelSpec

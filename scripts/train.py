@@ -66,8 +66,7 @@ def run(given):
 
 def train(given):
     """Sets up strategy, precision and seeds, then hands over to `training.loop.train`; its figures."""
-    from tensorflow import keras
-
+    from deeplab_ksac.keras2 import keras
     from deeplab_ksac.experiment import from_config_dict
     from deeplab_ksac.training import loop
     from deeplab_ksac.training import strategy as strategies

@@ -19,7 +19,14 @@ FOLDERS = {  # package -> its folder in the repository
     "deeplab_ksac.scripts": "scripts",
 }
 FLOORS = (  # from the ground up; of several entries that a module lies in, the longest counts
-    ("deeplab_ksac.arguments", "deeplab_ksac.errors", "deeplab_ksac.whole_files", "deeplab_ksac.datasets.splits"),
+    ("deeplab_ksac.keras2",),
+    (
+        "deeplab_ksac.any_keras",
+        "deeplab_ksac.arguments",
+        "deeplab_ksac.errors",
+        "deeplab_ksac.whole_files",
+        "deeplab_ksac.datasets.splits",
+    ),
     ("caa", "car", "deeplab_ksac.datasets", "deeplab_ksac.experiment"),
     ("deeplab_ksac.construct", "deeplab_ksac.experiments", "deeplab_ksac.metrics", "deeplab_ksac.layers"),
     ("deeplab_ksac.flops", "deeplab_ksac.shared_products", "deeplab_ksac.figures"),
@@ -47,6 +54,15 @@ THIRD_PARTY = {  # what packages of the ground floors may import besides the sta
     "car": {"tensorflow"},
     "deeplab_ksac.experiment": {"ml_collections"},
 }
+ON_ANY_KERAS = (  # layers of Keras 2 or 3, whichever is chosen when the first of them is imported
+    "caa",
+    "car",
+    "deeplab_ksac.any_keras",
+    "deeplab_ksac.aspp",
+    "deeplab_ksac.ksac",
+    "deeplab_ksac.layers",
+    "deeplab_ksac.shared_products",
+)
 PRIVATE = {  # what TensorFlow has in no public place: writing out the functions that a SavedModel calls
     ("deeplab_ksac.flops.count", "tensorflow.python.framework.convert_to_constants"),
 }
@@ -109,6 +125,25 @@ def test_a_module_imports_only_from_the_floors_below(module):
         assert not lies_in(name, "absl.flags") or lies_in(module, "deeplab_ksac.scripts"), module
         private = imported.startswith("tensorflow.python") and (module, imported) not in PRIVATE
         assert not private, f"{module} imports the private {imported}"
+
+
+def is_on_any_keras(module):
+    return any(lies_in(module, name) for name in ON_ANY_KERAS)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != LAZY and not is_on_any_keras(name)])
+def test_the_product_chooses_keras_2_before_it_loads_the_layers(module):
+    of_ours = [name if name in MODULES else imported for imported, name in imports(MODULES[module])]
+    chosen = False
+    for imported in of_ours:
+        chosen = chosen or imported == "deeplab_ksac.keras2"
+        assert chosen or not is_on_any_keras(imported), f"{module} imports {imported} before deeplab_ksac.keras2"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if is_on_any_keras(name)])
+def test_layers_leave_the_choice_of_keras_to_any_keras(module):
+    names = {imported for imported, _ in imports(MODULES[module])}
+    assert "deeplab_ksac.keras2" not in names or module == "deeplab_ksac.any_keras"
 
 
 @pytest.mark.parametrize("package", ("keras_cv", "tensorflow_addons"))

@@ -4,8 +4,7 @@ import difflib
 import functools
 from collections.abc import Mapping
 
-from tensorflow import keras
-
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.contract import STAGE_STRIDES, require_output_stride
 from deeplab_ksac.backbones.rewriting import plan_rewrite
 from deeplab_ksac.layers import BatchNorm

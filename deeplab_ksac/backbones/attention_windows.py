@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac.layers import spatial_size
 
 

@@ -10,8 +10,8 @@ import pathlib
 import re
 
 import numpy as np
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.contract import OUTPUT_STRIDES, STAGE_STRIDES
 from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments

@@ -1,7 +1,8 @@
 """What every backbone shares: the output strides it may have and the image it begins with."""
 
 import tensorflow as tf
-from tensorflow import keras
+
+from deeplab_ksac.keras2 import keras
 
 OUTPUT_STRIDES = (8, 16, 32)
 STAGE_STRIDES = {"c2": 4, "c3": 8, "c4": 16, "c5": 32}

@@ -3,8 +3,8 @@
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.layers import AtrousConv2D, spatial_size
 from deeplab_ksac.layers.norm import NormFactory
 

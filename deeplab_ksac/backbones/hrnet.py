@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.contract import image_input, require_strided
 from deeplab_ksac.backbones.weights import TimmWeights, norm_tensors
 from deeplab_ksac.layers import BatchNorm, ResizeLike, spatial_size

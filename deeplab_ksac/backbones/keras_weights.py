@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from tensorflow import keras
+
+from deeplab_ksac.keras2 import keras
 
 
 @dataclasses.dataclass(frozen=True)

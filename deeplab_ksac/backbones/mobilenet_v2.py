@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.atrous import with_output_stride
 from deeplab_ksac.backbones.contract import image_input, require_endpoints, require_output_stride
 from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers

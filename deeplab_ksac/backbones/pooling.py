@@ -4,7 +4,8 @@ import functools
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
+
+from deeplab_ksac.keras2 import keras
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")

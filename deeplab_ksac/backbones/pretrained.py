@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import convnext, efficientnet, hrnet, resnet, swin, xception
 from deeplab_ksac.backbones.contract import PREPROCESSINGS
 from deeplab_ksac.backbones.keras_weights import load_keras

@@ -2,8 +2,7 @@
 
 import dataclasses
 
-from tensorflow import keras
-
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.pooling import AtrousPooling2D
 from deeplab_ksac.layers import AtrousConv2D, AtrousDepthwiseConv2D
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import safetensors
 import tensorflow as tf
-from tensorflow import keras
+
+from deeplab_ksac.keras2 import keras
 
 CLASSIFIERS = ("fc.", "head.", "classifier.")
 COUNTERS = (".num_batches_tracked",)  # PyTorch's batch normalization counts its updates; nothing here reads it

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.prediction import scores
 

@@ -2,8 +2,7 @@
 
 import dataclasses
 
-from tensorflow import keras
-
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import ModelSpec
 from deeplab_ksac.heads.projection import fold_into_bottleneck
 from deeplab_ksac.model import build_model

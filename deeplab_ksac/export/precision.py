@@ -1,8 +1,8 @@
 """A model in half precision, weights and arithmetic."""
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import ModelSpec
 from deeplab_ksac.model import build_model
 

@@ -3,8 +3,8 @@
 import functools
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.prediction import scores
 

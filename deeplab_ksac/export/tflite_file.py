@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 import tensorflow as tf
-from tensorflow import keras
 from tensorflow.core.protobuf import saved_model_pb2
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.checking import check_written

@@ -1,6 +1,6 @@
 """A model whose attention over all pixels holds its whole map, for formats that have no loop that gathers tensors."""
 
-from tensorflow import keras
+from deeplab_ksac.keras2 import keras
 
 
 def with_whole_maps(model: keras.Model) -> keras.Model:

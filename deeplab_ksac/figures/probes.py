@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from caa import AxialAttention, ChannelizedAxialAttention
 from deeplab_ksac.aspp import ASPP
 from deeplab_ksac.ksac import KSAC

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from car.centers import sum_by_class
 from car.pixels import resize_labels
 

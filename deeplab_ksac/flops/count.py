@@ -14,10 +14,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 import tensorflow as tf
-from tensorflow import keras
 
 # TensorFlow has no public way to write out the functions that a SavedModel calls.
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
+
+from deeplab_ksac.keras2 import keras
 
 GIGA = 2**30  # the thesis's G
 PRODUCT = re.compile(r"conv|matmul|einsum|dot", re.IGNORECASE)  # names of operations that multiply

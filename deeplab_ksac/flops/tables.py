@@ -4,8 +4,8 @@ import dataclasses
 import re
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets import CATALOG, source
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import Experiment, ModelSpec

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.aspp import ASPP
 from deeplab_ksac.ksac import KSAC
 from deeplab_ksac.layers import BatchNorm, ConvNormAct

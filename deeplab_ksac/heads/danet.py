@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.heads.self_attention import PixelAttention
 from deeplab_ksac.layers import (

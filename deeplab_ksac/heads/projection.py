@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.arguments import check_whole_numbers
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.any_keras import keras
 from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.layers.atrous import atrous_conv2d
 from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm

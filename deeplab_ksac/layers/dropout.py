@@ -1,7 +1,8 @@
 """Dropout of values and of whole residual branches, whose generator's state is in checkpoints."""
 
 import tensorflow as tf
-from tensorflow import keras
+
+from deeplab_ksac.any_keras import keras
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")

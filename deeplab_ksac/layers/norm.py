@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.any_keras import keras
 from deeplab_ksac.layers.fused_norm import normalize, normalize_over_replicas
 
 NormFactory = Callable[..., keras.layers.Layer]  # called with a name and a dtype

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.any_keras import keras
 from deeplab_ksac.arguments import check_lists_of_whole_numbers
 from deeplab_ksac.layers.conv import ConvNormAct
 from deeplab_ksac.layers.maps import at_least_float32, spatial_size

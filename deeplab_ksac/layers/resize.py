@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.any_keras import keras
 from deeplab_ksac.layers.maps import spatial_size
 
 

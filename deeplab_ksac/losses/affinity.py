@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac.arguments import check_numbers, check_whole_numbers
 from deeplab_ksac.layers import resize_labels
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from car import ClassAwareRegularizer
 from car.settings import TERMS, ClassAwareSettings
 

@@ -7,8 +7,8 @@ works eagerly and in a `tf.function`, with static and dynamic sizes.
 from collections.abc import Callable
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.layers import resize_bilinear, spatial_size
 from deeplab_ksac.prediction.sliding import sliding_logits

@@ -8,8 +8,8 @@ import shutil
 import tempfile
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.losses import Objective

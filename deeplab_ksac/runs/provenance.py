@@ -11,8 +11,19 @@ from typing import Any
 
 import tensorflow as tf
 
+from deeplab_ksac.keras2 import keras
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGES = ("deeplab-ksac", "tensorflow", "keras", "tensorflow-addons", "keras-cv", "tensorflow-datasets", "numpy")
+PACKAGES = (
+    "deeplab-ksac",
+    "tensorflow",
+    "keras",
+    "tf-keras",
+    "tensorflow-addons",
+    "keras-cv",
+    "tensorflow-datasets",
+    "numpy",
+)
 
 
 def provenance(strategy: tf.distribute.Strategy) -> dict[str, Any]:
@@ -28,7 +39,7 @@ def provenance(strategy: tf.distribute.Strategy) -> dict[str, Any]:
         "replicas": strategy.num_replicas_in_sync,
         "devices": [{"name": device.name, **_details(device)} for device in tf.config.list_physical_devices()],
         "logical_devices": [device.name for device in tf.config.list_logical_devices()],
-        "precision": tf.keras.mixed_precision.global_policy().name,
+        "precision": keras.mixed_precision.global_policy().name,
     }
 
 

@@ -3,8 +3,7 @@
 import dataclasses
 import os
 
-from tensorflow import keras
-
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments
 from deeplab_ksac.experiment import Experiment, Part
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model, restore_weights

@@ -15,8 +15,8 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.arguments import check_numbers
 from deeplab_ksac.construct import construct
 from deeplab_ksac.experiment import Part

@@ -5,8 +5,8 @@ loss, and what it remembers is in the checkpoint.
 """
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.arguments import check_numbers, check_whole_numbers
 from deeplab_ksac.construct import construct
 from deeplab_ksac.experiment import Part

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.losses import Objective
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.optimizers import LOWEST_SCALE, GroupedOptimizer

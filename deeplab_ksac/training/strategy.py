@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import tensorflow as tf
-from tensorflow import keras
+
+from deeplab_ksac.keras2 import keras
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")

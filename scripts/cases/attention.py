@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from caa import AxialAttention, ChannelizedAxialAttention
 from deeplab_ksac.scripts.cases import Bound, Case
 

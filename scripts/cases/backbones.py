@@ -13,6 +13,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.scripts.cases import Bound, Case

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac.ksac import direct_atrous_products
 from deeplab_ksac.layers import atrous_conv2d
 from deeplab_ksac.scripts.cases import Bound, Case

@@ -1,7 +1,8 @@
 """Fixtures of caa's tests."""
 
 import pytest
-from tensorflow import keras
+
+from deeplab_ksac.any_keras import keras
 
 
 @pytest.fixture

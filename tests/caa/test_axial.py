@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from caa import AxialAttention, SqueezeExcite, attend_columns, attend_rows
 from caa.axial import attention_weights
+from deeplab_ksac.any_keras import keras
 from tests.literal import caa as literal
 from tests.random_layers import randomize, weights_of
 

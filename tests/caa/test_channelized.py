@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from caa import ChannelAttention, ChannelizedAxialAttention, ChannelizedSelfAttention
 from caa.factored import channelize_pixels
+from deeplab_ksac.any_keras import keras
 from tests.literal import caa as literal
 from tests.random_layers import randomize, weights_of
 

@@ -1,7 +1,8 @@
 """Fixtures of car's tests."""
 
 import pytest
-from tensorflow import keras
+
+from deeplab_ksac.any_keras import keras
 
 
 @pytest.fixture(params=["mixed_bfloat16", "mixed_float16"])

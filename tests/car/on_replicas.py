@@ -4,9 +4,9 @@ import sys
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
 from car import ClassAwareEndpoint, ClassAwareRegularizer
+from deeplab_ksac.any_keras import keras
 from tests.car.examples import IGNORED, random_pixels
 
 NUM_CLASSES = 5

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from car import ClassAwareEndpoint, ClassAwareRegularizer
+from deeplab_ksac.any_keras import keras
 
 STATISTICS = {"intra_class_variance", "center_similarity"}
 

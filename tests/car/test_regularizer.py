@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from car import ClassAwareRegularizer
+from deeplab_ksac.any_keras import keras
 from tests.car.examples import TERMS, literal_terms, random_pixels
 from tests.literal import car as literal
 

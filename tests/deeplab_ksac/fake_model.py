@@ -1,8 +1,8 @@
 """The smallest model of this project's form: image -> {"logits" at the image's size, "features"}."""
 
 import numpy as np
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.layers import ConvNormAct, ResizeLike
 

@@ -6,9 +6,9 @@ import keras_cv
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from deeplab_ksac import KSAC, KernelSharingAtrousConv, shared_products
+from deeplab_ksac.any_keras import keras
 from deeplab_ksac.ksac import direct_atrous_products
 from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.shared_products import shared_atrous_products

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import part
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.heads.decoders import Bottleneck

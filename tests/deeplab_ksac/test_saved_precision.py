@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 import caa
 import deeplab_ksac.layers
+from deeplab_ksac.keras2 import keras
 from car import ClassAwareEndpoint
 from deeplab_ksac import KSAC, KernelSharingAtrousConv
 from deeplab_ksac.aspp import ASPP

@@ -3,8 +3,8 @@
 import contextlib
 
 import pytest
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.experiment import part
 

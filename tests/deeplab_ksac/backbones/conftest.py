@@ -1,7 +1,8 @@
 """What the backbones' tests share: the precision policy is put back after each."""
 
 import pytest
-from tensorflow import keras
+
+from deeplab_ksac.keras2 import keras
 
 
 @pytest.fixture(autouse=True)

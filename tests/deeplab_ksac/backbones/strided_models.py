@@ -6,8 +6,8 @@ import tempfile
 
 import numpy as np
 import safetensors.numpy
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES, convnext, hrnet, swin
 from deeplab_ksac.backbones.weights import load_timm
 from tests.deeplab_ksac.backbones.seeded import seeded_image, seeded_tensors

@@ -6,8 +6,8 @@ MobileNetV2 and EfficientNet, which are backbones here, are in test_backbones.py
 import numpy as np
 import pytest
 from keras.src.applications import densenet, resnet  # the families with their sizes open
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import with_output_stride
 from tests.deeplab_ksac.backbones.random_weights import randomize
 

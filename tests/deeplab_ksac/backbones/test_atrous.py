@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import with_output_stride
 from deeplab_ksac.layers import AtrousConv2D, BatchNorm
 from tests.deeplab_ksac.backbones.random_weights import randomize

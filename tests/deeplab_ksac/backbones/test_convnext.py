@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras.src.applications import convnext as keras_convnext
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.convnext import ConvNeXtBlock, keras_weights, timm_tensors
 from deeplab_ksac.backbones.convolutions import PadToMultiple
 from tests.deeplab_ksac.backbones.random_weights import randomize

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.hrnet import RepeatPixels, timm_tensors
 from deeplab_ksac.layers import BatchNorm, ResizeLike
 from tests.deeplab_ksac.backbones.strided_models import build, load, tiny, write_weights

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import mobilenet_v2
 from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments
 from tests.deeplab_ksac.backbones.random_weights import randomize

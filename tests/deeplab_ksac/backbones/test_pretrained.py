@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from keras.src.applications import resnet as keras_resnet
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.keras_weights import KerasWeights, load_keras, same_layers
 from deeplab_ksac.backbones.pretrained import KERAS, TIMM, load_weights, weight_arguments

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.resnet import VARIANTS, plan_blocks, resnet
 from deeplab_ksac.layers import BatchNorm

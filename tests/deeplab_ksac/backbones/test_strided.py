@@ -5,8 +5,8 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.contract import STAGE_STRIDES
 from deeplab_ksac.backbones.convnext import ConvNeXtBlock
 from deeplab_ksac.backbones.hrnet import RepeatPixels

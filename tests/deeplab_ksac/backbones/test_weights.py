@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import safetensors.numpy
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.weights import load_timm, norm_tensors
 
 KERNEL, DEPTHWISE = (4, 3, 2, 5), (4, 1, 5, 2)  # OIHW, C1HW

@@ -1,7 +1,6 @@
 """Models with the thesis's heads, tiny and at random."""
 
-from tensorflow import keras
-
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.heads.decoders import Bottleneck
 from deeplab_ksac.layers import ConvNormAct

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import ModelSpec, part
 from deeplab_ksac.export import export_saved_model, in_precision
 from deeplab_ksac.export.checking import rms, tolerance

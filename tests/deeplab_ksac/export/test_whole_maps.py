@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from caa import ChannelizedSelfAttention
 from deeplab_ksac.export import export_tflite
 from deeplab_ksac.export.whole_maps import with_whole_maps

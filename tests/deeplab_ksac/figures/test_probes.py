@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.figures import probes
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.heads.decoders import Bottleneck

@@ -2,8 +2,8 @@
 
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiments import TABLES
 from deeplab_ksac.flops.convention import CONVENTIONS, profiler_float_ops, thesis_gflops
 from deeplab_ksac.flops.count import GIGA, count_multiply_adds, model_graph, trace, zero_weights

@@ -4,8 +4,8 @@ import functools
 
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac import KernelSharingAtrousConv
 from deeplab_ksac.experiment import ModelSpec, part
 from deeplab_ksac.flops import count as flops

@@ -1,7 +1,8 @@
 """Fixtures of the heads' tests."""
 
 import pytest
-from tensorflow import keras
+
+from deeplab_ksac.keras2 import keras
 
 
 @pytest.fixture

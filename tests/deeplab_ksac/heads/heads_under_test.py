@@ -2,8 +2,8 @@
 
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.layers import BatchNorm
 from tests.random_layers import randomize

@@ -6,8 +6,8 @@ import inspect
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.heads import HEADS
 from tests.deeplab_ksac.heads.heads_under_test import (
     CHANNELS,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.heads.necks import JointPyramidUpsampling
 from deeplab_ksac.layers import BatchNorm
 from tests.literal import convolution as literal

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.any_keras import keras
 from deeplab_ksac.layers import AtrousConv2D, AtrousDepthwiseConv2D, ConvNormAct, SeparableConvNormAct
 from tests.literal.ksac import atrous_convolution
 

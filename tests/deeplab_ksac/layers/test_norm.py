@@ -5,8 +5,8 @@ import contextlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.any_keras import keras
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
 from tests.replicas import two_replicas
 

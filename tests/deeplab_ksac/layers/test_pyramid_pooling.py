@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.any_keras import keras
 from deeplab_ksac.layers.pooling import PyramidPooling, adaptive_average_pool
 from tests.literal import convolution as literal
 

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.checkpoints import StageCheckpoints, checkpoint_path
 from deeplab_ksac.training.interruption import reason

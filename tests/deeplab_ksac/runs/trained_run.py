@@ -6,8 +6,8 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 from PIL import Image
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.records import write_records
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, Views, part
 from deeplab_ksac.model import build_model

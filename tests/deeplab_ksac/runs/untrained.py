@@ -5,8 +5,8 @@ import dataclasses
 import json
 
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.experiment import part
 from deeplab_ksac.model import build_model

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.layers import Dropout, DropPath
 from deeplab_ksac.training.strategy import ON_THE_HOST, check_repeatable, device_type, operations
 from tests.deeplab_ksac.heads.heads_under_test import VARIANTS
@@ -17,7 +17,7 @@ HEADS = sorted({name: variant for variant, (name, *_) in reversed(VARIANTS.items
 PROGRAM = """
 import sys
 import numpy as np, tensorflow as tf
-from tensorflow import keras
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.heads.decoders import Bottleneck
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, resize_labels

@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.pipeline import batch_filenames, eval_batches
 from deeplab_ksac.datasets.records import shard_files

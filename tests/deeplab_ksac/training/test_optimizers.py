@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import part
 from deeplab_ksac.training.optimizers import OPTIMIZERS, LossScale, build_optimizer
 from deeplab_ksac.training.strategy import create_strategy
@@ -165,7 +166,7 @@ def test_a_ratio_without_a_known_backbone_is_refused():
 
 def test_the_loss_scale_moves_as_that_of_keras():
     ours, variable = LossScale(growth_steps=3), tf.Variable(0.0)
-    keras_own = tf.keras.mixed_precision.LossScaleOptimizer(tf.keras.optimizers.SGD(0.0), dynamic_growth_steps=3)
+    keras_own = keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD(0.0), dynamic_growth_steps=3)
     for finite in (True, True, False, True, True, True, True, False, True, True, True):
         keras_own.apply_gradients([(tf.constant(0.0 if finite else np.inf), variable)])
         ours.update(tf.constant(finite))

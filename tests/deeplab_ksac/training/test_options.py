@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import Data, ModelSpec, Stage, part
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model, restore_weights

@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import sys
 import numpy as np, tensorflow as tf
-from tensorflow import keras
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.experiment import part
 from deeplab_ksac.model import build_model

@@ -5,8 +5,8 @@ import inspect
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import part
 from deeplab_ksac.training.schedules import SCHEDULES, build_schedule
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import part
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.training.averaging import MovingAverages
