@@ -3,7 +3,7 @@
 # bash scripts/quickstart.sh [folder for everything it makes, default runs/quickstart]
 
 source "$(dirname "$0")/environment.sh"
-install_project addons
+install_project
 ksac="$VENV/bin/ksac"
 place="${1:-runs/quickstart}"
 mkdir -p "$place"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Environment, lint, tests. Further arguments go to pytest: bash scripts/test.sh tests/caa -x
+# STACK=current takes TensorFlow 2.21 where both are possible.
 
 source "$(dirname "$0")/environment.sh"
 install_project test

@@ -9,6 +9,7 @@ from absl import app, flags
 
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.quiet import keep_tensorflow_quiet
 
 
 def start(
@@ -33,7 +34,8 @@ def start(
         arguments: what the command takes beside its flags, {name: description}, in their order; all are required.
         argv: the command line (default: `sys.argv`).
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes hide ours; errors are raised
+    keep_tensorflow_quiet()
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # so that tf.keras, too, is the Keras of this library
     arguments = arguments or {}
 
     def main(words):
