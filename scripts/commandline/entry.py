@@ -35,7 +35,6 @@ def start(
         argv: the command line (default: `sys.argv`).
     """
     keep_tensorflow_quiet()
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # so that tf.keras, too, is the Keras of this library
     arguments = arguments or {}
 
     def main(words):

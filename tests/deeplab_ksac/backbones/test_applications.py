@@ -5,10 +5,10 @@ MobileNetV2 and EfficientNet, which are backbones here, are in test_backbones.py
 
 import numpy as np
 import pytest
-from keras.src.applications import densenet, resnet  # the families with their sizes open
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import with_output_stride
+from tests.deeplab_ksac.backbones.families import family
 from tests.deeplab_ksac.backbones.random_weights import randomize
 
 OPEN = {"include_top": False, "weights": None, "input_shape": [None, None, 3]}
@@ -17,23 +17,23 @@ OPEN = {"include_top": False, "weights": None, "input_shape": [None, None, 3]}
 def resnet50():
     def stages(x):
         for number in range(2, 6):
-            x = resnet.stack1(x, 4, 2, stride1=1 if number == 2 else 2, name=f"conv{number}")
+            x = family("resnet").stack1(x, 4, 2, stride1=1 if number == 2 else 2, name=f"conv{number}")
         return x
 
-    return resnet.ResNet(stages, False, True, "resnet", **OPEN)
+    return family("resnet").ResNet(stages, False, True, "resnet", **OPEN)
 
 
 def resnet50_v2():
     def stages(x):
         for number in range(2, 6):
-            x = resnet.stack2(x, 4, 2, stride1=1 if number == 5 else 2, name=f"conv{number}")
+            x = family("resnet").stack2(x, 4, 2, stride1=1 if number == 5 else 2, name=f"conv{number}")
         return x
 
-    return resnet.ResNet(stages, True, True, "resnetv2", **OPEN)
+    return family("resnet").ResNet(stages, True, True, "resnetv2", **OPEN)
 
 
 def densenet121():
-    return densenet.DenseNet([1, 2, 1, 2], **OPEN)
+    return family("densenet").DenseNet([1, 2, 1, 2], **OPEN)
 
 
 def xception():

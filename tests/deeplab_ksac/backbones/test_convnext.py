@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras.src.applications import convnext as keras_convnext
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.convnext import ConvNeXtBlock, keras_weights, timm_tensors
 from deeplab_ksac.backbones.convolutions import PadToMultiple
+from tests.deeplab_ksac.backbones.families import family
 from tests.deeplab_ksac.backbones.random_weights import randomize
 from tests.deeplab_ksac.backbones.strided_models import build, colors, largest_error, tiny
 
 
 def test_keras_weights_give_keras_features():
-    theirs = keras_convnext.ConvNeXt((1, 1, 2, 1), (4, 8, 12, 16), model_name="convnext_tiny", include_top=False)
+    theirs = family("convnext").ConvNeXt((1, 1, 2, 1), (4, 8, 12, 16), model_name="convnext_tiny", include_top=False)
     for layer in theirs.layers:
         if isinstance(layer, keras.Sequential):
             randomize(layer)

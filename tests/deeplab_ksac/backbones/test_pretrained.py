@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import safetensors.numpy
-from keras.src.applications import resnet as keras_resnet
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.keras_weights import KerasWeights, load_keras, same_layers
 from deeplab_ksac.backbones.pretrained import KERAS, TIMM, load_weights, weight_arguments
+from tests.deeplab_ksac.backbones.families import family
 from tests.deeplab_ksac.backbones.random_weights import randomize
 from tests.deeplab_ksac.backbones.test_backbones import TINY
 
@@ -116,10 +116,10 @@ def test_caffes_resnet_comes_over_with_its_biases_and_its_order_of_colors():
     def stages(x):
         for number, count in enumerate(RESNET["blocks"], start=2):
             stride = 1 if number == 2 else 2
-            x = keras_resnet.stack1(x, 64 * 2 ** (number - 2), count, stride1=stride, name=f"conv{number}")
+            x = family("resnet").stack1(x, 64 * 2 ** (number - 2), count, stride1=stride, name=f"conv{number}")
         return x
 
-    original = keras_resnet.ResNet(stages, False, True, "resnet", include_top=False, weights=None)
+    original = family("resnet").ResNet(stages, False, True, "resnet", include_top=False, weights=None)
     randomize(original)
     arguments = {**KERAS["resnet50"].arguments, **RESNET, "multi_grid": (1, 1, 1)}
     model = BACKBONES["resnet50"](32, **arguments)

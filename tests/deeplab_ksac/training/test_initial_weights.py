@@ -27,7 +27,9 @@ def published(tmp_path_factory):
     tensors = {"fc.weight": np.ones([10, 128], "float32")}
     for name, variable, layout in TIMM["resnet50"].tensors(BACKBONES["resnet50"](32, stem="7x7", **BLOCKS)):
         value = variable.numpy().transpose(TO_TIMM[layout]) if TO_TIMM[layout] else variable.numpy()
-        tensors[name] = rng.uniform(0.5, 1.5, value.shape).astype("float32") / np.sqrt(np.prod(value.shape[1:]))
+        tensors[name] = rng.uniform(0.5, 1.5, value.shape).astype("float32") / np.float32(
+            np.sqrt(np.prod(value.shape[1:]))
+        )
     path = tmp_path_factory.mktemp("weights") / "model.safetensors"
     safetensors.numpy.save_file(tensors, path)
     return str(path), tensors
