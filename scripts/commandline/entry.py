@@ -1,6 +1,5 @@
 """How a command starts: its flags, what it takes beside them, and how much TensorFlow says."""
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
