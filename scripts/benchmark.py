@@ -2,6 +2,7 @@
 
     ksac benchmark --cases=pyramid_33,attention_65
     ksac benchmark --output=benchmark.json          # all cases
+    ksac benchmark --cases=pyramid_33 --other_python=/another/venv/bin/python
 
 The sides of a case take turns, so that a busy moment of the machine hits all of them; a ratio is the median over the
 rounds, with its quartiles: below 1 the first side is faster, or smaller. Memory is what the peak of a fresh process
@@ -22,11 +23,16 @@ def define_flags():
     flags.DEFINE_integer("rounds", 11, "how often the sides of a case take turns", lower_bound=1)
     flags.DEFINE_integer("processes", 5, "fresh processes per side for memory; 0 for none", lower_bound=0)
     flags.DEFINE_string("output", None, "JSON file for the results")
+    flags.DEFINE_string(
+        "other_python", None, "an interpreter of another environment: each side's time here / there instead"
+    )
     flags.DEFINE_string("memory_of", None, "case/side: only print the bytes by which its memory grows")
+    flags.DEFINE_string("serve", None, "case/side: run it once for each line of standard input, and print the seconds")
 
 
 def run(given):
     """Measures case by case and prints a table."""
+    from deeplab_ksac.scripts.cases import interpreters
     from deeplab_ksac.scripts.cases.measuring import (
         CASES,
         HEADER,
@@ -41,13 +47,18 @@ def run(given):
         name, _, side = given.memory_of.partition("/")
         print(memory_growth(CASES[name].sides[side]))
         return 0
+    if given.serve:
+        name, _, side = given.serve.partition("/")
+        interpreters.serve(CASES[name].sides[side])
+        return 0
     unknown = [name for name in given.cases if name not in CASES]
     if unknown:
         raise ValueError(f"no case is named {unknown[0]!r}; there are {', '.join(CASES)}")
     results = {}
     print(f"{MEANING}\n{HEADER}")
     for name in given.cases or CASES:
-        results[name] = measure(name, CASES[name], rounds=given.rounds, processes=given.processes)
+        case = interpreters.between(given.other_python, name, CASES[name]) if given.other_python else CASES[name]
+        results[name] = measure(name, case, rounds=given.rounds, processes=given.processes)
         print("\n".join(table_lines(results[name])), flush=True)
     if given.output:
         content = {"machine": machine(), "meaning": MEANING, "cases": results}

@@ -1,5 +1,6 @@
 """The benchmark's own arithmetic, on sides whose cost is known."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from deeplab_ksac.scripts import benchmark
-from deeplab_ksac.scripts.cases import Bound, Case, measuring
+from deeplab_ksac.scripts.cases import Bound, Case, interpreters, measuring
 from tests.places import ROOT
 
 
@@ -72,10 +73,28 @@ def test_the_table_and_the_file_say_what_a_ratio_means(tmp_path, capsys, monkeyp
     sides = {"fast": lambda: lambda: 0.1, "slow": lambda: lambda: 0.4}  # seconds that they measured themselves
     monkeypatch.setattr(measuring, "CASES", {"test": Case("a test", sides, (Bound("fast", "slow", 0.5),))})
     output = tmp_path / "results.json"
-    given = types.SimpleNamespace(memory_of=None, cases=[], rounds=3, processes=0, output=str(output))
+    given = types.SimpleNamespace(
+        memory_of=None, serve=None, other_python=None, cases=[], rounds=3, processes=0, output=str(output)
+    )
     assert benchmark.run(given) == 0
     meaning, _, row = capsys.readouterr().out.splitlines()
     assert meaning.endswith("below 1 it is faster (time) or smaller (memory)")
     assert row.split() == ["a", "test", "fast", "/", "slow", "time", "0.250", "0.250–0.250", "0.500"]
     written = json.loads(output.read_text())
     assert written["meaning"] == meaning and written["cases"]["test"]["ratios"][0]["median"] == 0.25
+
+
+def test_a_side_is_timed_in_this_and_in_another_interpreter():
+    case = interpreters.between(sys.executable, "pyramid_33", measuring.CASES["pyramid_33"])
+    sides = measuring.CASES["pyramid_33"].sides_measured_in("time")
+    assert set(case.sides) == {f"{side} {where}" for side in sides for where in ("here", "there")}
+    first = dataclasses.replace(case, bounds=case.bounds[:1])
+    seconds = measuring.alternate(first, rounds=2)
+    assert all(len(values) == 2 and min(values) > 0 for values in seconds.values()) and len(seconds) == 2
+
+
+def test_an_interpreter_without_the_project_is_named(tmp_path):
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "python").chmod(0o755)
+    with pytest.raises(ValueError, match=r"python -m .* ended with status 3 before it answered"):
+        interpreters.in_process(str(tmp_path / "python"), "pyramid_33", "any")()

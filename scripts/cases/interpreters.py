@@ -1,0 +1,68 @@
+"""A case's sides in two Python environments: the same side in a process of each, taking turns."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import deeplab_ksac
+from deeplab_ksac.scripts.cases import Bound, Case
+
+READY = "ready"
+PLACE = pathlib.Path(deeplab_ksac.__file__).resolve().parents[1]
+
+
+def between(python, name, case):
+    """The case that compares this interpreter with another: every side of `case` that is timed, here and there."""
+    sides, bounds, work = {}, [], {}
+    for side in case.sides_measured_in("time"):
+        here, there = f"{side} here", f"{side} there"
+        sides[here] = in_process(sys.executable, name, side)
+        sides[there] = in_process(python, name, side)
+        bounds.append(Bound(here, there, None))
+        work |= {where: case.work.get(side, 1) for where in (here, there)}
+    return Case(f"{case.title}: here / {python}", sides, tuple(bounds), work)
+
+
+def in_process(python, name, side):
+    """A side that is prepared and run by a process of `python`, which tells the seconds of each run."""
+
+    def prepare():
+        command = [python, "-m", "deeplab_ksac.scripts.benchmark", f"--serve={name}/{side}"]
+        places = os.pathsep.join([str(PLACE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": places},
+        )
+        answer(process, READY)
+
+        def run():
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return float(answer(process))
+
+        return run
+
+    return prepare
+
+
+def answer(process, wanted=""):
+    """The process's next line that begins with `wanted`; ValueError if it ends before."""
+    for line in process.stdout:
+        if line.startswith(wanted):
+            return line
+    raise ValueError(f"{' '.join(process.args)} ended with status {process.wait()} before it answered")
+
+
+def serve(prepare):
+    """Runs a side once for each line of standard input, and prints the seconds of each run."""
+    side = prepare()
+    print(READY, flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        measured = side()
+        print(measured if isinstance(measured, float) else time.perf_counter() - start, flush=True)
