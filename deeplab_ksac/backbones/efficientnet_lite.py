@@ -41,7 +41,7 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
-LEVELS = {stride: level for level, stride in STAGE_STRIDES.items()}
+LEVEL_AT = {stride: level for level, stride in STAGE_STRIDES.items()}
 UNSCALED = (1, len(STAGES))  # numbers of the stages that have their one block at every depth
 
 # name -> (width, depth): factors of the stages' channels and of their blocks
@@ -173,8 +173,8 @@ def efficientnet_lite(
             drop_path_rate=drop_path_rate * position / len(blocks),
         )
         if striding:
-            if strided in LEVELS:
-                pyramid[LEVELS[strided]] = x if endpoints == "narrow" else expanded
+            if strided in LEVEL_AT:
+                pyramid[LEVEL_AT[strided]] = x if endpoints == "narrow" else expanded
             strided, kept = strided * 2, kept * (1 if removed else 2)
         x = y
     return keras.Model(image, {**pyramid, "c5": x}, name="efficientnet_lite")
