@@ -27,14 +27,15 @@ class ASPP(keras.layers.Layer):
 
     Args:
         filters: channels of every branch and of the result.
-        atrous_rates: in pixels of the feature map: (6, 12, 18) suits output stride 16.
+        atrous_rates: in pixels of the feature map: (6, 12, 18) suits output stride 16; () leaves the atrous
+            convolutions out, as DeepLab's models for phones do.
         separable: depthwise-separable atrous convolutions, as DeepLabV3+ has them.
         project: whether the 1×1 convolution at the end is part of the module; without it the result is the
             concatenation, of (2 + len(atrous_rates)) · filters channels.
         norm: factory of the normalization layers.
 
     Raises:
-        ValueError: no rates or a rate below 1.
+        ValueError: a rate below 1.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class ASPP(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.filters, self.atrous_rates = filters, check_atrous_rates(atrous_rates)
+        self.filters, self.atrous_rates = filters, check_atrous_rates(atrous_rates) if len(atrous_rates) else ()
         self.separable, self.project = separable, project
         self.make_norm = deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
@@ -69,7 +70,7 @@ class ASPP(keras.layers.Layer):
 
     def rate_features(self, features: tf.Tensor) -> dict[int, tf.Tensor]:
         """What each atrous rate sees at inference (Fig. 2.4): [N, h, w, C] -> {rate: [N, h, w, filters]}."""
-        atrous = self.branches[-len(self.atrous_rates) :]
+        atrous = self.branches[2:]
         return {rate: branch(features, training=False) for rate, branch in zip(self.atrous_rates, atrous, strict=True)}
 
     def get_config(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ A new backbone is one module and one line here.
 from deeplab_ksac.backbones.atrous import with_output_stride
 from deeplab_ksac.backbones.convnext import CONVNEXTS
 from deeplab_ksac.backbones.efficientnet import EFFICIENTNETS
+from deeplab_ksac.backbones.efficientnet_lite import EFFICIENTNET_LITES
 from deeplab_ksac.backbones.hrnet import HRNETS
 from deeplab_ksac.backbones.mobilenet_v2 import mobilenet_v2
 from deeplab_ksac.backbones.resnet import resnet50, resnet101
@@ -21,6 +22,7 @@ from deeplab_ksac.backbones.xception import xception65
 BACKBONES = {
     **CONVNEXTS,
     **EFFICIENTNETS,
+    **EFFICIENTNET_LITES,
     **HRNETS,
     **SWINS,
     "mobilenet_v2": mobilenet_v2,

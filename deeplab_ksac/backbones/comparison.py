@@ -30,6 +30,7 @@ NETWORKS = {
     "mobilenetv2_100": ("mobilenet_v2", NARROW),
     "mobilenetv2_140": ("mobilenet_v2", {"alpha": 1.4, **NARROW}),
     **{f"{tf}efficientnet_b{size}": (f"efficientnet_b{size}", NARROW) for tf in ("tf_", "") for size in range(8)},
+    **{f"tf_efficientnet_lite{size}": (f"efficientnet_lite{size}", NARROW) for size in range(5)},
     **{f"swin_{size}_patch4_window7_224": (f"swin_{size}", CUT) for size in ("tiny", "small", "base", "large")},
     **{f"convnext_{size}": (f"convnext_{size}", CUT) for size in ("tiny", "small", "base", "large", "xlarge")},
 }

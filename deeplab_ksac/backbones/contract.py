@@ -6,6 +6,7 @@ from deeplab_ksac.keras2 import keras
 
 OUTPUT_STRIDES = (8, 16, 32)
 STAGE_STRIDES = {"c2": 4, "c3": 8, "c4": 16, "c5": 32}
+PADDINGS = ("same", "centered")
 
 # name -> (scale, offset): what a network's first convolution sees is image · scale + offset, RGB. The names are those
 # of keras.applications: −1…1, ImageNet's mean and standard deviation, ImageNet's mean alone. Networks of Caffe take
@@ -41,6 +42,13 @@ def require_endpoints(endpoints: str) -> None:
     """Raises ValueError unless `endpoints`, which of an inverted bottleneck's tensors are given, is one of the two."""
     if endpoints not in ("expanded", "narrow"):
         raise ValueError(f"endpoints must be 'expanded' or 'narrow', not {endpoints!r}")
+
+
+def require_padding(padding: str) -> None:
+    """Raises ValueError unless `padding`, where strided kernels lie, is "same" (TensorFlow's) or "centered"
+    (PyTorch's)."""
+    if padding not in PADDINGS:
+        raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, not {padding!r}")
 
 
 def require_preprocessing(preprocessing: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.backbones import convnext, efficientnet, hrnet, resnet, swin, xception
+from deeplab_ksac.backbones import convnext, efficientnet, efficientnet_lite, hrnet, resnet, swin, xception
 from deeplab_ksac.backbones.contract import PREPROCESSINGS
 from deeplab_ksac.backbones.keras_weights import load_keras
 from deeplab_ksac.backbones.mobilenet_v2 import KERAS as MOBILENET_V2_KERAS
@@ -27,6 +27,7 @@ TIMM = {
     "xception65": xception.TIMM,
     "mobilenet_v2": MOBILENET_V2_TIMM,
     **dict.fromkeys(efficientnet.SIZES, efficientnet.TIMM),
+    **dict.fromkeys(efficientnet_lite.SIZES, efficientnet_lite.TIMM),
     **dict.fromkeys(hrnet.HRNETS, hrnet.TIMM),
     **dict.fromkeys(swin.SWINS, swin.TIMM),
     **dict.fromkeys(convnext.CONVNEXTS, convnext.TIMM),

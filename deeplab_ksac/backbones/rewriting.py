@@ -3,12 +3,12 @@
 import dataclasses
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.backbones.contract import require_padding
 from deeplab_ksac.backbones.pooling import AtrousPooling2D
 from deeplab_ksac.layers import AtrousConv2D, AtrousDepthwiseConv2D
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 REWRITTEN = {keras.layers.Conv2D: AtrousConv2D, keras.layers.DepthwiseConv2D: AtrousDepthwiseConv2D}
-PADDINGS = ("same", "centered")
 POOLINGS = {keras.layers.MaxPooling2D: "max", keras.layers.AveragePooling2D: "mean"}
 GLOBAL_POOLINGS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
 UNSUPPORTED = (
@@ -50,8 +50,7 @@ class Rewrite:
 
 def plan_rewrite(model: keras.Model, output_stride: int, padding: str = "same") -> Rewrite:
     """The Rewrite that brings a functional model to `output_stride`; ValueError names a layer that can't be."""
-    if padding not in PADDINGS:
-        raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, not {padding!r}")
+    require_padding(padding)
     plan, padded = Rewrite(), set()
     for layer in model.layers:  # a functional model holds them parents first
         if isinstance(layer, UNSUPPORTED) or len(layer.inbound_nodes) != 1:

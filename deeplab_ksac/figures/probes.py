@@ -82,9 +82,10 @@ def branch_features(model: keras.Model, image: np.ndarray) -> dict[int, np.ndarr
     """
     head = head_of(model)
     context = getattr(head, "context", None)
-    if not isinstance(context, KSAC | ASPP):
-        raise ValueError(f"the head {type(head).__name__} has no atrous rates; only KSAC and DeepLabV3 do")
-    maps = context.rate_features(pyramid_of(model, image)["c5"])
+    known = isinstance(context, KSAC | ASPP)
+    maps = context.rate_features(pyramid_of(model, image)["c5"]) if known else {}
+    if not maps:
+        raise ValueError(f"the head {type(head).__name__} has no atrous rates; only KSAC and DeepLabV3 can have them")
     return {rate: tf.cast(branch[0], tf.float32).numpy() for rate, branch in maps.items()}
 
 

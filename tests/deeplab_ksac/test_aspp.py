@@ -29,6 +29,16 @@ def test_the_image_level_branch_is_the_same_at_every_pixel():
     np.testing.assert_array_equal(image_level, tf.broadcast_to(image_level[:, :1, :1], image_level.shape))
 
 
+def test_without_rates_the_image_level_and_the_pointwise_branch_are_left():
+    layer, both, features = ASPP(4, (), project=False), ASPP(4, (2,), project=False), random((1, 5, 6, 3))
+    layer(features), both(features)
+    for own, other in zip(layer.branches, both.branches):
+        own.set_weights(other.get_weights())
+    np.testing.assert_array_equal(layer(features), both(features)[..., :8])
+    assert layer.rate_features(features) == {}
+    assert ASPP.from_config(layer.get_config()).atrous_rates == ()
+
+
 def test_ksac_saves_the_kernels_of_all_rates_but_one():
     features = random((1, 5, 5, 16))
     ksac, aspp = KSAC(8, (1, 2, 3), merge="concat"), ASPP(8, (1, 2, 3))

@@ -10,6 +10,7 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.convnext import CONVNEXTS
 from deeplab_ksac.backbones.efficientnet import EFFICIENTNETS
+from deeplab_ksac.backbones.efficientnet_lite import EFFICIENTNET_LITES
 from deeplab_ksac.backbones.hrnet import HRNETS
 from deeplab_ksac.backbones.swin import SWINS
 from deeplab_ksac.layers import BatchNorm
@@ -33,6 +34,7 @@ TINY = {
         ),
         "drop_path_rate": 0.0,
     },
+    "efficientnet_lite0": {"width": 0.25, "depth": 0.5, "drop_path_rate": 0.0},
     "mobilenet_v2": {"alpha": 0.35},
     "resnet50": {"blocks": (1, 2, 2, 3), "width": 4},
     "resnet101": {"blocks": (1, 1, 3, 2), "width": 4},
@@ -55,9 +57,10 @@ def tiny(name, output_stride=8, policy="float32"):
 
 
 def test_every_row_is_among_the_tried_ones_or_another_size_of_one():
-    sizes = set(EFFICIENTNETS) - {"efficientnet_b0"}
-    assert set(BACKBONES) == {*TINY, *sizes, *CONVNEXTS, *HRNETS, *SWINS}
-    assert {BACKBONES[name].func for name in sizes} == {BACKBONES["efficientnet_b0"].func}
+    families = {"efficientnet_b0": EFFICIENTNETS, "efficientnet_lite0": EFFICIENTNET_LITES}
+    assert set(BACKBONES) == {*TINY, *EFFICIENTNETS, *EFFICIENTNET_LITES, *CONVNEXTS, *HRNETS, *SWINS}
+    for tried, family in families.items():
+        assert {BACKBONES[name].func for name in family} == {BACKBONES[tried].func}
 
 
 def with_fixed_gates(model):

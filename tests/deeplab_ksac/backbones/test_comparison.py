@@ -16,6 +16,12 @@ def test_resnet50_has_its_published_size():
     assert products / 2**30 == pytest.approx(38.177 - (head + pooling) / 2**30, abs=1.5e-3)
 
 
+def test_lite0_has_the_multiply_adds_that_are_counted_in_timms_network():
+    _, products = comparison.size_of("efficientnet_lite0", 32, side=224)
+    classifier = 7 * 7 * 320 * 1280 + 1280 * 1000
+    assert products + classifier == 385_187_552  # of its convolutions and its dense layer, output by output
+
+
 THESIS = {  # the smallest number of each backbone and output stride in Tables 2.1, 3.1, 3.4 and 4.4
     ("resnet50", 8): (158.96, "Table 4.4"),
     ("resnet50", 16): (39.94, "Table 2.1"),

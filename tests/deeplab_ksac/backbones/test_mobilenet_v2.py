@@ -6,6 +6,8 @@ import pytest
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import mobilenet_v2
 from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments
+from tests.datasets.samples import sample
+from tests.deeplab_ksac.backbones.photographs import FOLDER, photographs
 from tests.deeplab_ksac.backbones.random_weights import randomize
 
 
@@ -20,6 +22,16 @@ def test_at_output_stride_32_it_is_keras_network_and_takes_its_weights(tmp_path)
     expected = keras.Model(original.input, original.get_layer("block_16_project_BN").output)(image / 127.5 - 1)
     # float32 rounds at 1.2e-7; no output is a sum of more than 2^10 terms
     np.testing.assert_allclose(model(image)["c5"], expected, rtol=0, atol=1.2e-7 * 2**10 * np.abs(expected).max())
+
+
+def test_the_published_weights_of_keras_give_keras_features():
+    path = str(sample("weights/mobilenet_v2_imagenet_keras_0.35_224_no_top.h5"))
+    model = mobilenet_v2(32, alpha=0.35, **weight_arguments("mobilenet_v2", path))
+    load_weights(model, "mobilenet_v2", path, {"alpha": 0.35})
+    original = keras.applications.MobileNetV2([224, 224, 3], alpha=0.35, include_top=False, weights=path)
+    images = photographs(sample(FOLDER))[:2]
+    expected = keras.Model(original.input, original.get_layer("block_16_project_BN").output)(images / 127.5 - 1)
+    np.testing.assert_allclose(model(images)["c5"], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_endpoints_are_the_expanded_activations_and_the_last_bottleneck():

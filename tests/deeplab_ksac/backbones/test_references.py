@@ -17,6 +17,7 @@ NETWORKS = {  # timm's name -> ours, and what makes it the same network with the
     "xception65": ("xception65", {}),
     "mobilenetv2_050": ("mobilenet_v2", {"alpha": 0.5, **NARROW}),
     "tf_efficientnet_b0": ("efficientnet_b0", NARROW),
+    "tf_efficientnet_lite0": ("efficientnet_lite0", NARROW),
 }
 
 

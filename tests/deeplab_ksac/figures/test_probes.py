@@ -23,11 +23,11 @@ ARGUMENTS = {
 }
 
 
-def model_with(name):
+def model_with(name, **changes):
     """One strided convolution, the head, a bottleneck for each of its branches."""
     image = keras.Input([None, None, 3])
     c5 = keras.layers.Conv2D(5, 8, 8, "same")(keras.layers.Rescaling(1 / 255)(image))
-    head = HEADS[name](**ARGUMENTS[name], name="head")
+    head = HEADS[name](**{**ARGUMENTS[name], **changes}, name="head")
     bottleneck = [Bottleneck(filters=4, name=f"bottleneck_{i}") for i in range(getattr(head, "branches", 1))]
     return randomize(segmentation_model(keras.Model(image, {"c5": c5}), head, num_classes=3, bottleneck=bottleneck))
 
@@ -108,6 +108,11 @@ def test_dual_attention_tells_its_branches(models):
 def test_a_model_without_what_is_asked_for_is_refused(models, probe, name, message):
     with pytest.raises(ValueError, match=message):
         probe(models[name], IMAGE)
+
+
+def test_aspp_without_atrous_convolutions_has_no_features_of_them():
+    with pytest.raises(ValueError, match="DeepLabV3Head has no atrous rates; only KSAC and DeepLabV3 can have them"):
+        probes.branch_features(model_with("deeplabv3", atrous_rates=()), IMAGE)
 
 
 def test_other_refusals_name_what_there_is(models):

@@ -20,6 +20,7 @@ REFERENCES = (
     ("xception65", 16, 64),
     ("mobilenetv2_050", 16, 64),
     ("tf_efficientnet_b0", 8, 64),
+    ("tf_efficientnet_lite0", 8, 64),
 )
 
 
@@ -35,9 +36,8 @@ def write_reference(network, output_stride, size):
     shapes = {name: tuple(tensor.shape) for name, tensor in whole.state_dict().items()}
     extractor = timm.create_model(network, pretrained=False, features_only=True, output_stride=output_stride).eval()
     tensors = [torch.from_numpy(tensor) for tensor in seeded_tensors(shapes).values()]
-    extractor.load_state_dict(
-        dict(zip(extractor.state_dict(), tensors, strict=True))
-    )  # the same tensors by other names, in order
+    # the same tensors by other names, in order; those of the classifier come last and have no place
+    extractor.load_state_dict(dict(zip(extractor.state_dict(), tensors, strict=False)))
     with torch.no_grad():
         maps = extractor(torch.from_numpy(seeded_image(size)).permute(0, 3, 1, 2))[1:]
     arrays = {"size": size, "output_stride": output_stride, "names": list(shapes)}
