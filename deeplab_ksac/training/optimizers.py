@@ -6,6 +6,9 @@
   η_t (Loshchilov & Hutter, ICLR 2019, Algorithm 1 and 2); "constant", 1 at every step.
 - `lamb`: the decay is part of the update that each variable's norm rescales (You et al., ICLR 2020, Algorithm 2).
 
+The last three are those of tensorflow-addons where it can be imported, else those of `decoupled_optimizers`; a run goes
+on from one to the other bit for bit.
+
 Variables that need other rates or no decay are groups, each with an optimizer of its own (`GroupedOptimizer`).
 """
 
@@ -20,6 +23,7 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.arguments import check_numbers
 from deeplab_ksac.construct import construct
 from deeplab_ksac.experiment import Part
+from deeplab_ksac.training import decoupled_optimizers
 from deeplab_ksac.training.schedules import Scaled, Schedule, build_schedule, plateau_in
 
 NOT_DECAYED = (r"bias[^/]*$", r"gamma[^/]*$", r"beta[^/]*$")
@@ -225,11 +229,11 @@ def sgdw(
     """
     check_numbers("[0, 1)", momentum=momentum)
     _check_decay(weight_decay, decay)
-    of_addons = addons("sgdw")
+    optimizers = decoupled()
 
     def make(rates, factor, decayed):
         shrinking = _decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0
-        return of_addons.SGDW(shrinking, learning_rate=rates, momentum=momentum)
+        return optimizers.SGDW(shrinking, learning_rate=rates, momentum=momentum)
 
     return GroupedOptimizer(make, schedule(learning_rate), backbone_lr, exclude_from_weight_decay)
 
@@ -249,11 +253,11 @@ def adamw(
     """Adam with decoupled weight decay; arguments as `adam` and `sgdw`."""
     _check_moments(beta_1, beta_2, epsilon)
     _check_decay(weight_decay, decay)
-    of_addons = addons("adamw")
+    optimizers = decoupled()
 
     def make(rates, factor, decayed):
         shrinking = _decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0
-        return of_addons.AdamW(shrinking, learning_rate=rates, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        return optimizers.AdamW(shrinking, learning_rate=rates, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
 
     return GroupedOptimizer(make, schedule(learning_rate), backbone_lr, exclude_from_weight_decay)
 
@@ -272,10 +276,10 @@ def lamb(
     """LAMB: Adam's direction plus weight_decay · w, of the length of w; what is not decayed is not rescaled either."""
     _check_moments(beta_1, beta_2, epsilon)
     _check_decay(weight_decay)
-    of_addons = addons("lamb")
+    optimizers = decoupled()
 
     def make(rates, factor, decayed):
-        return of_addons.LAMB(
+        return optimizers.LAMB(
             rates,
             beta_1=beta_1,
             beta_2=beta_2,
@@ -308,23 +312,17 @@ def _decay_rate(weight_decay, decay, rates, first_rate):
     return Scaled(rates, weight_decay if decay == "learning_rate" else weight_decay / first_rate)
 
 
-def addons(optimizer: str) -> types.ModuleType:
-    """The optimizers of tensorflow-addons, imported without the notice that they are maintained no longer.
+def decoupled() -> types.ModuleType:
+    """SGDW, AdamW and LAMB: of tensorflow-addons, or ours where it cannot be imported, as beside TensorFlow 2.21.
 
-    Args:
-        optimizer: which of ours needs them.
-
-    Raises:
-        ValueError: the package is not installed; the message says what installs it.
+    Addons is imported without its notice that it is maintained no longer.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import tensorflow_addons
-    except ImportError as error:
-        raise ValueError(
-            f"the optimizer {optimizer!r} needs tensorflow-addons ({error}): pip install 'deeplab-ksac[addons]'"
-        ) from error
+    except ImportError:
+        return decoupled_optimizers
     return tensorflow_addons.optimizers
 
 

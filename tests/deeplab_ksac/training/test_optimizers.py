@@ -1,7 +1,6 @@
 """Every optimizer against its update rule in NumPy, on one replica and on two, and how its state is kept."""
 
 import inspect
-import sys
 
 import numpy as np
 import pytest
@@ -188,13 +187,3 @@ def test_an_argument_that_is_no_finite_number_is_refused(name, value):
     for argument in taken:
         with pytest.raises(ValueError, match=f"{argument} must be a number in .*, not {value!r}"):
             build_optimizer(part(name, **{argument: value}), STEPS)
-
-
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_what_needs_tensorflow_addons_says_how_to_get_it(name, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow_addons", None)  # as where it is not installed
-    if name in ("sgd", "adam"):
-        assert build_optimizer(part(name), STEPS).backbone_lr == 1
-        return
-    with pytest.raises(ValueError, match=rf"'{name}' needs tensorflow-addons .*pip install 'deeplab-ksac\[addons\]'"):
-        build_optimizer(part(name), STEPS)
