@@ -64,7 +64,7 @@ def encode_example(
         LABELS: _bytes(encode_labels(labels.astype(np.uint8, copy=False))),
         LABELS_FORMAT: _bytes(b"png"),
     }
-    serialized = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    serialized = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
     return serialized, counts
 
 
