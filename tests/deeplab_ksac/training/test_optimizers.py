@@ -187,3 +187,23 @@ def test_an_argument_that_is_no_finite_number_is_refused(name, value):
     for argument in taken:
         with pytest.raises(ValueError, match=f"{argument} must be a number in .*, not {value!r}"):
             build_optimizer(part(name, **{argument: value}), STEPS)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_gradients_that_are_summed_already_are_not_summed_again(name):
+    """By what an optimizer remembers of them: Adam's step would look the same for a gradient twice as long.
+
+    Keras 3's optimizers always sum over the replicas.
+    """
+    states = []
+    for strategy in (create_strategy("one_device"), two_replicas()):
+        variables, optimizer = make(strategy, name, {})
+        take_steps(strategy, variables, optimizer, last=2)
+        kept = [group.variables for group in optimizer.groups.values()]
+        kept = [variable for own in kept for variable in (own() if callable(own) else own)]
+        assert len(kept) > len(NAMES)
+        states.append([[copy.numpy() for copy in strategy.experimental_local_results(v)] for v in (*variables, *kept)])
+    for (single,), copies in zip(*states, strict=True):
+        assert len(copies) in (1, 2)
+        for copy in copies:
+            np.testing.assert_allclose(copy, single, rtol=1e-6, atol=1e-7)
