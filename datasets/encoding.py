@@ -64,7 +64,8 @@ def encode_example(
         LABELS: _bytes(encode_labels(labels.astype(np.uint8, copy=False))),
         LABELS_FORMAT: _bytes(b"png"),
     }
-    serialized = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    serialized = example.SerializeToString(deterministic=True)  # else each version of protobuf has its own order
     return serialized, counts
 
 

@@ -160,7 +160,7 @@ def picture(
     """One picture and its labels: (uint8 [H, W, 3], uint8 [H, W]); a pure function of the generator's state."""
     view = painting.View.at(rng.uniform(0.22, 0.55), size)
     image, labels, haze = _grounds(rng, view)
-    light = rng.choice((-1, 1)) * rng.uniform(0.3, 1.0)
+    light = int(rng.choice((-1, 1))) * rng.uniform(0.3, 1.0)
     for nearness, column, name in sorted(_places(rng, view, labels.copy(), rules)):
         _stand(rng, image, labels, view, rules[name], (nearness, column), label=LABEL[name], light=light, haze=haze)
     return _photographed(rng, image), labels
@@ -220,7 +220,7 @@ def _places(rng, view, labels, rules):
         allowed = [LABEL[ground] for ground in thing.grounds]
         for _ in range(rng.poisson(thing.rate)):
             for _ in range(6):
-                nearness = np.exp(rng.uniform(*np.log(thing.nearness)))
+                nearness = float(np.exp(rng.uniform(*np.log(thing.nearness))))
                 row, column = int(view.horizon + nearness * (height - 1 - view.horizon)), int(rng.integers(width))
                 if labels[row, column] in allowed:
                     found.append((nearness, column, name))

@@ -1,4 +1,8 @@
-"""The brushes of `scenes`: noise, ground textures in perspective, and things made of a few convex parts."""
+"""The brushes of `scenes`: noise, ground textures in perspective, and things made of a few convex parts.
+
+Single numbers that meet an array of float32 are Python's, not NumPy's: NumPy 2 would go on in float64 with those, and
+NumPy 1 in float32, and the pictures would differ.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -143,10 +147,10 @@ class Part:
         if self.shape == "ellipse":
             cx, cy, rx, ry = self.points
             return (np.hypot((x - cx) / rx, (y - cy) / ry) - 1) * min(rx, ry)
-        corners = np.reshape(self.points, (-1, 2))
+        corners = [(float(x), float(y)) for x, y in np.reshape(self.points, (-1, 2))]
         distance = np.full(x.shape, -np.inf)
-        for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            length = np.hypot(bx - ax, by - ay)
+        for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+            length = float(np.hypot(bx - ax, by - ay))
             distance = np.maximum(distance, ((ay - by) * (x - ax) + (bx - ax) * (y - ay)) / length)
         return distance
 
@@ -188,7 +192,7 @@ def paint_thing(
         slice(*np.clip((foot[0] - above, foot[0] + below), 0, image.shape[0]).astype(int)),
         slice(*np.clip((foot[1] - beside, foot[1] + beside), 0, image.shape[1]).astype(int)),
     )
-    canvas, mirror = image[window], rng.choice((-1, 1))
+    canvas, mirror = image[window], int(rng.choice((-1, 1)))
     x, y = (view.columns[window] - foot[1]) / height * mirror, (foot[0] - view.rows[window]) / height
     grain = rng.normal(0, 1, x.shape)
     side = 0.16 * light * mirror * x / 0.5 + 0.10 * (y - 0.5)

@@ -6,6 +6,9 @@
   η_t (Loshchilov & Hutter, ICLR 2019, Algorithm 1 and 2); "constant", 1 at every step.
 - `lamb`: the decay is part of the update that each variable's norm rescales (You et al., ICLR 2020, Algorithm 2).
 
+The last three are those of tensorflow-addons where it can be imported, else those of `decoupled_optimizers`; a run goes
+on from one to the other bit for bit.
+
 Variables that need other rates or no decay are groups, each with an optimizer of its own (`GroupedOptimizer`).
 """
 
@@ -20,7 +23,7 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.arguments import check_numbers
 from deeplab_ksac.construct import construct
 from deeplab_ksac.experiment import Part
-from deeplab_ksac.training import decoupled
+from deeplab_ksac.training import decoupled_optimizers
 from deeplab_ksac.training.schedules import Scaled, Schedule, build_schedule, plateau_in
 
 NOT_DECAYED = (r"bias[^/]*$", r"gamma[^/]*$", r"beta[^/]*$")
@@ -131,7 +134,7 @@ def _create_variables(optimizer, variables):
 
 
 def _is_legacy(optimizer):
-    """Whether an optimizer is of the kind that those with decoupled decay are."""
+    """Whether an optimizer is of the kind that tensorflow-addons derives its own from."""
     return isinstance(optimizer, keras.optimizers.legacy.Optimizer)
 
 
@@ -226,7 +229,7 @@ def sgdw(
     """
     check_numbers("[0, 1)", momentum=momentum)
     _check_decay(weight_decay, decay)
-    optimizers = decoupled_optimizers()
+    optimizers = decoupled()
 
     def make(rates, factor, decayed):
         shrinking = _decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0
@@ -250,7 +253,7 @@ def adamw(
     """Adam with decoupled weight decay; arguments as `adam` and `sgdw`."""
     _check_moments(beta_1, beta_2, epsilon)
     _check_decay(weight_decay, decay)
-    optimizers = decoupled_optimizers()
+    optimizers = decoupled()
 
     def make(rates, factor, decayed):
         shrinking = _decay_rate(weight_decay, decay, rates, learning_rate * factor) if decayed else 0.0
@@ -273,7 +276,7 @@ def lamb(
     """LAMB: Adam's direction plus weight_decay · w, of the length of w; what is not decayed is not rescaled either."""
     _check_moments(beta_1, beta_2, epsilon)
     _check_decay(weight_decay)
-    optimizers = decoupled_optimizers()
+    optimizers = decoupled()
 
     def make(rates, factor, decayed):
         return optimizers.LAMB(
@@ -309,17 +312,17 @@ def _decay_rate(weight_decay, decay, rates, first_rate):
     return Scaled(rates, weight_decay if decay == "learning_rate" else weight_decay / first_rate)
 
 
-def decoupled_optimizers() -> types.ModuleType:
-    """The module with SGDW, AdamW and LAMB: tensorflow-addons' where it is installed and imports, else our own.
+def decoupled() -> types.ModuleType:
+    """SGDW, AdamW and LAMB: of tensorflow-addons, or ours where it cannot be imported, as beside TensorFlow 2.21.
 
-    Addons are imported without their notice that they are maintained no longer.
+    Addons is imported without its notice that it is maintained no longer.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import tensorflow_addons
     except ImportError:
-        return decoupled
+        return decoupled_optimizers
     return tensorflow_addons.optimizers
 
 

@@ -1,124 +1,187 @@
-"""This environment and another, such as TensorFlow 2.15 and 2.21: each reads what the other made and computes alike.
+"""Two environments give one product: what one of them wrote, computed or trained, the other goes on with.
 
-OTHER_PYTHON names the other's interpreter: OTHER_PYTHON=.venv-current/bin/python python -m pytest tests/environments
+They run where OTHER_PYTHON names the Python of the other environment, the one of TensorFlow 2.15 or the current one.
+That resumption and determinism are bit for bit within an environment is held by tests that run in each of them, in
+tests/deeplab_ksac/training: test_loop, test_options, test_determinism.
 """
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from deeplab_ksac.runs.checkpoints import checkpoint_path
 from tests.places import ROOT
 
 OTHER = os.environ.get("OTHER_PYTHON")
-pytestmark = pytest.mark.skipif(not OTHER, reason="OTHER_PYTHON names no interpreter of another environment")
-ULP = 2.0**-24
-DOUBLE = 2.0**-29  # what rounds at 2⁻²⁴ in float32 rounds at 2⁻⁵³ in float64
+HERE, THERE = "here", "there"
+BOTH_WAYS = pytest.mark.parametrize("by, of", ((HERE, THERE), (THERE, HERE)), ids=("other's_here", "ours_there"))
+ROUNDING = 2.0**-23  # of float32
+TERMS = 2.0**10  # that the longest sum behind a value has
+DOUBLE = 2.0**-29  # what rounds at 2⁻²³ in float32 rounds at 2⁻⁵² in float64
 # TensorFlow's GELU has the root of 2 in float32 in every precision, rounded otherwise in 2.15 than in 2.21
-WITH_GELU = ("backbone convnext", "backbone swin")
-PROGRAM = "tests.environments.probe"
+WITH_GELU = ("convnext", "swin")
+STEPS, HALF = 20, 10
+CLOSE = 1e-4  # what 20 steps may make of rounding
+
+pytestmark = pytest.mark.skipif(not OTHER, reason="OTHER_PYTHON, the Python of the other environment, is not set")
 
 
-def in_both(*commands):
-    """Runs one command in each environment, at the same time."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    started = [
-        subprocess.Popen([*map(str, command)], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-        for command in commands
-    ]
-    for process in started:
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors[-3000:]
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The folder with what each environment made, in `here` and `there`, and then made of the other's."""
+    place = tmp_path_factory.mktemp("environments")
+    run(place, lambda own, other: ("make", own))
+    run(place, lambda own, other: ("go_on", other, own))
+    return place
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory):
-    """The folders of this environment and of the other."""
-    folder = tmp_path_factory.mktemp("environments")
-    ours, theirs = folder / "ours", folder / "theirs"
-    python = os.path.abspath(OTHER)
-    in_both([sys.executable, "-m", PROGRAM, "make", ours], [python, "-m", PROGRAM, "make", theirs])
-    in_both([sys.executable, "-m", PROGRAM, "read", ours, theirs], [python, "-m", PROGRAM, "read", theirs, ours])
-    return ours, theirs
+def run(place, arguments):
+    """Works in both environments at once."""
+    working = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    working.pop("TF_USE_LEGACY_KERAS", None)
+    started = {}
+    for python, own, other in ((sys.executable, HERE, THERE), (OTHER, THERE, HERE)):
+        command = [python, "-m", "tests.environments.work", *arguments(own, other)]
+        log = place / f"{own}.log"
+        with log.open("w") as output:
+            started[log] = subprocess.Popen(command, cwd=place, env=working, stdout=output, stderr=output)
+    try:
+        for log, process in started.items():
+            assert process.wait(timeout=900) == 0, log.read_text()[-3000:]
+    finally:
+        for process in started.values():
+            process.kill()
 
 
-def arrays(path):
-    with np.load(path) as stored:
-        return {name: stored[name] for name in stored.files}
+def arrays(place, environment, name):
+    with np.load(place / environment / f"{name}.npz") as stored:
+        return dict(stored)
 
 
-def assert_all_equal(found, expected, tolerance=0.0):
-    assert found and set(found) <= set(expected)
-    for name, value in found.items():
-        np.testing.assert_allclose(value, expected[name], rtol=0, atol=tolerance, err_msg=name)
+def both(place, name):
+    """{name: (array here, array there)}, of the same shapes."""
+    here, there = (arrays(place, environment, name) for environment in (HERE, THERE))
+    assert {key: (x.shape, x.dtype) for key, x in here.items()} == {k: (x.shape, x.dtype) for k, x in there.items()}
+    return {key: (x, there[key]) for key, x in here.items()}
 
 
-def test_painted_scenes_are_the_same_bytes(made):
-    ours, theirs = (json.loads((folder / "scenes.json").read_text()) for folder in made)
-    assert ours == theirs and len(ours) == 8
+def files(folder):
+    return {str(path.relative_to(folder)): path for path in pathlib.Path(folder).rglob("*") if path.is_file()}
 
 
-def test_twenty_steps_of_training_end_at_the_same_weights_and_scores(made):
-    ours, theirs = (arrays(folder / "middle.npz") for folder in made)
-    assert set(ours) == set(theirs)
-    assert_all_equal(ours, theirs, 1e-4)
+def test_the_environments_differ(place):
+    here, there = (json.loads((place / which / "versions.json").read_text()) for which in (HERE, THERE))
+    assert here["tensorflow"] != there["tensorflow"]
 
 
-@pytest.mark.parametrize("reader", (0, 1))
-def test_a_checkpoint_of_the_other_holds_the_same_weights_and_scores_the_same(reader, made):
-    found, expected = arrays(made[reader] / "middle_of_other.npz"), arrays(made[1 - reader] / "middle.npz")
-    scores = found.pop("miou"), expected.pop("miou")
-    assert_all_equal(found, expected)
-    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+@pytest.mark.parametrize("folder, count", (("raw", 2 * 15), ("data", 6)))
+def test_generated_scenes_and_their_records_are_the_same_to_the_byte(place, folder, count):
+    here, there = (files(place / which / folder) for which in (HERE, THERE))
+    assert set(here) == set(there) and len(here) == count
+    assert [name for name in here if here[name].read_bytes() != there[name].read_bytes()] == []
 
 
-@pytest.mark.parametrize("reader", (0, 1))
-def test_a_run_of_the_other_goes_on_to_the_same_end(reader, made):
-    assert_all_equal(arrays(made[reader] / "continued.npz"), arrays(made[1 - reader] / "end.npz"), 1e-4)
+def test_training_batches_are_the_same(place):
+    for name, (here, there) in both(place, "batches").items():
+        np.testing.assert_array_equal(here, there, err_msg=name)
 
 
-@pytest.mark.parametrize("one", (0, 1))
-def test_a_run_that_was_stopped_ends_with_the_same_bits(one, made):
-    assert_all_equal(arrays(made[one] / "resumed.npz"), arrays(made[one] / "end.npz"))
+@pytest.mark.parametrize("kind", ("heads", "backbones"))
+def test_outputs_losses_and_gradients_are_equal_to_rounding(place, kind):
+    """The yardstick is what rounding does in this environment: float32 beside float64, and the largest's last bit.
 
-
-@pytest.mark.parametrize("reader", (0, 1))
-def test_what_the_other_exported_gives_what_it_gives_there(reader, made):
-    found, expected = arrays(made[reader] / "exported_by_other.npz"), arrays(made[1 - reader] / "exported.npz")
-    for name, value in found.items():
-        scale = max(1.0, np.abs(expected[name]).max())
-        np.testing.assert_allclose(value, expected[name], rtol=0, atol=64 * ULP * scale)  # sums of up to 36 products
-    assert {"served classes", "served probabilities"} <= set(found)
-
-
-def test_the_later_environment_reads_the_keras_file_of_the_earlier(made):
-    assert any("saved logits" in arrays(folder / "exported_by_other.npz") for folder in made)
-
-
-def group(name):
-    """Arrays whose size is compared: a network's outputs, its terms of CAR, its gradients."""
-    _, network, key = name.split("|")
-    return network, key.split(" ")[0] if key.startswith(("car ", "gradient ")) else "outputs"
-
-
-def test_every_head_and_backbone_computes_alike_to_rounding(made):
-    """The yardstick is what rounding does in this environment: float32 beside float64, and the largest's last bit."""
-    ours, theirs = (arrays(folder / "networks.npz") for folder in made)
-    assert set(ours) == set(theirs)
+    Gradients that are zero in theory, of a bias before a normalization, are what rounding leaves of terms of the
+    layer's other gradients, so the largest is that of all gradients of a layer.
+    """
+    single, double = both(place, f"{kind}_float32"), both(place, f"{kind}_float64")
+    assert set(single) == set(double)
     largest = {}
-    for name, value in ours.items():
-        largest[group(name)] = max(largest.get(group(name), 0.0), np.abs(value).max())
-    checked = set()
-    for name, exact in ours.items():
-        if not name.startswith("float64|"):
-            continue
-        single = name.replace("float64", "float32", 1)
-        rounding = np.abs(ours[single] - exact).max() + ULP * largest[group(name)]
-        assert np.abs(ours[single] - theirs[single]).max() <= 8 * rounding, single
-        in_double = 1 if group(name)[0] in WITH_GELU else DOUBLE
-        assert np.abs(exact - theirs[name]).max() <= 8 * rounding * in_double, name
-        checked.add(group(name)[0])
-    assert len(checked) >= 28
+    for name, (here, _) in double.items():
+        layer, part = name.split("|")[:2]
+        largest[layer, part] = max(largest.get((layer, part), 0.0), np.abs(here).max(initial=0))
+    assert len({layer for layer, _ in largest}) == {"heads": 20, "backbones": 9}[kind]
+    for name, exact in double.items():
+        layer, part = name.split("|")[:2]
+        assert np.isfinite(exact[0]).all(), name
+        rounding = difference(single[name][0], exact[0]) + ROUNDING * largest[layer, part]
+        assert difference(*single[name]) <= 8 * rounding, name
+        assert difference(*exact) <= 8 * rounding * (1 if layer in WITH_GELU else DOUBLE), name
+
+
+def difference(x, y):
+    return np.abs(x.astype("float64") - y).max(initial=0)
+
+
+def terms(place, environment, run):
+    """{step: {term: value}} of what a run logged; the last line of a step holds."""
+    lines = map(json.loads, (place / environment / run / "metrics.jsonl").read_text().splitlines())
+    found = {}
+    for line in lines:
+        if "train/loss" in line:
+            kept = ("train/loss", "train/l2", "train/learning_rate", "train/cross", "train/dice", "train/class_aware")
+            found[line["step"]] = {key: value for key, value in line.items() if key.startswith(kept)}
+    return found
+
+
+def assert_close_runs(place, found, expected, first=0):
+    """All terms, and all variables of the last checkpoints, the optimizer's among them."""
+    ours, theirs = terms(place, *found), terms(place, *expected)
+    assert list(ours) == list(theirs) == list(range(1, STEPS + 1))
+    for step in range(first + 1, STEPS + 1):
+        assert len(ours[step]) > 8
+        assert ours[step] == pytest.approx(theirs[step], rel=CLOSE, abs=CLOSE), step
+    paths = [checkpoint_path(place / environment / run) for environment, run in (found, expected)]
+    saved = [{name: tf.train.load_variable(path, name) for name, _ in tf.train.list_variables(path)} for path in paths]
+    assert set(saved[0]) == set(saved[1])
+    for name, value in saved[1].items():
+        if not isinstance(value, bytes):  # the names of all objects
+            np.testing.assert_allclose(saved[0][name], value, rtol=CLOSE, atol=CLOSE, err_msg=name)
+
+
+def test_twenty_steps_are_the_same_but_for_rounding(place):
+    """With attention, two losses, CAR, an auxiliary classifier, dropout, L2, AdamW and averaged weights."""
+    assert_close_runs(place, (HERE, "run"), (THERE, "run"))
+
+
+@BOTH_WAYS
+def test_a_run_goes_on_in_the_other_environment(place, by, of):
+    assert_close_runs(place, (by, "resumed"), (of, "run"), first=HALF)
+
+
+@BOTH_WAYS
+def test_a_checkpoint_is_evaluated_in_the_other_environment(place, by, of):
+    found, expected = arrays(place, by, "outputs_of_others"), arrays(place, of, "outputs")
+    assert set(found) == set(expected) and found["step"] == STEPS
+    for name, value in expected.items():
+        limit = 0 if name.startswith("weight") else ROUNDING * TERMS * np.abs(value).max()
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=limit, err_msg=name)
+
+
+@BOTH_WAYS
+def test_a_saved_model_serves_the_same_in_the_other_environment(place, by, of):
+    found, expected = arrays(place, by, "served_of_others"), arrays(place, of, "outputs")["probabilities"]
+    np.testing.assert_allclose(found["probabilities"], expected, rtol=0, atol=ROUNDING * TERMS)
+    np.testing.assert_array_equal(found["classes"], found["probabilities"].argmax(axis=-1))
+
+
+@BOTH_WAYS
+def test_weights_of_all_heads_in_h5_are_read_in_the_other_environment(place, by, of):
+    assert_same_outputs(arrays(place, by, "h5_of_others"), arrays(place, of, "joined"))
+
+
+def test_all_heads_in_a_keras_file_are_read_in_the_later_environment(place):
+    by, of = (HERE, THERE) if (place / HERE / "keras_of_others.npz").exists() else (THERE, HERE)
+    assert_same_outputs(arrays(place, by, "keras_of_others"), arrays(place, of, "joined"))
+
+
+def assert_same_outputs(found, expected):
+    assert set(found) == set(expected) and len(found) == 20
+    for name, value in expected.items():
+        limit = ROUNDING * TERMS * np.abs(value).max()
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=limit, err_msg=name)
