@@ -43,6 +43,7 @@ def define_flags():
         "whether the model is evaluated during training and at the end",
     )
     flags.DEFINE_bool("deterministic", False, "make the run repeatable bit for bit")
+    flags.DEFINE_bool("start_over", False, "begin a stage again whose checkpoints are lost; the rest is set aside")
     flags.mark_flags_as_required(["config", "workdir", "data_dir"])
 
 
@@ -91,6 +92,7 @@ def train(given):
         progress=Progress,
         evaluates=given.mode == "train_and_eval",
         deterministic=given.deterministic,
+        start_over=given.start_over,
     )
 
 

@@ -18,6 +18,7 @@ from deeplab_ksac.prediction import files as written
 from deeplab_ksac.prediction import images as image_files
 from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.prediction.prefetch import AHEAD, WriteBehind, batches_by_size, read_ahead
+from deeplab_ksac.whole_files import remove_partial
 
 ONE_CLASS = 0.99
 NAMED_AT_MOST = 5
@@ -55,6 +56,7 @@ def predict_files(
     style = style or written.Style(predictor.info)
     for kind in kinds:
         (output_dir / kind).mkdir(parents=True, exist_ok=True)
+        remove_partial(output_dir / kind)
     ahead = AHEAD_OF_PROBABILITIES if "probabilities" in kinds else AHEAD
     with contextlib.ExitStack() as stack:
         total = sum(map(image_files.count_pictures, paths))
