@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from deeplab_ksac.datasets.info import DatasetInfo
-from deeplab_ksac.errors import in_one_line, is_input_error
+from deeplab_ksac.errors import in_one_line, is_input_error, printable
 from deeplab_ksac.prediction import files as written
 from deeplab_ksac.prediction import images as image_files
 from deeplab_ksac.prediction.predictor import Predictor
@@ -113,10 +113,10 @@ class Summary:
     def lines(self) -> Iterator[str]:
         """What is to be said at the end, line by line."""
         for what, paths in self.stored_as.items():
-            names = ", ".join(str(path) for path in paths[:NAMED_AT_MOST])
+            names = ", ".join(printable(str(path)) for path in paths[:NAMED_AT_MOST])
             more = f" and {len(paths) - NAMED_AT_MOST} more" if len(paths) > NAMED_AT_MOST else ""
             yield f"read as RGB: {len(paths)} {what} ({names}{more})"
-        yield from (f"not predicted: {path}: {reason}" for path, reason in self.failures.items())
+        yield from (f"not predicted: {printable(str(path))}: {reason}" for path, reason in self.failures.items())
         warning = one_class_warning(self.class_pixels, self.info.class_names)
         yield from [warning] if warning else []
 

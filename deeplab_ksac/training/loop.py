@@ -48,6 +48,8 @@ def train(
     evaluates: bool = True,
     deterministic: bool = False,
     start_over: bool = False,
+    allow_new_layers: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any] | None:
     """Trains an experiment in its folder, or continues where an earlier call stopped.
 
@@ -62,6 +64,8 @@ def train(
         evaluates: whether the model is evaluated during training and at the end.
         deterministic: whether what could not be repeated bit for bit is an error before the first step.
         start_over: whether a stage that has lost its checkpoints begins again; what is left of it is set aside.
+        allow_new_layers: whether most layers may be new with `init_from`.
+        tell: called with a line that says what was taken from `init_from`.
 
     Returns:
         The last evaluation's figures, as `deeplab_ksac.evaluation.summarize`; None if there was none.
@@ -91,7 +95,13 @@ def train(
             data_dir=data_dir,
             workdir=workdir,
             strategy=strategy,
-            weights=(init_from, backbone_weights),
+            weights={
+                "init_from": init_from,
+                "backbone_weights": backbone_weights,
+                "allow_new_layers": allow_new_layers,
+                "class_names": info.class_names,
+                "tell": tell,
+            },
             progress=progress or SilentProgress,
             options={"evaluates": evaluates, "deterministic": deterministic},
         )
@@ -107,7 +117,7 @@ def _train_stages(experiment, info, *, data_dir, workdir, strategy, weights, pro
             run = StageRun(experiment, index, info, data_dir=data_dir, workdir=workdir, strategy=strategy)
             first = run.checkpoints.restore()
             if first == 0:
-                initialize(run.model, experiment.model.backbone, workdir, index, *weights)
+                initialize(run.model, experiment.model.backbone, workdir, index, **weights)
             figures = train_stage(run, first, progress, stop, **options) or figures
     return figures
 

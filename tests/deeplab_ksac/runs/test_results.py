@@ -59,7 +59,7 @@ def test_results_of_different_views_have_different_names():
         return results.result_name(Split("camvid", "test"), Views(**views))
 
     assert name() == "eval_camvid_test"
-    assert name(scales=(0.5, 1.0), flip=True) == "eval_camvid_test_ms_flip"
+    assert name(scales=(0.5, 1.0), flip=True) == "eval_camvid_test_ms0.5-1_flip"
     assert name(flip=True) == "eval_camvid_test_flip"
     assert name(window=(512, 1024)) == "eval_camvid_test_window512x1024"
     views = Views(pad_to=(3, 5), average="probabilities")
@@ -76,7 +76,7 @@ def result():
 def test_its_json_has_the_views_beside_the_figures_as_it_always_had(result, tmp_path):
     paths = result.write(tmp_path)
     assert [path.name for path in paths] == [
-        f"eval_tiny_val_ms_flip_window9x9{ending}" for ending in (".json", ".csv", "_confusion.png")
+        f"eval_tiny_val_ms0.5-1_flip_window9x9{ending}" for ending in (".json", ".csv", "_confusion.png")
     ]
     read = json.loads(paths[0].read_text(encoding="utf-8"))
     assert list(read)[:9] == [
