@@ -66,6 +66,18 @@ def test_results_of_different_views_have_different_names():
     assert results.result_name(Split("a", "b"), views) == ("eval_a_b_pad3x5_probabilities")
 
 
+def test_results_of_different_scales_have_different_names():
+    scales = [(0.5, 1.0), (0.5, 0.75, 1.0), (1 / 3, 1.0), (0.333333, 1.0), (2.0,), tuple(1 + n / 7 for n in range(40))]
+    names = [results.result_name(Split("a", "b"), Views(each)) for each in scales]
+    assert len(set(names)) == len(names) and max(map(len, names)) < 120
+
+
+def test_no_cell_of_the_csv_is_a_formula():
+    figures = {"iou": [0.5] * 3, "miou": 0.5}
+    lines = results.as_csv(figures, ("=1+1", "@x", "road")).decode().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["class", "'=1+1", "'@x", "road", "mean"]
+
+
 @pytest.fixture
 def result():
     matrix = np.array([[6, 2, 0], [1, 1, 0], [0, 0, 0]])
