@@ -87,7 +87,7 @@ def train(
     with only_one_training(workdir) if writes else contextlib.nullcontext():
         claim_workdir(workdir, experiment, info)
         if writes:
-            remove_partial(workdir, OF_TRAINING, alone=True)
+            remove_partial(workdir, OF_TRAINING)
             prepare_stages(workdir, len(experiment.stages), start_over=start_over)
         return _train_stages(
             experiment,
