@@ -7,6 +7,15 @@ import os
 import pathlib
 from collections.abc import Collection, Mapping
 
+from deeplab_ksac.json_files import (
+    DamagedFileError,
+    check_fields,
+    is_list_of,
+    is_text,
+    is_whole,
+    read_object,
+    shortened,
+)
 from deeplab_ksac.whole_files import write_whole
 
 IGNORE_LABEL = 255
@@ -51,7 +60,7 @@ class DatasetInfo:
 
     def __post_init__(self):
         if len(self.class_names) != len(self.colors):
-            raise ValueError(f"{self.name}: {len(self.class_names)} class names, {len(self.colors)} colors")
+            raise DatasetError(f"{self.name}: {len(self.class_names)} class names, {len(self.colors)} colors")
         if len(set(self.class_names)) != len(self.class_names):
             twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
             raise DatasetError(f"{self.name}: class names appear more than once: {', '.join(twice)}")
@@ -134,10 +143,67 @@ def load_info(name: str, data_dir: str | os.PathLike) -> ConvertedInfo:
 
 
 def read_info(folder: str | os.PathLike) -> ConvertedInfo:
-    """Reads the `ConvertedInfo` that `save_info` wrote into `folder`."""
-    fields = json.loads((pathlib.Path(folder) / INFO_FILE).read_text(encoding="utf-8"))
-    fields["class_names"] = tuple(fields["class_names"])
-    fields["colors"] = tuple(map(tuple, fields["colors"]))
-    counted = fields.get("pixel_counts", {})
-    fields["pixel_counts"] = {split: tuple(counts) for split, counts in counted.items()}
-    return ConvertedInfo(**fields)
+    """Reads the `ConvertedInfo` that `save_info` wrote into `folder`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DatasetError: the file is damaged; the message names it and the field.
+    """
+    path = pathlib.Path(folder) / INFO_FILE
+    try:
+        fields = read_object(path)
+        check_fields(path, fields, OF_CLASSES, {**OF_PICTURES, **OF_SPLITS})
+        unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(ConvertedInfo)})
+        if unknown:
+            raise DatasetError(f"{path}: {shortened(unknown[0])} is no field of a data set")
+        fields["class_names"] = tuple(fields["class_names"])
+        fields["colors"] = tuple(map(tuple, fields["colors"]))
+        counted = fields.get("pixel_counts", {})
+        fields["pixel_counts"] = {split: tuple(counts) for split, counts in counted.items()}
+    except DamagedFileError as error:
+        raise DatasetError(str(error)) from error
+    try:
+        info = ConvertedInfo(**fields)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    _check_counts(path, info)
+    return info
+
+
+def _check_counts(path, info):
+    """Makes sure that what was counted is of the same splits and classes."""
+    for name in OF_SPLITS:
+        counts = getattr(info, name)
+        if set(counts) != set(info.num_examples):
+            there, wanted = (", ".join(sorted(splits)) or "none" for splits in (counts, info.num_examples))
+            raise DatasetError(f"{path}: {name!r} is of other splits than 'num_examples': {there}; {wanted}")
+    for split, counts in info.pixel_counts.items():
+        if len(counts) != info.num_classes:
+            raise DatasetError(f"{path}: 'pixel_counts' of {split!r} has {len(counts)} classes, not {info.num_classes}")
+
+
+def _is_color(value):
+    return is_list_of(value, lambda part: is_whole(part) and part <= 255) and len(value) == 3
+
+
+def _by_split(fits):
+    return lambda value: isinstance(value, dict) and all(map(fits, value.values()))
+
+
+OF_CLASSES = {
+    "name": ("text", is_text),
+    "class_names": ("a list of one or more names", lambda value: is_list_of(value, is_text) and len(value) > 0),
+    "colors": ("a list of [red, green, blue], 0 … 255", lambda value: is_list_of(value, _is_color)),
+}
+OF_PICTURES = {
+    "splits": ("numbers of images by split", _by_split(is_whole)),
+    "description": ("text", is_text),
+    "source": ("text", is_text),
+}
+OF_SPLITS = {
+    "num_examples": ("numbers of images by split", _by_split(is_whole)),
+    "pixel_counts": ("pixels of each class by split", _by_split(lambda counts: is_list_of(counts, is_whole))),
+    "ignored_pixels": ("numbers of pixels by split", _by_split(is_whole)),
+    "num_shards": ("numbers of files by split", _by_split(lambda count: is_whole(count, 1))),
+    "num_bytes": ("numbers of bytes by split", _by_split(is_whole)),
+}

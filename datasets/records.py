@@ -24,6 +24,7 @@ from deeplab_ksac.datasets.shards import (
     write_shard,
 )
 from deeplab_ksac.datasets.whole_folders import move_into_place, only_one, restore_previous, unfinished
+from deeplab_ksac.overwriting import check_inputs_stay
 
 __all__ = ["DatasetError", "read_records", "shard_files", "write_records"]
 
@@ -77,6 +78,7 @@ def write_records(
     source, root = datasets.source(name), pathlib.Path(root)
     info = _open_raw(source, root, dataset_name)
     target = dataset_dir(info.name, data_dir)
+    check_inputs_stay([root], [target])
     with only_one(target):
         restore_previous(target)
         if target.exists() and not overwrite:

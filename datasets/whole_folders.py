@@ -5,18 +5,13 @@ import os
 import pathlib
 import secrets
 import shutil
-import time
-from collections.abc import Iterator
 
-import filelock
-
+from deeplab_ksac import only_one as locks
 from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.only_one import PATIENCE
 
-PATIENCE = 2.0  # seconds: what was killed a moment ago may still be ending
 
-
-@contextlib.contextmanager
-def only_one(target: pathlib.Path, *, patience: float = PATIENCE) -> Iterator[None]:
+def only_one(target: pathlib.Path, *, patience: float = PATIENCE) -> contextlib.AbstractContextManager[None]:
     """Holds the lock of the folder `target` (a hidden file next to it); any end of the process releases it.
 
     Args:
@@ -26,44 +21,14 @@ def only_one(target: pathlib.Path, *, patience: float = PATIENCE) -> Iterator[No
     Raises:
         DatasetError: another process holds it.
     """
-    path = target.with_name(f".{target.name}.lock")
-    lock = _locked(path, time.monotonic() + patience)
-    try:
-        with contextlib.suppress(OSError):  # Windows lets nobody write to a locked file
-            path.write_text(f"{os.getpid()}\n", encoding="ascii")
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # nor remove it
-            path.unlink()
-        lock.release()
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()
 
+    def busy(holder):
+        return DatasetError(
+            f"{target.parent} is being written by another conversion ({holder}); wait until it ends, or choose "
+            "another name or data_dir"
+        )
 
-def _locked(path, deadline):
-    """The lock of the file that bears the name `path` after locking."""
-    lock = filelock.FileLock(path)
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
-            return lock
-        except (FileNotFoundError, FileExistsError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.001)  # its last holder is just removing the empty folder
-        except filelock.Timeout:
-            raise DatasetError(
-                f"{path.parent} is being written by another conversion (process {_holder(path)}); "
-                f"wait until it ends, or choose another name or data_dir"
-            ) from None
-
-
-def _holder(path):
-    try:
-        return path.read_text(encoding="ascii").strip() or "unknown"
-    except (OSError, ValueError):
-        return "unknown"
+    return locks.only_one(target.with_name(f".{target.name}.lock"), busy=busy, patience=patience)
 
 
 def unfinished(target: pathlib.Path) -> pathlib.Path:

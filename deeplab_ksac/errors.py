@@ -12,4 +12,11 @@ def is_input_error(error: BaseException) -> bool:
 
 def in_one_line(error: BaseException) -> str:
     """The message of an exception without its line breaks, or its type if the message is empty."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    r"""A text without what a terminal would obey: control characters, such as in a file's name, as `\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,8 +1,17 @@
-"""Files that are written completely or not at all."""
+"""Files and folders that are written completely or not at all, and what a kill leaves of those that were not."""
 
+import contextlib
+import hashlib
 import os
 import pathlib
+import re
+import shutil
 import socket
+import tempfile
+from collections.abc import Iterable
+
+HOSTS_OWN = "4026531836"  # Linux's number for the processes of the host itself
+LONGEST_NAME = 150  # bytes of a name that is kept as it is: with what is added, a file system takes 255
 
 
 def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
@@ -16,7 +25,7 @@ def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
         OSError: it cannot be written; the message names the file and the reason.
     """
     path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")  # hosts may share a folder
+    partial = partial_path(path)
     try:
         partial.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
         os.replace(partial, path)
@@ -29,3 +38,97 @@ def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
 def unwritable(path: str | os.PathLike, error: OSError) -> OSError:
     """An error that says which file cannot be written, and why."""
     return OSError(f"{path} cannot be written: {error.strerror or error}")
+
+
+def partial_path(path: str | os.PathLike, suffix: str = "") -> pathlib.Path:
+    """Where this process writes what is to become `path`, a hidden sibling of it; `remove_partial` knows the name.
+
+    Args:
+        path: of the file or folder; hosts may share its folder.
+        suffix: that the name has to end in.
+    """
+    path = pathlib.Path(path)
+    return path.with_name(f".{_short(path.name)}.{_host()}.{os.getpid()}.partial{suffix}")
+
+
+def remove_partial(folder: str | os.PathLike, names: Iterable[str] | None = None, *, alone: bool = False) -> None:
+    """Removes from a folder what killed processes have left at `partial_path`; a running process's is not touched.
+
+    What processes of another host wrote stays, for whether they run is not known here.
+
+    Args:
+        folder: need not exist.
+        names: of the files that they were to become; None for any.
+        alone: whether the caller knows (by a lock) that no other process of any host writes these files.
+    """
+    wanted = None if names is None else {_short(name) for name in names}
+    pattern = re.compile(r"\.(?P<name>.+)\.(?P<host>[^/]*)\.(?P<pid>[0-9]+)\.partial(\.\w+)?", re.DOTALL)
+    host = re.escape(_host())
+    ours = re.compile(rf"\.(?P<name>.+)\.{host}\.(?P<pid>[0-9]+)\.partial(\.\w+)?", re.DOTALL)
+    with contextlib.suppress(OSError):
+        for path in list(pathlib.Path(folder).iterdir()):
+            found = (pattern if alone else ours).fullmatch(path.name)
+            if found is None or (wanted is not None and not _is_of(found, wanted)):
+                continue
+            if alone or not _runs(int(found["pid"])):
+                remove(path)
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file, or a folder with all that it holds, where it is there; what cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def check_writable(folder: str | os.PathLike) -> None:
+    """Makes sure, before any work, that files can be written to a folder, or to what it is to be made in.
+
+    Raises:
+        OSError: they cannot; the message names the folder and the reason.
+    """
+    place = pathlib.Path(os.path.abspath(folder))
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise NotADirectoryError(f"{place} is no folder, so nothing can be written to {folder}")
+    try:
+        with tempfile.TemporaryFile(dir=place, prefix=".writable_"):
+            pass
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def _is_of(found, wanted):
+    """Whether a partial file is of one of these names; a host's name may have dots in it."""
+    return any(f"{found['name']}.".startswith(f"{name}.") for name in wanted)
+
+
+def _short(name):
+    """A name that leaves room for what is added to it."""
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= LONGEST_NAME else hashlib.sha256(encoded).hexdigest()
+
+
+def _host():
+    """The name of the host, and of the container where its processes have numbers of their own."""
+    with contextlib.suppress(OSError):
+        space = re.sub("[^0-9]", "", os.readlink("/proc/self/ns/pid"))
+        if space != HOSTS_OWN:
+            return f"{socket.gethostname()}-{space}"
+    return socket.gethostname()
+
+
+def _runs(pid):
+    """Whether a process of this host runs; also where that cannot be known."""
+    if os.name == "nt":  # there the signal 0 ends a process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's; no number of a process
+        return True
+    return True

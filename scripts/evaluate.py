@@ -19,7 +19,7 @@ from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.scripts.commandline import views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.whole_files import check_writable, remove_partial, write_whole
 
 
 def define_flags():
@@ -56,6 +56,9 @@ def run(given):
             batch_size=given.batch_size,
         )
 
+    if Path(given.workdir).is_dir():  # with --watch the run may be yet to begin
+        check_writable(given.workdir)
+        remove_partial(given.workdir)
     if not given.watch:
         evaluate(begin(checkpoints.load_model(given.workdir, step=given.step)), given)
         return 0

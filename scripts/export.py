@@ -10,13 +10,16 @@ of one size, string [N] -> "classes"). TensorFlow Lite and ONNX give classes and
 has the names and colors of the classes.
 """
 
+import os
 from pathlib import Path
 
 from absl import flags
 
 from deeplab_ksac.experiment import AVERAGES, Views
+from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import views
 from deeplab_ksac.scripts.commandline.entry import start
+from deeplab_ksac.whole_files import check_writable
 
 FORMATS = ("saved_model", "tflite", "onnx")
 PRECISIONS = ("float32", "float16", "bfloat16")
@@ -50,6 +53,8 @@ def run(given):
     from deeplab_ksac.runs import checkpoints
 
     export.check_output(given.format, given.output, overwrite=given.overwrite)
+    check_inputs_stay([given.workdir], [given.output])
+    check_writable(Path(os.path.abspath(given.output)).parent)
     loaded = checkpoints.load_model(given.workdir, step=given.step, averaged=given.averaged)
     spec = loaded.experiment.model
     folded = export.fold_projection(loaded.model, spec)

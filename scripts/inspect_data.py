@@ -12,9 +12,11 @@ import pathlib
 
 from absl import flags
 
-from deeplab_ksac.datasets.info import load_info
+from deeplab_ksac.datasets.info import dataset_dir, load_info
+from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
+from deeplab_ksac.whole_files import check_writable
 
 
 def define_flags():
@@ -35,6 +37,8 @@ def inspect(name, given):
     from deeplab_ksac.figures import contact_sheet
 
     output = contact_sheet.require_png(given.output or pathlib.Path(given.data_dir, name, "inspection.png"))
+    check_inputs_stay(dataset_dir(name, given.data_dir).iterdir(), [output, pathlib.Path(output).with_suffix(".json")])
+    check_writable(pathlib.Path(output).parent)
     with contextlib.closing(SplitProgress("reading")) as progress:
         inspection = inspect_dataset(
             name, data_dir=given.data_dir, splits=given.splits, samples=given.samples, progress=progress

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from absl import flags
 
+from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.prediction.tiles import MAX_PIXELS
 from deeplab_ksac.scripts.commandline import views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
+from deeplab_ksac.whole_files import check_writable
 
 
 def define_flags():
@@ -48,6 +50,8 @@ def run(given):
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice as much is still an error
     paths = find_images(given.images)
     written.check_output(Path(given.output_dir), kinds, overwrite=given.overwrite)
+    check_inputs_stay(paths, [Path(given.output_dir, kind) for kind in kinds])
+    check_writable(given.output_dir)
 
     from deeplab_ksac.prediction.folder import predict_files
     from deeplab_ksac.prediction.predictor import Predictor

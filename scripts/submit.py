@@ -7,13 +7,17 @@ All images must be there, with their official names and sizes, and readable; oth
 """
 
 import contextlib
+import os
 import sys
+from pathlib import Path
 
 from absl import flags
 
+from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
+from deeplab_ksac.whole_files import check_writable
 
 
 def define_flags():
@@ -36,6 +40,8 @@ def run(given):
     benchmark = submission(given.benchmark)
     submission_archive.check_output(given.output, overwrite=given.overwrite)
     images = find_test_images(benchmark, given.raw_dir, competition=given.competition)
+    check_inputs_stay([given.workdir, *(path for _, path in images)], [given.output])
+    check_writable(Path(os.path.abspath(given.output)).parent)
 
     from deeplab_ksac.prediction.predictor import Predictor
     from deeplab_ksac.runs import checkpoints

@@ -9,6 +9,7 @@ Exit status: 0 trained, 1 an error that the last line names, 42 stopped before t
 another worker was lost): the same command, on every worker, continues.
 """
 
+import functools
 import sys
 
 from absl import flags
@@ -43,6 +44,8 @@ def define_flags():
         "whether the model is evaluated during training and at the end",
     )
     flags.DEFINE_bool("deterministic", False, "make the run repeatable bit for bit")
+    flags.DEFINE_bool("allow_new_layers", False, "whether most layers may stay new with --init_from")
+    flags.DEFINE_bool("start_over", False, "begin a stage again whose checkpoints are lost; the rest is set aside")
     flags.mark_flags_as_required(["config", "workdir", "data_dir"])
 
 
@@ -91,6 +94,9 @@ def train(given):
         progress=Progress,
         evaluates=given.mode == "train_and_eval",
         deterministic=given.deterministic,
+        start_over=given.start_over,
+        allow_new_layers=given.allow_new_layers,
+        tell=functools.partial(print, file=sys.stderr),
     )
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from absl import flags
 
+from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
+from deeplab_ksac.whole_files import check_writable
 
 OF_PICTURES = ("predictions", "branch_features", "attention_conflict", "attention", "pixel_relation")
 OF_A_SPLIT = ("class_dependency", "confusion")
@@ -53,8 +55,12 @@ def run(figure, given):
     else:
         models = figures.load_models(given.workdir)
         examples = pictures(figure, given, next(iter(models.values())))
+    folder = Path(given.output_dir or Path(given.workdir[0], "figures"))
+    check_writable(folder)
+    read = getattr(examples, "paths", {}).values()
     for drawing in figures.figure(figure, models, examples, options):
-        print(drawing.write(given.output_dir or Path(given.workdir[0], "figures")))
+        check_inputs_stay(read, drawing.files(folder))
+        print(drawing.write(folder))
     return 0
 
 

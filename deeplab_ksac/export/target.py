@@ -4,13 +4,14 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.whole_files import partial_path, remove_partial, write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,8 @@ def export_target(
     if num_classes != info.num_classes:
         raise ValueError(f"the model has {num_classes} classes, but {info.name} has {info.num_classes}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    remove_partial(path.parent, [path.name])
+    partial = partial_path(path, path.suffix)
     try:
         yield Target(path, partial)
         if partial.is_dir():
@@ -64,6 +66,16 @@ def check_free(path: str | os.PathLike, overwrite: bool) -> None:
         raise FileExistsError(f"{path} exists; choose another output, or allow overwriting (--overwrite)")
     if not (path.is_file() if path.suffix in (".tflite", ".onnx") else (path / "saved_model.pb").is_file()):
         raise FileExistsError(f"{path} exists and is not a SavedModel, so it is not overwritten; choose another output")
+
+
+def check_loadable(path: str | os.PathLike) -> None:
+    """Raises ValueError if the path of a SavedModel has what TensorFlow takes for a pattern."""
+    path = os.path.abspath(path)
+    if found := re.search(r"[*?\[\\]", path):
+        raise ValueError(
+            f"{path} has {found[0]!r} in it, which TensorFlow takes for a pattern, so it could load no SavedModel from "
+            "there; choose another output"
+        )
 
 
 def require_suffix(path: str | os.PathLike, suffix: str) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from PIL import Image
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.figures import colors as visualization
 from deeplab_ksac.figures.legend import with_legend
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.whole_files import partial_path, write_whole
 
 BAND_ROWS = 1024
 NUMBERS = "float16"  # of the probabilities: steps of 1/2048 below 1
@@ -122,9 +121,7 @@ class ProbabilitiesFile:
 
     def __init__(self, path: Path, size: tuple[int, int], class_names: Iterable[str]):
         self.path, self.shape, self.class_names = path, (*size, len(class_names)), np.array(class_names)
-        self._array, self._archive = (
-            path.with_name(f".{path.name}.{part}-{os.getpid()}") for part in ("array", "partial")
-        )
+        self._array, self._archive = partial_path(path, ".npy"), partial_path(path, ".npz")
 
     def put(self, rows: slice, columns: slice, probabilities: np.ndarray) -> None:
         """Writes a tile; the file is mapped for no longer than that."""

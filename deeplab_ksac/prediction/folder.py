@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from deeplab_ksac.datasets.info import DatasetInfo
-from deeplab_ksac.errors import in_one_line, is_input_error
+from deeplab_ksac.errors import in_one_line, is_input_error, printable
 from deeplab_ksac.prediction import files as written
 from deeplab_ksac.prediction import images as image_files
 from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.prediction.prefetch import AHEAD, WriteBehind, batches_by_size, read_ahead
+from deeplab_ksac.whole_files import remove_partial
 
 ONE_CLASS = 0.99
 NAMED_AT_MOST = 5
@@ -55,6 +56,7 @@ def predict_files(
     style = style or written.Style(predictor.info)
     for kind in kinds:
         (output_dir / kind).mkdir(parents=True, exist_ok=True)
+        remove_partial(output_dir / kind)
     ahead = AHEAD_OF_PROBABILITIES if "probabilities" in kinds else AHEAD
     with contextlib.ExitStack() as stack:
         total = sum(map(image_files.count_pictures, paths))
@@ -111,10 +113,10 @@ class Summary:
     def lines(self) -> Iterator[str]:
         """What is to be said at the end, line by line."""
         for what, paths in self.stored_as.items():
-            names = ", ".join(str(path) for path in paths[:NAMED_AT_MOST])
+            names = ", ".join(printable(str(path)) for path in paths[:NAMED_AT_MOST])
             more = f" and {len(paths) - NAMED_AT_MOST} more" if len(paths) > NAMED_AT_MOST else ""
             yield f"read as RGB: {len(paths)} {what} ({names}{more})"
-        yield from (f"not predicted: {path}: {reason}" for path, reason in self.failures.items())
+        yield from (f"not predicted: {printable(str(path))}: {reason}" for path, reason in self.failures.items())
         warning = one_class_warning(self.class_pixels, self.info.class_names)
         yield from [warning] if warning else []
 

@@ -13,6 +13,7 @@ import numpy as np
 from deeplab_ksac.datasets.submissions import Submission, encode_prediction
 from deeplab_ksac.prediction.images import read_image
 from deeplab_ksac.prediction.prefetch import read_ahead
+from deeplab_ksac.whole_files import partial_path, remove_partial
 
 TAR_SUFFIXES = (".tar.gz", ".tgz")
 
@@ -54,7 +55,8 @@ def pack(
     """
     output = pathlib.Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
+    remove_partial(output.parent, [output.name])
+    partial = partial_path(output)
     try:
         with _opened(partial, output.name) as add:
             for (name, path), pixels in read_ahead(images, lambda image: read_image(image[1], upright=False)):

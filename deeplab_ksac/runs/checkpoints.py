@@ -2,10 +2,14 @@
 
 import contextlib
 import dataclasses
+import itertools
+import logging
 import os
 import pathlib
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
@@ -15,16 +19,78 @@ from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.losses import Objective
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs import seals
-from deeplab_ksac.runs.workdir import read_workdir
+from deeplab_ksac.runs.workdir import METRICS_FILE, read_workdir, went_past_a_checkpoint
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.interruption import LOST_WORKER
 
+LOG = logging.getLogger(__name__)
 REASON_LENGTH = 200
+NAMED_AT_MOST = 3
+PATTERN = re.compile(r"[*?\[\\\ud800-\udfff]")  # what TensorFlow takes for patterns, and names that are no UTF-8
 
 
 def stage_dir(workdir: str | os.PathLike, stage: int) -> pathlib.Path:
     """The folder of a stage's checkpoints and events."""
     return pathlib.Path(workdir) / f"stage_{stage}"
+
+
+class LostCheckpointsError(ValueError):
+    """A stage has no whole checkpoint any more, though it had; the message names each and what is wrong with it."""
+
+
+def prepare_stages(workdir: str | os.PathLike, number: int, *, start_over: bool = False) -> None:
+    """Looks through a run's checkpoints before it is continued; only the one training of the folder may call it.
+
+    What killed saves have left is removed. Where a stage has lost its checkpoints, nothing is begun again unless it is
+    asked for: then what is there of this stage and of the later ones is set aside, and the stage begins at step 0.
+
+    Args:
+        workdir: the run's folder.
+        number: of the run's stages.
+        start_over: whether a stage whose checkpoints are lost begins again.
+
+    Raises:
+        LostCheckpointsError: a stage has lost its checkpoints, and `start_over` is False.
+    """
+    for stage in range(number):
+        folder = stage_dir(workdir, stage)
+        problem = _lost(workdir, stage)
+        if problem is None:
+            seals.remove_unfinished(folder)
+        elif start_over:
+            _set_aside(workdir, stage)
+            return
+        else:
+            raise LostCheckpointsError(
+                f"{folder} has no whole checkpoint to continue from: {problem}; restore one, or ask for the stage to "
+                "begin again (--start_over), which sets aside what is there"
+            )
+
+
+def _lost(workdir, stage):
+    """How a stage has lost the checkpoints that it had, in words; None where it has one, or had none yet."""
+    folder = stage_dir(workdir, stage)
+    damaged = seals.damages(folder)
+    if len(damaged) < len(seals.steps_in(folder)):
+        return None
+    prefixes = {seals.checkpoint_prefix(folder, step): problem for step, problem in damaged.items()}
+    later = any(seals.steps_in(other) for other in stage_dirs(workdir) if stage_number(other) > stage)
+    if len(prefixes) > 1 or any(map(seals.is_sealed, prefixes)) or later or went_past_a_checkpoint(workdir, stage):
+        return described(prefixes) or "the run went on from one, and it is gone"
+    return None
+
+
+def _set_aside(workdir, stage):
+    """Moves what there is of a stage and of the later ones to a new folder in the run's, and copies the log there."""
+    workdir = pathlib.Path(workdir)
+    aside = next(place for n in itertools.count(1) if not (place := workdir / f"set_aside_{n}").exists())
+    aside.mkdir()
+    for folder in stage_dirs(workdir):
+        if stage_number(folder) >= stage:
+            folder.rename(aside / folder.name)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(workdir / METRICS_FILE, aside / METRICS_FILE)
+    LOG.warning("stage %d of %s begins again; what there was of it is in %s", stage, workdir, aside)
 
 
 class StageCheckpoints:
@@ -69,7 +135,8 @@ class StageCheckpoints:
         step = self.newest()
         if step is None:
             return 0
-        self.checkpoint.read(seals.checkpoint_prefix(self.resumed, step)).assert_consumed()
+        with readable(seals.checkpoint_prefix(self.resumed, step)) as prefix:
+            self.checkpoint.read(prefix).assert_consumed()
         return step
 
     def save(self, step: int) -> None:
@@ -82,7 +149,8 @@ class StageCheckpoints:
         prefix = seals.checkpoint_prefix(self.folder, step)
         try:
             seals.remove(prefix)
-            self.checkpoint.write(prefix)
+            with readable(prefix) as written:
+                self.checkpoint.write(written)
             seals.seal(prefix)
         except LOST_WORKER:
             raise
@@ -108,26 +176,65 @@ class StageCheckpoints:
         shutil.rmtree(f"{prefix}_temp", ignore_errors=True)
 
 
+@contextlib.contextmanager
+def readable(prefix: str) -> Iterator[str]:
+    """A path of a checkpoint that TensorFlow can read, while it is entered.
+
+    TensorFlow takes the path of a checkpoint for a pattern and finds none below a folder such as "run [lr=0.1]". There
+    the checkpoint is reached by a link to its folder that bears another name.
+    """
+    folder, name = os.path.split(os.path.abspath(prefix))
+    if not PATTERN.search(folder):
+        yield prefix
+        return
+    with tempfile.TemporaryDirectory(prefix="checkpoint_") as place:
+        link = os.path.join(place, "folder")
+        os.symlink(folder, link, target_is_directory=True)
+        yield os.path.join(link, name)
+
+
 def checkpoint_path(workdir: str | os.PathLike, step: int | None = None, stage: int | None = None) -> str:
     """The checkpoint of a step (default: the latest) of a stage (default: the last that has one).
 
     Only the files of that checkpoint are read, and of those that are newer but damaged.
 
     Raises:
-        FileNotFoundError: there is none; the message lists the steps there are.
+        FileNotFoundError: there is none; the message lists the steps there are, and what is wrong with those that are
+            damaged.
     """
-    folders = sorted(pathlib.Path(workdir).glob("stage_*"), key=stage_number)
+    damaged = {}
+    folders = stage_dirs(workdir)
     if stage is not None:
         folders = [folder for folder in folders if folder == stage_dir(workdir, stage)]
     for folder in reversed(folders):
         wanted = seals.newest_whole(folder) if step is None else step
         if wanted is not None and seals.damage(seals.checkpoint_prefix(folder, wanted)) is None:
             return seals.checkpoint_prefix(folder, wanted)
+        found = {seals.checkpoint_prefix(folder, number): what for number, what in seals.damages(folder).items()}
         steps = seals.whole_steps(folder)
         if steps:
-            raise FileNotFoundError(f"{folder} has no checkpoint of step {step}; it has {', '.join(map(str, steps))}")
+            problem = found.get(seals.checkpoint_prefix(folder, step))
+            why = "" if problem is None else f" (that of step {step} is damaged: {problem})"
+            listed = ", ".join(map(str, steps))
+            raise FileNotFoundError(f"{folder} has no checkpoint of step {step}; it has {listed}{why}")
+        damaged |= found
     where = pathlib.Path(workdir) if stage is None else stage_dir(workdir, stage)
+    if damaged:
+        raise FileNotFoundError(f"{where} has no whole checkpoint: {described(damaged)}")
     raise FileNotFoundError(f"{where} has no checkpoint yet")
+
+
+def described(damaged: Mapping[str, str]) -> str:
+    """Damaged checkpoints, {path: what is wrong}, in a line."""
+    named = [f"{path}: {problem}" for path, problem in itertools.islice(damaged.items(), NAMED_AT_MOST)]
+    more = [f"and {len(damaged) - NAMED_AT_MOST} more"] if len(damaged) > NAMED_AT_MOST else []
+    return "; ".join(named + more)
+
+
+def stage_dirs(workdir: str | os.PathLike) -> list[pathlib.Path]:
+    """The folders of a run's stages that there are, in order."""
+    found = [path for path in pathlib.Path(workdir).glob("stage_*") if re.fullmatch("stage_(0|[1-9][0-9]*)", path.name)]
+    return sorted(filter(pathlib.Path.is_dir, found), key=stage_number)
 
 
 def stage_number(folder: pathlib.Path) -> int:
@@ -152,7 +259,8 @@ def restore_weights(model: keras.Model, path: str, averaged: bool | None = None)
     Raises:
         ValueError: the checkpoint is of another model; or averages are asked for, and it has none.
     """
-    held = any(name.startswith("averages/values/") for name, _ in tf.train.list_variables(path))
+    with readable(path) as prefix:
+        held = any(name.startswith("averages/values/") for name, _ in tf.train.list_variables(prefix))
     if averaged and not held:
         raise ValueError(f"{path} has no moving averages; a stage with ema_decay above 0 keeps some")
     _read_all(path, model=model)
@@ -165,7 +273,8 @@ def restore_weights(model: keras.Model, path: str, averaged: bool | None = None)
 def _read_all(path, **objects):
     """Reads objects from a checkpoint, in which all their variables must be, of the same shapes."""
     try:
-        tf.train.Checkpoint(**objects).read(path).assert_existing_objects_matched().expect_partial()
+        with readable(path) as prefix:
+            tf.train.Checkpoint(**objects).read(prefix).assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
         reason = " ".join(str(error).split())[:REASON_LENGTH]
         raise ValueError(f"{path} is a checkpoint of a model other than the one built here: {reason}") from error

@@ -79,13 +79,17 @@ class Drawing:
 
     def write(self, folder: str | os.PathLike) -> pathlib.Path:
         """Writes <folder>/<name>.png and the arrays to <name>.npz; the path of the first."""
-        folder = pathlib.Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        picture, arrays = self.files(folder)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **self.arrays)
-        write_whole(folder / f"{self.name}.npz", buffer.getvalue())
-        write_whole(folder / f"{self.name}.png", encode_png(self.picture))
-        return folder / f"{self.name}.png"
+        write_whole(arrays, buffer.getvalue())
+        write_whole(picture, encode_png(self.picture))
+        return picture
+
+    def files(self, folder: str | os.PathLike) -> tuple[pathlib.Path, pathlib.Path]:
+        """Where `write` writes the picture and the arrays."""
+        return pathlib.Path(folder, f"{self.name}.png"), pathlib.Path(folder, f"{self.name}.npz")
 
 
 Models = Mapping[str, LoadedModel]

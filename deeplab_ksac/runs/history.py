@@ -2,18 +2,54 @@
 
 import dataclasses
 import glob
-import json
-import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from deeplab_ksac.experiment import Experiment, from_dict
-from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_metrics
+from deeplab_ksac.experiment import Experiment
+from deeplab_ksac.json_files import (
+    DamagedFileError,
+    check_fields,
+    is_list_of,
+    is_number,
+    is_text,
+    is_whole,
+    read_object,
+)
+from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment, read_metrics
 
 CURVES = ("train/loss", "eval/miou")
-REQUIRED = ("dataset", "split", "step", "scales", "flip", "miou")  # what every evaluation's file holds
+
+
+def _is_share_or_absent(value):
+    return value is None or (is_number(value) and 0 <= value <= 1)
+
+
+def _is_size(value):
+    return value is None or (is_list_of(value, lambda side: is_whole(side, 1)) and len(value) == 2)
+
+
+def _is_name(value):
+    return is_text(value) and value != ""
+
+
+REQUIRED = {  # what every evaluation's file holds
+    "dataset": ("a name", _is_name),
+    "split": ("a name", _is_name),
+    "step": ("a number of steps", is_whole),
+    "scales": ("a list of numbers", lambda value: is_list_of(value, is_number) and len(value) > 0),
+    "flip": ("true or false", lambda value: isinstance(value, bool)),
+    "miou": ("a number in [0, 1] or null", _is_share_or_absent),
+}
+OPTIONAL = {
+    "stage": ("the number of a stage", is_whole),
+    "window": ("two sides or null", _is_size),
+    "pad_to": ("two sides or null", _is_size),
+    "average": ("text", is_text),
+    "class_names": ("a list of names", lambda value: is_list_of(value, is_text)),
+    "iou": ("a list of numbers in [0, 1] or null", lambda value: is_list_of(value, _is_share_or_absent)),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +90,9 @@ def read_runs(patterns: Iterable[str]) -> list[Run]:
     """
     runs = {}
     for pattern in patterns:
-        found = [path for path in sorted(glob.glob(pattern)) if pathlib.Path(path, EXPERIMENT_FILE).is_file()]
+        # a path comes first: the name of a folder may have brackets
+        named = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
+        found = [path for path in named if pathlib.Path(path, EXPERIMENT_FILE).is_file()]
         if not found:
             raise ValueError(f"{pattern!r} matches no workdir: there is no {EXPERIMENT_FILE} in what it names")
         for path in found:
@@ -75,10 +113,7 @@ def read_run(workdir: str | os.PathLike, quantities: Sequence[str] = CURVES) -> 
     path = workdir / EXPERIMENT_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{workdir} has no {EXPERIMENT_FILE}: it is no folder of a training run")
-    try:
-        experiment = from_dict(Experiment, _read_json(path))
-    except TypeError as error:
-        raise ValueError(f"{path}: {error}") from error
+    experiment = read_experiment(workdir)
     evaluations = tuple(read_evaluation(path) for path in sorted(workdir.glob("eval_*.json")))
     curves, steps = _read_curves(workdir, [stage.steps for stage in experiment.stages], quantities)
     return Run(str(workdir), experiment, evaluations, curves, steps)
@@ -90,10 +125,11 @@ def read_evaluation(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ValueError: it is no evaluation's; the message names the file.
     """
-    content = _read_json(pathlib.Path(path))
-    missing = [key for key in REQUIRED if key not in content]
-    if missing:
-        raise ValueError(f"{path} is not an evaluation: it has no {missing[0]!r}")
+    content = read_object(path)
+    check_fields(f"{path} is not an evaluation: it", content, REQUIRED, OPTIONAL)
+    ious, names = content.get("iou"), content.get("class_names")
+    if None not in (ious, names) and len(ious) != len(names):
+        raise DamagedFileError(f"{path} is not an evaluation: it has {len(names)} classes and {len(ious)} IoUs")
     return content
 
 
@@ -108,23 +144,13 @@ def describe(evaluation: Mapping[str, Any]) -> str:
     return ", ".join(words + [f"{average} averaged"] * (average != "logits"))
 
 
-def _read_json(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-
-
 def _read_curves(workdir, lengths, quantities):
-    """({name: points}, last step) of a run's metrics; lines without stage and step, and NaN, are left out."""
+    """({name: points}, last step) of a run's metrics; what is no finite number is left out."""
     curves, last = {}, 0
     for line in read_metrics(workdir):
-        try:
-            step = sum(lengths[: line["stage"]]) + line["step"]
-        except (KeyError, TypeError):
-            continue
+        step = sum(lengths[: line["stage"]]) + line["step"]
         last = max(last, step)
         for name in quantities:
-            if isinstance(line.get(name), int | float) and math.isfinite(line[name]):
+            if is_number(line.get(name)):
                 curves.setdefault(name, []).append((step, line[name]))
     return {name: tuple(points) for name, points in curves.items()}, last

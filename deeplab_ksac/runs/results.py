@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -12,12 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from deeplab_ksac.datasets.splits import Split
+from deeplab_ksac.errors import printable
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.figures.colors import encode_png
 from deeplab_ksac.figures.confusion import confusion_picture
 from deeplab_ksac.prediction.folder import one_class_warning
 from deeplab_ksac.whole_files import write_whole
 
+LONGEST_SCALES = 80  # letters of a file's name
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what the content of a cell begins with that is computed
 CLASS_FIGURES = {  # key of a result -> column of CSV and table
     "iou": "IoU",
     "accuracy": "accuracy",
@@ -97,13 +101,21 @@ class EvaluationResult:
 def result_name(split: Split, views: Views) -> str:
     """The name of a result's files: eval_<data set>_<split>, and what is not single-scale on the whole image.
 
-    _ms for other scales than 1, _flip, _window<h>x<w>, _pad<h>x<w>, _probabilities.
+    _ms<scale>-<scale>… for other scales than 1, _flip, _window<h>x<w>, _pad<h>x<w>, _probabilities. Of many scales the
+    name has their number and a checksum.
     """
-    marks = "_ms" * (views.scales != (1.0,)) + "_flip" * views.flip
+    scales = "-".join(map(_shortest, views.scales))
+    if len(scales) > LONGEST_SCALES:
+        scales = f"{len(views.scales)}scales-{hashlib.sha256(scales.encode()).hexdigest()[:8]}"
+    marks = f"_ms{scales}" * (views.scales != (1.0,)) + "_flip" * views.flip
     marks += "" if views.window is None else "_window{}x{}".format(*views.window)
     marks += "" if views.pad_to is None else "_pad{}x{}".format(*views.pad_to)
     marks += "_probabilities" * (views.average == "probabilities")
     return f"eval_{split.dataset}_{split.name}{marks}"
+
+
+def _shortest(number):
+    return str(int(number)) if number == int(number) else repr(number)
 
 
 def as_json(result: Mapping, class_names: Sequence[str], *, indent: int | None = 1) -> bytes:
@@ -126,13 +138,14 @@ def as_csv(result: Mapping, class_names: Sequence[str]) -> bytes:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["class", *columns.values()])
     for number, name in enumerate(class_names):
-        writer.writerow([name, *(_cell(result[key][number]) for key in columns)])
+        writer.writerow([_as_text(name), *(_cell(result[key][number]) for key in columns)])
     writer.writerow(["mean", *(_cell(result[means[key]]) if key in means else "" for key in columns)])
     return stream.getvalue().encode()
 
 
 def table(result: Mapping, class_names: Sequence[str]) -> str:
     """IoU, accuracy … and share of the pixels of each class, and the means, as text."""
+    class_names = list(map(printable, class_names))
     width = max(len("class"), *(len(name) for name in class_names))
     columns = {key: title for key, title in CLASS_FIGURES.items() if key in result}
     lines = [f"{'class':<{width}}  " + "  ".join(f"{title:>10}" for title in columns.values())]
@@ -157,6 +170,11 @@ def table(result: Mapping, class_names: Sequence[str]) -> str:
 def percent(value: float) -> str:
     """0.5 -> "50.00%", NaN -> "-"."""
     return "-" if math.isnan(value) else f"{value:.2%}"
+
+
+def _as_text(name):
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{name}" if name[:1] in FORMULA else name
 
 
 def _cell(value):

@@ -7,10 +7,14 @@ import os
 import pathlib
 import re
 
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.errors import printable
+from deeplab_ksac.json_files import read_object
+from deeplab_ksac.whole_files import remove as remove_whole
+from deeplab_ksac.whole_files import remove_partial, write_whole
 
 LOG = logging.getLogger(__name__)
 SEAL = ".seal"
+PIECE = re.compile(r"ckpt-([0-9]+)(\.index|\.data-.*|\.seal|_temp)")
 _verdicts = {}  # of files that have not changed since, so that following a run does not read them again and again
 
 
@@ -29,7 +33,8 @@ def seal(prefix: str) -> None:
 def steps_in(folder: str | os.PathLike) -> list[int]:
     """The steps of all checkpoints in a folder, complete or not, in order."""
     names = (path.name for path in pathlib.Path(folder).glob("ckpt-*"))
-    return sorted({int(match[1]) for name in names if (match := re.match(r"ckpt-(\d+)(\.|_temp)", name))})
+    numbers = {match[1] for name in names if (match := PIECE.fullmatch(name))}
+    return sorted(int(number) for number in numbers if number == str(int(number)))
 
 
 def whole_steps(folder: str | os.PathLike) -> list[int]:
@@ -39,14 +44,17 @@ def whole_steps(folder: str | os.PathLike) -> list[int]:
 
 def newest_whole(folder: str | os.PathLike) -> int | None:
     """The step of the newest complete checkpoint in a folder, or None; skipped ones are named in the log."""
+    skipped, found = {}, None
     for step in reversed(steps_in(folder)):
         problem = damage(checkpoint_prefix(folder, step))
         if problem is None:
-            return step
-        LOG.warning(
-            "the checkpoint of step %d in %s is left out: %s; the one before it is taken", step, folder, problem
-        )
-    return None
+            found = step
+            break
+        skipped[step] = problem
+    instead = "there is no whole one before it" if found is None else "the one before it is taken"
+    for step, problem in skipped.items():
+        LOG.warning("the checkpoint of step %d in %s is left out: %s; %s", step, folder, problem, instead)
+    return found
 
 
 def damage(prefix: str) -> str | None:
@@ -57,6 +65,17 @@ def damage(prefix: str) -> str | None:
     return _verdicts[prefix, stamp]
 
 
+def damages(folder: str | os.PathLike) -> dict[int, str]:
+    """{step: what is wrong} of the checkpoints in a folder that are not whole, the newest first."""
+    steps = reversed(steps_in(folder))
+    return {step: problem for step in steps if (problem := damage(checkpoint_prefix(folder, step))) is not None}
+
+
+def is_sealed(prefix: str) -> bool:
+    """Whether a checkpoint was complete once."""
+    return os.path.lexists(prefix + SEAL)
+
+
 def remove(prefix: str) -> None:
     """Removes a checkpoint: the seal first, so that what is left of it at any moment does not count."""
     pathlib.Path(prefix + SEAL).unlink(missing_ok=True)
@@ -64,21 +83,49 @@ def remove(prefix: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: str | os.PathLike) -> None:
+    """Removes what killed saves have left in a folder, and says so; nobody may be saving there meanwhile."""
+    for step in steps_in(folder):
+        prefix = checkpoint_prefix(folder, step)
+        left = [path for path in (*_files(prefix), pathlib.Path(f"{prefix}_temp")) if path.exists()]
+        if is_sealed(prefix):
+            left = [path for path in left if path.name.endswith("_temp")]
+        else:
+            LOG.warning("the checkpoint of step %d in %s was not written completely; it is removed", step, folder)
+        for path in left:
+            remove_whole(path)
+    remove_partial(folder, alone=True)
+
+
 def _damage(path, files):
     if not path.is_file():
         return "it was not written completely"
     try:
-        sums = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        sums = read_object(path)
+    except (OSError, ValueError):
         return f"{path.name} cannot be read"
-    if sorted(sums) != [file.name for file in files]:
-        return f"it has the files {', '.join(file.name for file in files)}, and was sealed with {', '.join(sums)}"
-    wrong = [file.name for file in files if _sha256(file) != sums[file.name]]
-    return f"{wrong[0]} does not have its checksum" if wrong else None
+    if not files or sorted(sums) != [file.name for file in files]:
+        there = ", ".join(file.name for file in files) or "none"
+        return f"it has the files {there}, and was sealed with {', '.join(map(printable, sums))}"
+    for file in files:
+        try:
+            if _sha256(file) != sums[file.name]:
+                return f"{file.name} does not have its checksum"
+        except OSError as error:
+            return f"{file.name} cannot be read: {error.strerror}"
+    return None
 
 
 def _stamp(prefix):
-    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in _files(prefix, SEAL))
+    return tuple((path.name, *_state(path)) for path in _files(prefix, SEAL))
+
+
+def _state(path):
+    try:
+        status = path.stat()
+    except OSError:  # a link to nothing
+        return ()
+    return status.st_size, status.st_mtime_ns
 
 
 def _files(prefix, *more):

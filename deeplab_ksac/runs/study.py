@@ -24,9 +24,10 @@ from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import Experiment, differences, to_dict
 from deeplab_ksac.experiments.claims import STUDIES
 from deeplab_ksac.experiments.common import with_stage
+from deeplab_ksac.json_files import check_fields, is_number, read_object
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.history import read_evaluation, read_run
-from deeplab_ksac.runs.workdir import EXPERIMENT_FILE
+from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment
 from deeplab_ksac.whole_files import write_whole
 
 SIZE = (129, 161)  # pixels
@@ -109,7 +110,7 @@ class Trial:
         """Raises ValueError if the folder holds a run of another configuration, such as one of other steps."""
         if not (self.folder / EXPERIMENT_FILE).exists():
             return
-        changed = differences(to_dict(read_run(self.folder).experiment), to_dict(self.experiment))
+        changed = differences(to_dict(read_experiment(self.folder)), to_dict(self.experiment))
         if changed:
             raise ValueError(
                 f"{self.folder} holds another run than this study's: {'; '.join(changed)}; take another workdir, or "
@@ -138,7 +139,13 @@ class Trial:
 
     def processor_seconds(self) -> float | None:
         """What the training took; None if it was interrupted."""
-        return json.loads((self.folder / COST).read_text(encoding="utf-8"))["processor_seconds"]
+        content = read_object(self.folder / COST)
+        check_fields(self.folder / COST, content, {"processor_seconds": ("a number or null", _is_known_or_not)}, {})
+        return content["processor_seconds"]
+
+
+def _is_known_or_not(seconds):
+    return seconds is None or is_number(seconds)
 
 
 def trials_of(study: str, workdir: str | os.PathLike, seeds: Sequence[int], steps: int | None = None) -> list[Trial]:

@@ -1,18 +1,53 @@
 """What a run's folder says of itself: its configuration, its classes, its starts, its measurements."""
 
+import contextlib
+import dataclasses
 import json
+import logging
+import math
 import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from deeplab_ksac.datasets.info import INFO_FILE, DatasetInfo, read_info, save_info
+from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetInfo, read_info, save_info
+from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import Experiment, differences, from_dict, to_dict
+from deeplab_ksac.json_files import DamagedFileError, is_list_of, is_number, is_whole, parse_object, read_object
+from deeplab_ksac.only_one import PATIENCE, only_one
 from deeplab_ksac.whole_files import unwritable, write_whole
 
+LOG = logging.getLogger(__name__)
 EXPERIMENT_FILE = "experiment.json"
 METRICS_FILE = "metrics.jsonl"
 STARTS_FILE = "starts.jsonl"
+OF_TRAINING = (EXPERIMENT_FILE, INFO_FILE, METRICS_FILE)  # what a training alone writes as whole files
+LOCK_FILE = ".training.lock"
+
+
+class WorkdirInUseError(OSError):
+    """Another training writes to the folder; the message says which process of which host, and since when."""
+
+
+def only_one_training(
+    workdir: str | os.PathLike, *, patience: float = PATIENCE
+) -> contextlib.AbstractContextManager[None]:
+    """Keeps a second training out of a run's folder while it is entered; of several workers of a job one enters it.
+
+    Args:
+        workdir: the run's folder; it is made, and removed where nothing has come of it.
+        patience: seconds to wait for another training that is just ending.
+
+    Raises:
+        WorkdirInUseError: another training holds the folder.
+    """
+
+    def busy(holder):
+        return WorkdirInUseError(
+            f"{workdir} is being trained by another process ({holder}); wait until it ends, or choose another workdir"
+        )
+
+    return only_one(pathlib.Path(workdir) / LOCK_FILE, busy=busy, patience=patience)
 
 
 def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: DatasetInfo) -> None:
@@ -20,6 +55,7 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
 
     Raises:
         ValueError: the folder holds a run of another configuration or of other classes; the message says what differs.
+            Or it holds a file of that name which is no run's.
     """
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -28,13 +64,20 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
         changed = differences(_completed(_read_fields(path)), new)
         if changed:
             raise ValueError(
-                f"{workdir} holds a run of another configuration; {'; '.join(changed)}. Choose a new workdir"
+                f"{workdir} holds a run of another configuration; {'; '.join(changed)}. Choose a new workdir, there "
+                f"with --init_from={workdir} to start from the weights of this run"
             )
         if read_info(workdir).class_names != info.class_names:
             raise ValueError(f"{workdir} holds a run with the classes of {read_info(workdir).name}, not {info.name}")
         return
+    if (workdir / INFO_FILE).exists() and to_dict(read_info(workdir)) != to_dict(_as_converted(info)):
+        raise ValueError(f"{workdir} holds the {INFO_FILE} of {read_info(workdir).name}, and no run; choose another")
     save_info(info, workdir)
     write_whole(path, json.dumps(new, indent=1) + "\n")
+
+
+def _as_converted(info):
+    return ConvertedInfo(**{field.name: getattr(info, field.name) for field in dataclasses.fields(info)})
 
 
 def read_workdir(workdir: str | os.PathLike) -> tuple[Experiment, DatasetInfo]:
@@ -61,18 +104,29 @@ def read_experiment(workdir: str | os.PathLike) -> Experiment:
     path = pathlib.Path(workdir) / EXPERIMENT_FILE
     try:
         return from_dict(Experiment, _read_fields(path))
+    except DamagedFileError:
+        raise
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise DamagedFileError(f"{path} cannot be read: {error}") from error
 
 
 def _read_fields(path):
     """The fields of an experiment.json, under the names that they have now."""
-    fields = json.loads(path.read_text(encoding="utf-8"))
-    for stage in fields.get("stages", ()):
-        arguments = stage.get("optimizer", {}).get("args", {})
-        if "betas" in arguments:  # of adamw and lamb, until they took Keras' names
+    fields = read_object(path)
+    stages = fields.get("stages")
+    for stage in stages if isinstance(stages, list) else ():
+        arguments = _within(stage, "optimizer", "args")  # of adamw and lamb, until they took Keras' names
+        betas = arguments.get("betas") if isinstance(arguments, dict) else None
+        if is_list_of(betas, is_number) and len(betas) == 2:
             arguments["beta_1"], arguments["beta_2"] = arguments.pop("betas")
     return fields
+
+
+def _within(value, *names):
+    """What is under these names, one in another; None where there is no such thing."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _completed(fields):
@@ -98,23 +152,45 @@ class MetricsLog:
             for line in read_metrics(workdir)
             if (line["stage"], line["step"]) <= (stage, first_step) and not (first_step == 0 and line["stage"] == stage)
         ]
-        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        write_whole(self.path, "".join(_as_line(line) for line in kept))
 
     def write(self, step: int, **values: float) -> None:
-        """Appends one line."""
+        """Appends one line; what is not finite, such as the mIoU where nothing is labeled, becomes null."""
         _append_line(self.path, {"stage": self.stage, "step": step, **values})
 
 
 def read_metrics(workdir: str | os.PathLike) -> Iterator[dict[str, Any]]:
-    """The measurements of the run in a folder, line by line."""
+    """The measurements of the run in a folder, line by line, each with its "stage" and "step".
+
+    A line that is none is left out: with a warning, but for the last, which a kill may have broken off.
+    """
     path = pathlib.Path(workdir) / METRICS_FILE
     if not path.exists():
         return
-    for text in path.read_text(encoding="utf-8").splitlines():
+    lines = path.read_bytes().split(b"\n")
+    for number, text in enumerate(lines, start=1):
+        problem = None
         try:
-            yield json.loads(text)
-        except json.JSONDecodeError:  # a line that was being written when the run was killed
-            continue
+            line = parse_object(text.replace(b"NaN", b"null"))  # which earlier versions wrote
+            if is_whole(line.get("stage")) and is_whole(line.get("step")):
+                yield line
+            else:
+                problem = "has no 'stage' and 'step'"
+        except ValueError as error:
+            problem = in_one_line(error)
+        if problem and number < len(lines):
+            LOG.warning("line %d of %s %s; it is left out", number, path, problem)
+
+
+def went_past_a_checkpoint(workdir: str | os.PathLike, stage: int) -> bool:
+    """Whether the log of a run says that a checkpoint of a stage was complete once.
+
+    That is where it has an evaluation of the stage, which a checkpoint precedes, or anything of a later one.
+    """
+    return any(
+        line["stage"] > stage or (line["stage"] == stage and any(name.startswith("eval/") for name in line))
+        for line in read_metrics(workdir)
+    )
 
 
 def was_evaluated(workdir: str | os.PathLike, stage: int, step: int) -> bool:
@@ -128,6 +204,13 @@ def was_evaluated(workdir: str | os.PathLike, stage: int, step: int) -> bool:
 def _append_line(path, values):
     try:
         with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(values) + "\n")
+            stream.write(_as_line(values))
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def _as_line(values):
+    finite = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
+    }
+    return json.dumps(finite, allow_nan=False) + "\n"

@@ -2,12 +2,16 @@
 
 import dataclasses
 import os
+from collections.abc import Callable, Sequence
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments
 from deeplab_ksac.experiment import Experiment, Part
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model, restore_weights
 from deeplab_ksac.runs.workdir import read_workdir
+
+CLASSIFIERS = ("classifier", "auxiliary")  # layers whose outputs are classes
+NAMED_AT_MOST = 8
 
 
 def initialize(
@@ -17,6 +21,10 @@ def initialize(
     stage: int,
     init_from: str | os.PathLike | None = None,
     backbone_weights: str | None = None,
+    *,
+    allow_new_layers: bool = False,
+    class_names: Sequence[str] | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Gives the model of a stage the weights that it begins with; without any it keeps its initializers'.
 
@@ -27,6 +35,9 @@ def initialize(
         stage: its index.
         init_from: workdir of a run whose weights the first stage starts from.
         backbone_weights: published weights that the first stage's backbone starts from, as `with_backbone_weights`.
+        allow_new_layers: whether most layers may be new where the weights are another run's.
+        class_names: of the model; where those of the other run differ, its classifiers are not taken.
+        tell: called with a line that says what was taken from another run and what stays new.
 
     Raises:
         OSError: there is no such file.
@@ -35,13 +46,30 @@ def initialize(
     if stage > 0:
         restore_weights(model, checkpoint_path(workdir, stage=stage - 1), averaged=False)
     elif init_from is not None:
-        copy_weights(load_model(init_from).model, model)
+        loaded = load_model(init_from)
+        others = class_names is not None and tuple(class_names) != tuple(loaded.info.class_names)
+        new = copy_weights(loaded.model, model, without=CLASSIFIERS if others else ())
+        number = sum(bool(layer.weights) for layer in model.layers)
+        told = f"{number - len(new)} of {number} layers have the weights of {init_from}, step {loaded.step}"
+        told += f"; new are {_listed(new)}" if new else ""
+        if len(new) > number / 2 and not allow_new_layers:
+            raise ValueError(f"only {told}; take a run of the same model, or allow it (--allow_new_layers)")
+        tell(told)
     elif backbone_weights is not None:
         load_weights(model, backbone.name, backbone_weights, backbone.args)
 
 
-def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
+def _listed(names):
+    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+    return ", ".join(names[:NAMED_AT_MOST]) + more
+
+
+def copy_weights(source: keras.Model, target: keras.Model, *, without: Sequence[str] = ()) -> list[str]:
     """Copies the weights of equally named layers whose shapes agree; returns the names of the layers left alone.
+
+    Args:
+        source, target: the models.
+        without: names of layers that are left alone in any case.
 
     Raises:
         ValueError: no layer agrees.
@@ -51,7 +79,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
         if not layer.weights:
             continue
         twin = next((other for other in source.layers if other.name == layer.name), None)
-        if twin is None or [w.shape for w in twin.weights] != [w.shape for w in layer.weights]:
+        if layer.name in without or twin is None or [w.shape for w in twin.weights] != [w.shape for w in layer.weights]:
             left.append(layer.name)
             continue
         layer.set_weights(twin.get_weights())

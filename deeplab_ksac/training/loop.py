@@ -10,13 +10,15 @@ import tensorflow as tf
 from deeplab_ksac.datasets.info import ConvertedInfo, load_info
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import Experiment
+from deeplab_ksac.runs.checkpoints import prepare_stages
 from deeplab_ksac.runs.provenance import provenance
-from deeplab_ksac.runs.workdir import claim_workdir, record_start, was_evaluated
+from deeplab_ksac.runs.workdir import OF_TRAINING, claim_workdir, only_one_training, record_start, was_evaluated
 from deeplab_ksac.training.initial_weights import initialize, with_backbone_weights
 from deeplab_ksac.training.interruption import RestartError, StopRequest, agreement, failures_in_one_line
 from deeplab_ksac.training.log import StageLog
 from deeplab_ksac.training.stage import DivergenceError, StageRun
 from deeplab_ksac.training.strategy import workers
+from deeplab_ksac.whole_files import remove_partial
 
 __all__ = ["DivergenceError", "SilentProgress", "check_data", "train", "train_stage"]
 
@@ -45,6 +47,9 @@ def train(
     progress: Callable | None = None,
     evaluates: bool = True,
     deterministic: bool = False,
+    start_over: bool = False,
+    allow_new_layers: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any] | None:
     """Trains an experiment in its folder, or continues where an earlier call stopped.
 
@@ -58,6 +63,9 @@ def train(
         progress: (total, label, start) -> an object with `update(n, **shown)` and `close()`; None shows nothing.
         evaluates: whether the model is evaluated during training and at the end.
         deterministic: whether what could not be repeated bit for bit is an error before the first step.
+        start_over: whether a stage that has lost its checkpoints begins again; what is left of it is set aside.
+        allow_new_layers: whether most layers may be new with `init_from`.
+        tell: called with a line that says what was taken from `init_from`.
 
     Returns:
         The last evaluation's figures, as `deeplab_ksac.evaluation.summarize`; None if there was none.
@@ -66,25 +74,51 @@ def train(
         DivergenceError: a loss term became NaN or infinite; nothing was saved since the last good checkpoint.
         ValueError: the folder holds another run, data and model do not fit each other, or the weights the model; or
             something cannot be deterministic.
-        OSError: a file can no longer be read or written; the last good checkpoint is unchanged.
+        LostCheckpointsError: a stage has lost its checkpoints, and `start_over` is False.
+        OSError: a file can no longer be read or written; the last good checkpoint is unchanged. Or another training
+            holds the folder (`WorkdirInUseError`).
         RestartError: it was asked to stop (SIGTERM, SIGUSR1), or another worker was lost; call it again to continue.
     """
     if init_from is not None and backbone_weights is not None:
         raise ValueError("the first stage starts from init_from or from backbone_weights, not from both")
     experiment = with_backbone_weights(experiment, backbone_weights, workdir)
     info = check_data(experiment, data_dir)
-    claim_workdir(workdir, experiment, info)
+    writes = strategy.extended.should_checkpoint
+    with only_one_training(workdir) if writes else contextlib.nullcontext():
+        claim_workdir(workdir, experiment, info)
+        if writes:
+            remove_partial(workdir, OF_TRAINING)
+            prepare_stages(workdir, len(experiment.stages), start_over=start_over)
+        return _train_stages(
+            experiment,
+            info,
+            data_dir=data_dir,
+            workdir=workdir,
+            strategy=strategy,
+            weights={
+                "init_from": init_from,
+                "backbone_weights": backbone_weights,
+                "allow_new_layers": allow_new_layers,
+                "class_names": info.class_names,
+                "tell": tell,
+            },
+            progress=progress or SilentProgress,
+            options={"evaluates": evaluates, "deterministic": deterministic},
+        )
+
+
+def _train_stages(experiment, info, *, data_dir, workdir, strategy, weights, progress, options):
+    """Trains all stages, each from its newest checkpoint or its beginning; the last evaluation's figures."""
     if strategy.extended.should_save_summary:
-        record_start(workdir, {**provenance(strategy), "deterministic": deterministic})
+        record_start(workdir, {**provenance(strategy), "deterministic": options["deterministic"]})
     figures = None
     with StopRequest(agreement(strategy, workers(strategy)[0])) as stop:
         for index in range(len(experiment.stages)):
             run = StageRun(experiment, index, info, data_dir=data_dir, workdir=workdir, strategy=strategy)
             first = run.checkpoints.restore()
             if first == 0:
-                initialize(run.model, experiment.model.backbone, workdir, index, init_from, backbone_weights)
-            options = {"evaluates": evaluates, "deterministic": deterministic}
-            figures = train_stage(run, first, progress or SilentProgress, stop, **options) or figures
+                initialize(run.model, experiment.model.backbone, workdir, index, **weights)
+            figures = train_stage(run, first, progress, stop, **options) or figures
     return figures
 
 

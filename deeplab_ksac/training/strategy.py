@@ -1,10 +1,12 @@
 """Where and how a run computes: on one device, all GPUs of a machine, several machines or a TPU; repeatable or not."""
 
+import os
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.json_files import is_list_of, is_text, is_whole, parse_object, shortened
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -59,6 +61,7 @@ def create_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     if name == "multi_worker":
+        check_cluster(os.environ.get("TF_CONFIG", ""))
         return tf.distribute.MultiWorkerMirroredStrategy()
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     names = [device.name for device in devices]
@@ -66,6 +69,27 @@ def create_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy
     if name == "mirrored" or (name == "auto" and on_gpus and len(devices) > 1):
         return tf.distribute.MirroredStrategy(names)
     return tf.distribute.OneDeviceStrategy(names[0])
+
+
+def check_cluster(text: str) -> None:
+    """Makes sure that TF_CONFIG says which workers there are and which of them this is.
+
+    Raises:
+        ValueError: it does not; without it a worker would train alone.
+    """
+    example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+    try:
+        config = parse_object(text) if text.strip() else {}
+        task, cluster = config.get("task"), config.get("cluster")
+        known = cluster.get(task["type"])
+        found = is_list_of(known, is_text) and is_whole(task["index"]) and task["index"] < len(known)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        found = False
+    if not found:
+        raise ValueError(
+            f"strategy multi_worker reads the environment variable TF_CONFIG, such as {example}, not "
+            f"{shortened(text) if text else 'nothing: it is not set'}"
+        )
 
 
 def workers(strategy: tf.distribute.Strategy) -> tuple[int, int]:

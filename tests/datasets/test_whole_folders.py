@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,7 +35,8 @@ def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path):
     first = forked(hold)
     while not (tmp_path / "held").exists():
         time.sleep(0.01)
-    words = rf"tiny is being written by another conversion \(process {first}\); wait"
+    holder = rf"process {first} on host {socket.gethostname()} since \d{{4}}-.*"
+    words = rf"tiny is being written by another conversion \({holder}\); wait"
     with pytest.raises(DatasetError, match=words), only_one(target, patience=0.1):
         pytest.fail("both hold it")
     os.kill(first, signal.SIGKILL)
@@ -60,7 +62,7 @@ def test_of_many_that_come_and_go_never_two_hold_it(tmp_path):
 
 def test_the_same_process_is_refused_a_second_time_as_well(tmp_path):
     target = tmp_path / "tiny" / "1.0.0"
-    words = rf"is being written by another conversion \(process {os.getpid()}\)"
+    words = rf"is being written by another conversion \(process {os.getpid()} on host {socket.gethostname()} since"
     with only_one(target), pytest.raises(DatasetError, match=words), only_one(target, patience=0.1):
         pytest.fail("both hold it")
 

@@ -1,8 +1,12 @@
 """Whole files or none."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.whole_files import check_writable, partial_path, remove_partial, write_whole
 
 
 def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path):
@@ -26,3 +30,43 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(OSError, match=r"no/a\.json cannot be written: No such file or directory"):
         write_whole(tmp_path / "no" / "a.json", b"one")
+
+
+def test_what_dead_processes_of_this_host_have_left_is_removed_and_nothing_else(tmp_path):
+    ours = partial_path(tmp_path / "a.json")
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    left = ours.with_name(ours.name.replace(f".{os.getpid()}.", f".{int(dead.stdout)}."))
+    another = ours.with_name(f".a.json.another-host.{int(dead.stdout)}.partial")
+    stays = [ours, another, tmp_path / ".b.partial", tmp_path / "a.json"]
+    for path in (left, *stays):
+        path.touch()
+    remove_partial(tmp_path, ["other.json"])
+    assert left.exists()
+    remove_partial(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(stays)
+    remove_partial(tmp_path, ["a.json"], alone=True)
+    assert sorted(tmp_path.iterdir()) == sorted(stays[2:])
+
+
+def test_a_long_name_is_written_too(tmp_path):
+    write_whole(tmp_path / ("a" * 250), "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a" * 250]
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_before_any_work(tmp_path):
+    check_writable(tmp_path / "not" / "there")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file is no folder"):
+        check_writable(tmp_path / "file" / "x")
+    tmp_path.chmod(0o555)
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(65534)
+        with pytest.raises(OSError, match="cannot be written"):
+            check_writable(tmp_path)
+    finally:
+        if root:
+            os.seteuid(0)
+        tmp_path.chmod(0o755)

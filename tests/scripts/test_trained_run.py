@@ -56,7 +56,7 @@ def given(**flags):
     ("flags", "views", "name"),
     [
         ({"boundary": 2.0}, Views(), "eval_tiny_val"),
-        ({"scales": ["0.5"], "flip": True}, Views((0.5,), flip=True), "eval_tiny_val_ms_flip"),
+        ({"scales": ["0.5"], "flip": True}, Views((0.5,), flip=True), "eval_tiny_val_ms0.5_flip"),
     ],
 )
 def test_evaluate_writes_the_figures_of_the_raw_images(place, model, capsys, flags, views, name):
@@ -128,6 +128,30 @@ def test_predict_goes_on_after_an_unreadable_image_and_says_so(place, model, tmp
         with Image.open(tmp_path / "out" / "index" / f"{number}.png") as index:
             image = random_images(1, *size, seed=number)
             np.testing.assert_array_equal(np.asarray(index), scores.predict_classes(model, image)[0])
+
+
+def test_predictions_do_not_replace_the_pictures_they_are_of(place, tmp_path):
+    shutil.copytree(place / "raw" / "images" / "val", tmp_path / "out" / "index")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out" / "index").iterdir()}
+    for images in (tmp_path / "out" / "index", tmp_path / "link"):
+        if not images.exists():
+            images.symlink_to(tmp_path / "out" / "index")
+        flags = given(workdir=place / "workdir", images=str(images), output_dir=str(tmp_path / "out"), overwrite=True)
+        with pytest.raises(FileExistsError, match=r"out/index cannot be written to: it holds .*, which is read"):
+            predict.run(flags)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out" / "index").iterdir()} == before
+
+
+def test_a_model_is_not_exported_over_its_run_nor_where_tensorflow_could_not_load_it(place, tmp_path):
+    output = tmp_path / "served"
+    shutil.copytree(place / "workdir", output / "run")
+    (output / "saved_model.pb").touch()
+    flags = {"scales": ["1"], "flip": False, "overwrite": True}
+    with pytest.raises(FileExistsError, match=r"served cannot be written to: it holds .*run, which is read"):
+        export.run(given(workdir=output / "run", output=output, **flags))
+    with pytest.raises(ValueError, match=r"has '\[' in it, which TensorFlow takes for a pattern"):
+        export.run(given(workdir=place / "workdir", output=tmp_path / "a [1]" / "served", **flags))
+    assert (output / "run" / "experiment.json").is_file() and not (tmp_path / "a [1]").exists()
 
 
 def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path, capsys):

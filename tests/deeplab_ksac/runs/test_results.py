@@ -59,11 +59,23 @@ def test_results_of_different_views_have_different_names():
         return results.result_name(Split("camvid", "test"), Views(**views))
 
     assert name() == "eval_camvid_test"
-    assert name(scales=(0.5, 1.0), flip=True) == "eval_camvid_test_ms_flip"
+    assert name(scales=(0.5, 1.0), flip=True) == "eval_camvid_test_ms0.5-1_flip"
     assert name(flip=True) == "eval_camvid_test_flip"
     assert name(window=(512, 1024)) == "eval_camvid_test_window512x1024"
     views = Views(pad_to=(3, 5), average="probabilities")
     assert results.result_name(Split("a", "b"), views) == ("eval_a_b_pad3x5_probabilities")
+
+
+def test_results_of_different_scales_have_different_names():
+    scales = [(0.5, 1.0), (0.5, 0.75, 1.0), (1 / 3, 1.0), (0.333333, 1.0), (2.0,), tuple(1 + n / 7 for n in range(40))]
+    names = [results.result_name(Split("a", "b"), Views(each)) for each in scales]
+    assert len(set(names)) == len(names) and max(map(len, names)) < 120
+
+
+def test_no_cell_of_the_csv_is_a_formula():
+    figures = {"iou": [0.5] * 3, "miou": 0.5}
+    lines = results.as_csv(figures, ("=1+1", "@x", "road")).decode().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["class", "'=1+1", "'@x", "road", "mean"]
 
 
 @pytest.fixture
@@ -76,7 +88,7 @@ def result():
 def test_its_json_has_the_views_beside_the_figures_as_it_always_had(result, tmp_path):
     paths = result.write(tmp_path)
     assert [path.name for path in paths] == [
-        f"eval_tiny_val_ms_flip_window9x9{ending}" for ending in (".json", ".csv", "_confusion.png")
+        f"eval_tiny_val_ms0.5-1_flip_window9x9{ending}" for ending in (".json", ".csv", "_confusion.png")
     ]
     read = json.loads(paths[0].read_text(encoding="utf-8"))
     assert list(read)[:9] == [

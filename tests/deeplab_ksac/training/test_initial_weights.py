@@ -2,18 +2,22 @@
 
 import dataclasses
 import pathlib
+import types
 
 import numpy as np
 import pytest
 import safetensors.numpy
 import tensorflow as tf
 
+from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.pretrained import TIMM
 from deeplab_ksac.experiment import part
 from deeplab_ksac.runs.checkpoints import load_model
+from deeplab_ksac.training import initial_weights
 from deeplab_ksac.training.initial_weights import with_backbone_weights
 from deeplab_ksac.training.loop import train
+from tests.deeplab_ksac.fake_model import build_fake_model, fake_info
 from tests.deeplab_ksac.training import tiny
 
 BLOCKS = {"blocks": (1, 1, 1, 1), "width": 4}
@@ -76,3 +80,31 @@ def test_two_origins_are_refused(published, tmp_path):
     place = {"data_dir": tmp_path, "workdir": tmp_path, "strategy": tf.distribute.get_strategy()}
     with pytest.raises(ValueError, match="from init_from or from backbone_weights, not from both"):
         train(experiment(), init_from=tmp_path, backbone_weights=published[0], **place)
+
+
+def dense(*sizes):
+    return keras.Sequential([keras.layers.Dense(size, input_shape=(2,), name=f"dense{size}") for size in sizes])
+
+
+def test_what_is_taken_from_another_run_is_said_and_most_of_it_new_is_refused(tmp_path, monkeypatch):
+    models = []
+    for seed in (1, 2):
+        keras.backend.clear_session()  # layers are told apart by their names
+        models.append(build_fake_model(5, seed=seed))
+    source, target = models
+    loaded = types.SimpleNamespace(model=source, info=fake_info(5), step=7)
+    monkeypatch.setattr(initial_weights, "load_model", lambda workdir: loaded)
+    told, names = [], fake_info(5).class_names
+    kernel = target.get_layer("classifier").get_weights()[0]
+    start = {"init_from": "runs/a", "tell": told.append}
+    initial_weights.initialize(target, None, tmp_path, 0, **start, class_names=("other", *names[1:]))
+    np.testing.assert_array_equal(target.get_layer("classifier").get_weights()[0], kernel)
+    initial_weights.initialize(target, None, tmp_path, 0, **start, class_names=names)
+    expected = source.get_layer("classifier").get_weights()[0]
+    np.testing.assert_array_equal(target.get_layer("classifier").get_weights()[0], expected)
+    assert "have the weights of runs/a, step 7; new are classifier" in told[0] and "new are" not in told[1]
+    loaded.model = dense(2, 5)
+    with pytest.raises(ValueError, match=r"only 1 of 3 layers have the weights of runs/a.*--allow_new_layers"):
+        initial_weights.initialize(dense(2, 3, 4), None, tmp_path, 0, **start, class_names=names)
+    initial_weights.initialize(dense(2, 3, 4), None, tmp_path, 0, **start, class_names=names, allow_new_layers=True)
+    assert told[2].startswith("1 of 3 layers") and told[2].endswith("new are dense3, dense4")

@@ -404,7 +404,8 @@ def test_an_experiment_file_that_cannot_be_read_is_named_with_its_field(data_dir
     claim_workdir(tmp_path, EXPERIMENT, load_info("tiny", data_dir))
     path = tmp_path / "experiment.json"
     fields = json.loads(path.read_text())
-    for content, words in ((json.dumps({**fields, "seed": "a"}), "seed takes int, not 'a'"), ("{", "Expecting")):
+    wrong = json.dumps({**fields, "seed": "a"})
+    for content, words in ((wrong, "cannot be read: seed takes int, not 'a'"), ("{", "is not valid JSON: Expecting")):
         path.write_text(content)
-        with pytest.raises(ValueError, match=rf"{path} cannot be read: {words}"):
+        with pytest.raises(ValueError, match=rf"{path} {words}"):
             read_workdir(tmp_path)

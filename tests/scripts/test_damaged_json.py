@@ -1,0 +1,113 @@
+"""Whatever a run's JSON files hold, a command ends with its status and one line, and nothing half is left."""
+
+import contextlib
+import io
+import json
+import shutil
+import types
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deeplab_ksac.experiment import to_dict
+from deeplab_ksac.runs.workdir import claim_workdir
+from deeplab_ksac.scripts import evaluate, export, predict, report, run_page
+from deeplab_ksac.scripts.commandline.ending import exit_status
+from tests.deeplab_ksac.fake_model import fake_info
+from tests.deeplab_ksac.training.tiny import EXPERIMENT
+
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just(10**400), st.just("\x1b[31m\n")
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+EVALUATION = {"dataset": "tiny", "split": "val", "step": 4, "scales": [1.0], "flip": False, "miou": 0.5, "stage": 0}
+EVALUATION |= {"iou": [0.5, None, 0.1], "class_names": ["a", "b", "c"], "window": None, "average": "logits"}
+METRICS = {"stage": 0, "step": 1, "train/loss": 1.0, "eval/miou": 0.5}
+RIGHT = {"experiment.json": to_dict(EXPERIMENT), "eval_tiny_val.json": EVALUATION, "metrics.jsonl": METRICS}
+FLAGS = {
+    "scales": ["1"],
+    "flip": False,
+    "window": None,
+    "pad_to": None,
+    "average": "logits",
+    "step": None,
+    "watch": False,
+}
+FLAGS |= {"dataset": None, "boundary": None, "batch_size": 1, "sheet": 0, "overwrite": False, "format": "saved_model"}
+FLAGS |= {"quantize": False, "size": None, "precision": "float32", "averaged": None, "kinds": ["index"], "tables": None}
+
+
+def places(value, path=()):
+    """The paths of all values in a value."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+def changed(value, path, new):
+    """The value with another one at a path; without what is there for `new` None and a field's name."""
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(copy[path[0]], path[1:], new)
+    return copy
+
+
+@st.composite
+def damaged(draw):
+    """(name of a file, what it holds)."""
+    name = draw(st.sampled_from([*RIGHT, "segmentation.json"]))
+    right = RIGHT.get(name) or json.loads(json.dumps(vars(fake_info(3))))
+    kind = draw(st.sampled_from(["value", "field", "bytes", "cut"]))
+    content = json.dumps(right).encode()
+    if kind == "value":
+        content = json.dumps(changed(right, draw(st.sampled_from(list(places(right)))), draw(VALUES))).encode()
+    elif kind == "field":
+        content = json.dumps({**right, draw(st.text(max_size=8)): draw(VALUES)}).encode()
+    elif kind == "bytes":
+        content = draw(st.binary(max_size=20))
+    else:
+        content = content[: draw(st.integers(0, len(content)))]
+    return name, content
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    claim_workdir(folder, EXPERIMENT, fake_info(3))
+    (folder / "eval_tiny_val.json").write_text(json.dumps(EVALUATION))
+    (folder / "metrics.jsonl").write_text(json.dumps(METRICS) + "\n")
+    return folder
+
+
+COMMANDS = {"report": report, "run_page": run_page, "evaluate": evaluate, "predict": predict, "export": export}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(file=damaged())
+def test_a_damaged_file_of_a_run_is_one_line(command, file, workdir, tmp_path):
+    run, output = tmp_path / "run", tmp_path / "output"
+    for folder in (run, output):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(workdir, run)
+    (run / file[0]).write_bytes(file[1])
+    (tmp_path / "a.png").touch()
+    before = sorted(run.iterdir())
+    flags = {"workdir": run, "runs": [str(run)], "output": str(output), "output_dir": str(output)}
+    flags |= {"images": str(tmp_path / "a.png"), "data_dir": str(tmp_path)}
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        status = exit_status(lambda: COMMANDS[command].run(types.SimpleNamespace(**FLAGS, **flags)), name=command)
+    text = said.getvalue()
+    if status == 1:
+        assert text.startswith(f"{command}: ") and text.count("\n") == 1 and text[:-1].isprintable()
+        assert not [path for path in output.rglob("*") if path.is_file()] and sorted(run.iterdir()) == before
+    else:
+        assert status == 0 and command in ("report", "run_page")
