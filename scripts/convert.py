@@ -77,6 +77,7 @@ def convert(dataset, raw_dir, given):
     """Converts a data set and prints the table of its splits."""
     # Imported here because the processes that paint pictures import this file again, and need no TensorFlow.
     from deeplab_ksac.datasets import records
+    from deeplab_ksac.datasets.findings import find_useless_labels
 
     with contextlib.closing(SplitProgress("writing")) as progress:
         info = records.write_records(
@@ -90,8 +91,11 @@ def convert(dataset, raw_dir, given):
             processes=given.processes,
             dataset_name=given.name,
             progress=progress,
+            tell=print,
         )
     print(info.table())
+    for sentence in find_useless_labels(info, info.num_examples):
+        print(f"WARNING: {sentence}")
 
 
 def run(given):

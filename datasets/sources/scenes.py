@@ -20,7 +20,7 @@ from PIL import Image
 from scipy import ndimage
 
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from deeplab_ksac.datasets.raw import Examples, paired_examples, paired_splits, unpaired_files, require_folders
+from deeplab_ksac.datasets.raw import Examples, paired_examples, paired_splits, require_folders, unpaired_files
 from deeplab_ksac.datasets.sources import scenes_painting as painting
 from deeplab_ksac.datasets.sources import scenes_things as things
 
