@@ -104,7 +104,9 @@ def eval_batches(
 
     A batch holds images of one size, so that no network sees a filling: one by one they come in stored order; of
     larger batches those that are full come first, and what is left of each size at the end. Until then the records
-    wait as they are stored. With an `input_context` every pipeline reads its own images only, and `batch_size` counts the images per replica.
+    wait as they are stored.
+
+    With an `input_context` every pipeline reads its own images only, and `batch_size` counts the images per replica.
     """
     table = RecordTable((f"{name}/{split}",), data_dir)
     numbers = tf.data.Dataset.range(*table.sizes).enumerate()

@@ -15,6 +15,7 @@ from absl import flags
 
 from deeplab_ksac.datasets import CATALOG, source
 from deeplab_ksac.datasets.info import did_you_mean, is_converted
+from deeplab_ksac.scripts.commandline import large_pictures
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 
@@ -39,6 +40,7 @@ def define_flags():
         ["refuse", "stored", "upright"],
         "What to do with images with EXIF rotation if the size of the mask does not tell which form it belongs to.",
     )
+    large_pictures.define_flag()
     flags.DEFINE_integer("processes", None, "Number of processes (default: all cores).", lower_bound=1)
     flags.DEFINE_string("name", None, "Name of the converted data set (default: that of the data set).")
     flags.DEFINE_integer("seed", 0, "Seed of the generated pictures (scenes).")
@@ -101,6 +103,7 @@ def convert(dataset, raw_dir, given):
 def run(given):
     """Converts what the flags name, one after another, painting `scenes` first; returns the exit status."""
     pairs = chosen(given)
+    large_pictures.allow(given)
     for dataset, raw_dir in pairs:
         if len(pairs) > 1:
             print(dataset)

@@ -1,6 +1,7 @@
 """What is written of a prediction: index, color, overlay and confidence as PNGs, probabilities as npz."""
 
 import dataclasses
+import hashlib
 import io
 import os
 import zipfile
@@ -123,7 +124,8 @@ class ProbabilitiesFile:
     def __init__(self, path: Path, size: tuple[int, int], class_names: Iterable[str]):
         self.path, self.shape, self.class_names = path, (*size, len(class_names)), np.array(class_names)
         self._array, self._archive = (
-            path.with_name(f".{path.name}.{part}-{os.getpid()}") for part in ("array", "partial")
+            path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}.{part}-{os.getpid()}")
+            for part in ("array", "partial")
         )
 
     def put(self, rows: slice, columns: slice, probabilities: np.ndarray) -> None:

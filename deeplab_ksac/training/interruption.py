@@ -81,12 +81,15 @@ def agreement(strategy: tf.distribute.Strategy, workers: int) -> Callable[[bool]
 
 
 @contextlib.contextmanager
-def failures_in_one_line(workers: int, newest: Callable[[], int | None]) -> Iterator[None]:
+def failures_in_one_line(
+    workers: int, newest: Callable[[], int | None], place: Callable[[tf.errors.OpError], str] = lambda error: ""
+) -> Iterator[None]:
     """Inside, lost data and a full disk are an `OSError` of one line, and a lost worker is a `RestartError`.
 
     Args:
         workers: number of the run's worker processes.
         newest: () -> the step of the newest complete checkpoint, or None.
+        place: error -> the file that it is about, as a text in front of the reason, where TensorFlow does not say it.
     """
     try:
         yield
@@ -97,4 +100,4 @@ def failures_in_one_line(workers: int, newest: Callable[[], int | None]) -> Iter
             raise
         last = newest()
         kept = "there is no checkpoint yet" if last is None else f"the checkpoint of step {last} is unchanged"
-        raise OSError(f"training stopped: {in_one_line(error)}; {kept}") from error
+        raise OSError(f"training stopped: {place(error)}{in_one_line(error)}; {kept}") from error
