@@ -91,7 +91,8 @@ def record_at(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
 def damaged_file(sources: Sequence[str], data_dir: str | os.PathLike, error: tf.errors.OpError) -> str:
     """ "<file>: " of the one whose record TensorFlow calls corrupted, among those of "name/split"; "" if none is.
 
-    TensorFlow says the byte only. The files that have a record there are read again at that place.
+    TensorFlow says only at which byte its length or its content begins. The files that have a record there are read
+    again at that place.
     """
     said = re.search(r"corrupted record at (\d+)", str(error))
     if said is None:
@@ -100,8 +101,9 @@ def damaged_file(sources: Sequence[str], data_dir: str | os.PathLike, error: tf.
     for split in map(Split.parse, sources):
         for file in shard_files(split.dataset, split.name, data_dir)[0]:
             try:
-                if offset in record_offsets(file):
-                    list(record_at(file, offset))
+                starts = {offset, offset - HEADER.size - 4}.intersection(record_offsets(file).tolist())
+                for start in starts:
+                    list(tf.data.Dataset.from_tensors((file, tf.constant(start, tf.int64))).flat_map(record_at))
             except (DatasetError, tf.errors.DataLossError):
                 return f"{file}: "
     return ""

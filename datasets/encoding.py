@@ -157,7 +157,7 @@ def decode_example(parsed: Mapping[str, tf.Tensor], num_classes: int) -> dict[st
         tf.cast(beyond, tf.int32) < num_classes,
         ["the record of", name, "has the label", beyond, "of", num_classes, f"classes{again}"],
     )
-    sizes = ["has a picture of", seen, "and a mask of", labeled, "and states", stated, f"(height, width){again}"]
+    sizes = ["has a picture of (height, width)", seen, ", a mask of", labeled, "and states", stated, again]
     fits = tf.debugging.Assert(
         tf.reduce_all(seen == labeled) & tf.reduce_all(seen == stated), ["the record of", name, *sizes]
     )

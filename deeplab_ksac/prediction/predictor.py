@@ -159,12 +159,14 @@ def checked_image(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
     low, high = image.min(), image.max()
-    if not 0 <= low <= high <= 255:
-        raise ValueError(f"an image is RGB of 0 … 255, but the values of this one lie in {low:g} … {high:g}")
-    if image.dtype.kind == "f" and 0 < high <= 1:
+    if image.dtype.kind == "f" and high <= 1 and (image % 1).any():
         raise ValueError(
             f"an image is RGB of 0 … 255, but no value of this one is above {high:g}; multiply by 255 what was "
             "divided by it"
+        )
+    if not 0 <= low <= high <= 255:
+        raise ValueError(
+            f"an image is RGB of 0 … 255, but the values of this one lie in {low:g} … {high:g}; np.clip cuts them off"
         )
     return image
 
