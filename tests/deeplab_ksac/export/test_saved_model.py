@@ -132,7 +132,15 @@ with graph.as_default(), tf.compat.v1.Session() as session:
     meta = tf.compat.v1.saved_model.load(session, ["serve"], sys.argv[1])
     for name in ("serving_default", "probabilities"):
         signature = meta.signature_def[name]
-        run = session.make_callable(signature.outputs["classes"].name, [signature.inputs["image"].name])
+        image, classes = (
+            graph.get_tensor_by_name(info.name)._as_tf_output()
+            for info in (signature.inputs["image"], signature.outputs["classes"])
+        )
+        session._extend_graph()
+
+        def run(values):
+            return session._call_tf_sessionrun(None, {image: values}, [classes], [], None)[0]
+
         assert run(np.zeros([1, 9, 9, 3], np.uint8)).shape == (1, 9, 9)
         for shape in ([9, 9, 3], [9, 9], [1, 9, 9, 4], [1, 1, 9, 9, 3]):
             try:
@@ -145,7 +153,7 @@ print("served on")
 
 
 def test_a_request_of_another_rank_is_an_error_and_the_server_lives_on(tmp_path):
-    """`make_callable` checks no shape, as a server does not."""
+    """The inner call of a session checks no shape, as a server does not."""
     path = export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(), check=False)
     ended = subprocess.run(
         [sys.executable, "-c", OF_OTHER_RANK, str(path)], capture_output=True, text=True, timeout=120, check=False

@@ -50,7 +50,9 @@ def test_a_name_that_is_too_long_fails_alone(tmp_path, tiling, size, kinds_writt
     many = tmp_path / f"{'y' * 246}.gif"
     frames = [Image.fromarray(random_images(1, *size, seed=n)[0].astype("uint8")) for n in (3, 4)]
     frames[0].save(many, save_all=True, append_images=frames[1:])
-    summary = predict_files(tiling, [many, long, paths[1]], tmp_path / "out", kinds=kinds_written)
+    summary = predict_files(
+        tiling, [many, long, paths[1]], tmp_path / "out", kinds=kinds_written, style=kinds.Style(INFO)
+    )
     assert set(summary.failures) == {many} and "too long" in summary.failures[many]
     suffix = kinds.SUFFIXES[kinds_written[0]]
     assert {path.name for path in (tmp_path / "out" / kinds_written[0]).iterdir()} == {
@@ -68,7 +70,8 @@ def test_what_ends_a_run_also_tells_the_files_that_failed_before(tmp_path, predi
 
     monkeypatch.setattr(kinds, "write_whole", full)
     with pytest.raises(OSError, match=r"No space left on device; before that, not predicted: .*broken.png: cannot id"):
-        predict_files(predictor, [tmp_path / "broken.png", *paths], tmp_path / "out", kinds=("index",))
+        paths = [tmp_path / "broken.png", *paths]
+        predict_files(predictor, paths, tmp_path / "out", kinds=("index",), style=kinds.Style(INFO))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
