@@ -142,19 +142,26 @@ def is_of_one_size(parsed: Mapping[str, tf.Tensor], labels: tf.Tensor) -> tf.Ten
     return tf.reduce_all(tf.shape(labels) == stated) & tf.reduce_all(picture == stated)
 
 
-def decode_example(parsed: Mapping[str, tf.Tensor], num_classes: int) -> dict[str, tf.Tensor]:
-    """The complete example: {"image": float32 [H, W, 3], "labels": int32 [H, W]}.
+def decode_example(parsed: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The complete example: {"image": float32 [H, W, 3], "labels": int32 [H, W]}."""
+    image = tf.ensure_shape(decode_image(parsed), [None, None, 3])
+    return {"image": tf.cast(image, tf.float32), "labels": tf.cast(decode_labels(parsed), tf.int32)}
+
+
+def decode_fitting(parsed: Mapping[str, tf.Tensor], num_classes: int) -> dict[str, tf.Tensor]:
+    """`decode_example` of a record that is what conversion writes.
 
     Raises:
         tf.errors.InvalidArgumentError: picture, labels and stated size differ, or the labels are not all of 0…K−1 and
             255; the message has the file name.
     """
-    image, labels = tf.ensure_shape(decode_image(parsed), [None, None, 3]), decode_labels(parsed)
+    example = decode_example(parsed)
+    image, labels = example["image"], example["labels"]
     beyond = tf.reduce_max(tf.where(labels == IGNORE_LABEL, tf.zeros_like(labels), labels))
     seen, labeled, stated = tf.shape(image)[:2], tf.shape(labels), tf.stack([parsed["height"], parsed["width"]])
     name, again = parsed["filename"], "; convert the data set again"
     known = tf.debugging.Assert(
-        tf.cast(beyond, tf.int32) < num_classes,
+        beyond < num_classes,
         ["the record of", name, "has the label", beyond, "of", num_classes, f"classes{again}"],
     )
     sizes = ["has a picture of (height, width)", seen, ", a mask of", labeled, "and states", stated, again]
@@ -162,7 +169,7 @@ def decode_example(parsed: Mapping[str, tf.Tensor], num_classes: int) -> dict[st
         tf.reduce_all(seen == labeled) & tf.reduce_all(seen == stated), ["the record of", name, *sizes]
     )
     with tf.control_dependencies([known, fits]):
-        return {"image": tf.cast(image, tf.float32), "labels": tf.cast(labels, tf.int32)}
+        return {name: tf.identity(values) for name, values in example.items()}
 
 
 def _count_values(labels, info, mask_name):

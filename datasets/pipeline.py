@@ -116,7 +116,7 @@ def eval_batches(
 
     @tf.autograph.experimental.do_not_convert
     def decode(serialized):
-        return encoding.decode_example(encoding.parse_example(serialized), num_classes)
+        return encoding.decode_fitting(encoding.parse_example(serialized), num_classes)
 
     @tf.autograph.experimental.do_not_convert
     def decode_batch(several):

@@ -96,7 +96,7 @@ def test_every_way_in_sees_what_prediction_sees(tmp_path, kind):
     labels = np.ones(shown.shape[:2], np.uint8)
     serialized, _ = encoding.encode_example({"id": "a", "image": path, "label": labels}, INFO, rotation="upright")
     parsed = encoding.parse_example(serialized)
-    evaluated = encoding.decode_example(parsed, 2)["image"].numpy()
+    evaluated = encoding.decode_fitting(parsed, 2)["image"].numpy()
     options = {"size": shown.shape[:2], "scales": (1.0,), "flip": False, "brightness": 0.0}
     trained = augment.augment(parsed, tf.constant([0, 1]), **options)["image"].numpy()
     is_jpeg, is_turned = "jpeg" in kind, "orientation" in kind
