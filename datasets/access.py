@@ -1,9 +1,11 @@
 """Records of converted data sets by number: any of them is read alone, from its place in its file."""
 
+import contextlib
 import functools
 import os
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +13,7 @@ import tensorflow as tf
 from deeplab_ksac.datasets.info import DatasetError, load_info
 from deeplab_ksac.datasets.records import shard_files
 from deeplab_ksac.datasets.splits import Split
+from deeplab_ksac.errors import in_one_line
 
 HEADER = struct.Struct("<Q")  # length of a TFRecord's data; 4 bytes of checksum follow, the data, and 4 more
 READ_AT_ONCE = 4  # runs of records
@@ -83,6 +86,37 @@ def record_at(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
         filenames=[file], compression_type="", buffer_size=tf.constant(0, tf.int64), byte_offsets=[offset]
     )
     return tf.data.experimental.from_variant(from_there, tf.TensorSpec([], tf.string)).take(1)
+
+
+def damaged_file(sources: Sequence[str], data_dir: str | os.PathLike, error: tf.errors.OpError) -> str:
+    """ "<file>: " of the one whose record TensorFlow calls corrupted, among those of "name/split"; "" if none is.
+
+    TensorFlow says only at which byte its length or its content begins. The files that have a record there are read
+    again at that place.
+    """
+    said = re.search(r"corrupted record at (\d+)", str(error))
+    if said is None:
+        return ""
+    offset = int(said[1])
+    for split in map(Split.parse, sources):
+        for file in shard_files(split.dataset, split.name, data_dir)[0]:
+            try:
+                starts = {offset, offset - HEADER.size - 4}.intersection(record_offsets(file).tolist())
+                for start in starts:
+                    list(tf.data.Dataset.from_tensors((file, tf.constant(start, tf.int64))).flat_map(record_at))
+            except (DatasetError, tf.errors.DataLossError):
+                return f"{file}: "
+    return ""
+
+
+@contextlib.contextmanager
+def damage_named(sources: Sequence[str], data_dir: str | os.PathLike) -> Iterator[None]:
+    """Inside, a damaged record of one of "name/split" is a `DatasetError` that names its file."""
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        place = damaged_file(sources, data_dir, error) or f"{' or '.join(sources)}: "
+        raise DatasetError(f"{place}{in_one_line(error)}; convert the data set again") from error
 
 
 def record_offsets(file: str) -> np.ndarray:

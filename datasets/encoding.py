@@ -131,10 +131,46 @@ def decode_labels(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
     return tf.io.decode_png(parsed["labels_encoded"], channels=1)[..., 0]
 
 
+def is_of_one_size(parsed: Mapping[str, tf.Tensor], labels: tf.Tensor) -> tf.Tensor:
+    """Whether a parsed example's picture, by its header, its labels [H, W] and its stated size agree: bool []."""
+    encoded = parsed["encoded"]
+    picture = tf.cond(
+        parsed["format"] == "jpeg",
+        lambda: tf.io.extract_jpeg_shape(encoded)[:2],
+        lambda: tf.reverse(tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False), [0]),
+    )
+    stated = tf.stack([parsed["height"], parsed["width"]])
+    return tf.reduce_all(tf.shape(labels) == stated) & tf.reduce_all(picture == stated)
+
+
 def decode_example(parsed: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """The complete example: {"image": float32 [H, W, 3], "labels": int32 [H, W]}."""
     image = tf.ensure_shape(decode_image(parsed), [None, None, 3])
     return {"image": tf.cast(image, tf.float32), "labels": tf.cast(decode_labels(parsed), tf.int32)}
+
+
+def decode_fitting(parsed: Mapping[str, tf.Tensor], num_classes: int) -> dict[str, tf.Tensor]:
+    """`decode_example` of a record that is what conversion writes.
+
+    Raises:
+        tf.errors.InvalidArgumentError: picture, labels and stated size differ, or the labels are not all of 0…K−1 and
+            255; the message has the file name.
+    """
+    example = decode_example(parsed)
+    image, labels = example["image"], example["labels"]
+    beyond = tf.reduce_max(tf.where(labels == IGNORE_LABEL, tf.zeros_like(labels), labels))
+    seen, labeled, stated = tf.shape(image)[:2], tf.shape(labels), tf.stack([parsed["height"], parsed["width"]])
+    name, again = parsed["filename"], "; convert the data set again"
+    known = tf.debugging.Assert(
+        beyond < num_classes,
+        ["the record of", name, "has the label", beyond, "of", num_classes, f"classes{again}"],
+    )
+    sizes = ["has a picture of (height, width)", seen, ", a mask of", labeled, "and states", stated, again]
+    fits = tf.debugging.Assert(
+        tf.reduce_all(seen == labeled) & tf.reduce_all(seen == stated), ["the record of", name, *sizes]
+    )
+    with tf.control_dependencies([known, fits]):
+        return {name: tf.identity(values) for name, values in example.items()}
 
 
 def _count_values(labels, info, mask_name):

@@ -1,10 +1,10 @@
 """Warnings and notes about a surveyed data set, as sentences for someone who is about to train on it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetInfo
+from deeplab_ksac.datasets.info import IGNORE_LABEL, ConvertedInfo, DatasetInfo
 from deeplab_ksac.datasets.survey import SplitSurvey, find_overlaps, find_repeated
 
 SHOWN = 5
@@ -22,12 +22,28 @@ def find_warnings(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> list[str
     found = []
     for survey in surveys:
         found += _about_the_count(survey)
+        if survey.of_other_sizes:
+            found.append(
+                f"{survey.split}: picture, mask and stated size differ in {_number(survey.of_other_sizes, 'example')}: "
+                f"{_list(survey.of_other_sizes)}"
+            )
         if survey.unlabeled < len(survey.names):
             found += [*_about_the_labels(info, survey), *_about_the_masks(info, survey)]
         found += _about_repeated(survey)
     for overlap in find_overlaps(surveys):
         found += _about_overlap(overlap)
     return found
+
+
+def find_useless_labels(info: ConvertedInfo, splits: Iterable[str]) -> list[str]:
+    """Sentences on labels from which nothing can be learned, by what conversion counted; empty where there are none."""
+    if info.num_classes == 1:
+        return [f"{info.name} has one class, {info.class_names[0]}: nothing can be told apart, mIoU is 1 for any model"]
+    return [
+        f"{info.name}: {_zero_and_ignored(split)}"
+        for split in splits
+        if info.ignored_pixels.get(split) and info.pixel_counts[split][0] and not any(info.pixel_counts[split][1:])
+    ]
 
 
 def find_notes(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> list[str]:
@@ -71,10 +87,7 @@ def _about_the_labels(info, survey):
     if not absent:
         return
     if present == 1 and survey.pixels[0] and survey.pixels[IGNORE_LABEL]:
-        yield (
-            f"{split}: the labels are 0 and 255 only; masks of 0 and 255 mean class 0 and ignored here: "
-            f"store the white objects as 1"
-        )
+        yield _zero_and_ignored(split)
     elif present > 1 and absent == [0]:
         yield (
             f"{split}: label 0 ({names[0]}) never occurs and 1…{last} all do: are the labels counted from 1, "
@@ -88,6 +101,13 @@ def _about_the_labels(info, survey):
     else:
         listed = _list(f"{label} ({names[label]})" for label in absent)
         yield f"{split}: {len(absent)} of {info.num_classes} classes never occur: {listed}"
+
+
+def _zero_and_ignored(split):
+    return (
+        f"{split}: the labels are 0 and 255 only; masks of 0 and 255 mean class 0 and ignored here: "
+        f"store the white objects as 1"
+    )
 
 
 def _about_the_masks(info, survey):

@@ -6,12 +6,19 @@ import pathlib
 
 from PIL import Image, ImageOps
 
+from deeplab_ksac.datasets import pixels
 from deeplab_ksac.datasets.info import DatasetError
 
-SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}
+SIGNATURES = {
+    b"\xff\xd8\xff": "jpeg",
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"BM": "bmp",
+    b"RIFF": "webp",
+}
+KEPT = ("jpeg", "png")  # what TensorFlow's decoders read; the others are stored as PNG
 SCAN, END_OF_JPEG, END_OF_PNG = b"\xff\xda", b"\xff\xd9", b"IEND\xaeB`\x82"
-BIT_DEPTH = 24  # where a PNG's header has it
-ORIENTATION = 0x0112  # EXIF: 1 as stored, 2…4 mirrored or upside down, 5…8 turned by a quarter
 ROTATIONS = ("refuse", "stored", "upright")  # the first unless told otherwise
 JPEG_QUALITY = 95  # of the pictures that have to be turned
 
@@ -21,13 +28,14 @@ def read_picture(
 ) -> tuple[bytes, str, tuple[int, int]]:
     """The picture of a record: (bytes, "jpeg" or "png", (height, width)).
 
-    The bytes are the file's, also of grayscale and CMYK JPEGs and of PNGs with 16 bits (TensorFlow's decoder makes them
-    8-bit RGB). The one exception is EXIF rotation, which TensorFlow's decoder ignores: labels that have the size of the
-    turned picture were drawn on it, so the picture is turned and encoded anew (JPEG: quality 95, no chroma
+    What TensorFlow's decoder makes of it is what `datasets.pixels` says that the file shows. The bytes are the file's,
+    also of grayscale and CMYK JPEGs and of PNGs with 16 bits. Encoded anew, as PNG, are TIFF, BMP and WebP, and
+    transparent PNGs, which are laid on white. EXIF rotation is ignored by that decoder: labels that have the size of
+    the turned picture were drawn on it, so the picture is turned and encoded anew (JPEG: quality 95, no chroma
     subsampling). Labels of the stored size leave the picture as it is stored, if the two sizes differ.
 
     Args:
-        path: a JPEG or PNG file.
+        path: a JPEG, PNG, TIFF, BMP or WebP file, known by its first bytes.
         labels_shape: (height, width) of its labels.
         rotation: what to do where the size of the labels does not tell whether EXIF rotation was applied before they
             were drawn: "refuse" raises an error, "stored" keeps the picture, "upright" turns it.
@@ -40,28 +48,34 @@ def read_picture(
     encoded, kind = _read_bytes(path)
     try:
         image, stored = _decode(encoded, kind)
+    except Image.DecompressionBombError as error:
+        raise DatasetError(f"image {path}: {pixels.too_large(error)}") from error
+    except pixels.UnknownRangeError as error:
+        raise DatasetError(f"image {path} has {error}") from error
     except Exception as error:  # Pillow raises a dozen unrelated types on broken files
         raise DatasetError(
             f"image {path} is truncated or corrupt: its {len(encoded)} bytes do not decode as {kind.upper()}"
         ) from error
-    if kind == "png" and encoded[BIT_DEPTH] == 16:
-        _require_upper_bytes(image, path)
-    orientation = _orientation(image)
-    if orientation == 1 or not _is_to_be_turned(path, orientation, stored, labels_shape, rotation):
-        return encoded, kind, stored
-    return _turned(encoded, kind)
+    if kind not in KEPT and getattr(image, "n_frames", 1) > 1:
+        raise DatasetError(f"image {path} holds {image.n_frames} pictures; save the one that its mask belongs to alone")
+    orientation = pixels.orientation(image)
+    turned = orientation != 1 and _is_to_be_turned(path, orientation, stored, labels_shape, rotation)
+    if kind not in KEPT or pixels.is_transparent(image):
+        return _shown(image, turned, path)
+    return _turned(encoded, kind) if turned else (encoded, kind, stored)
 
 
 def _read_bytes(path):
     """The content of a file and its format, by its first bytes."""
     try:
+        pixels.require_file(path)
         encoded = path.read_bytes()
     except OSError as error:
-        raise DatasetError(f"image {path} cannot be read: {error.strerror}") from error
+        raise DatasetError(f"image {path} cannot be read: {error.strerror or error}") from error
     kind = next((name for start, name in SIGNATURES.items() if encoded.startswith(start)), None)
     if kind is None:
         found = "is empty" if not encoded else f"begins with {encoded[:8]!r}"
-        raise DatasetError(f"image {path} is neither JPEG nor PNG: it {found}")
+        raise DatasetError(f"image {path} is neither JPEG nor PNG, TIFF, BMP or WebP: it {found}")
     return encoded, kind
 
 
@@ -73,37 +87,17 @@ def _decode(encoded, kind):
     if kind == "jpeg":
         if encoded.rfind(END_OF_JPEG) < encoded.rfind(SCAN):  # TensorFlow's decoder insists on it, Pillow does not
             raise ValueError("no end marker")
-    else:
+    elif kind == "png":
         if END_OF_PNG not in encoded:
             raise ValueError("no end chunk")
         Image.open(io.BytesIO(encoded)).verify()  # the checksums, which loading does not look at
-    image = Image.open(io.BytesIO(encoded), formats=(kind,))
-    stored = (image.height, image.width)
-    image.draft(image.mode, (max(1, image.width // 8), max(1, image.height // 8)))
-    image.load()
-    return image, stored
-
-
-def _orientation(image):
-    """The EXIF orientation, 1 where there is none."""
-    try:
-        orientation = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # what cannot be parsed turns nothing
-        return 1
-    return orientation if orientation in range(2, 9) else 1
-
-
-def _require_upper_bytes(image, path):
-    """Raises DatasetError for 16-bit samples all below 256: the decoder keeps the upper byte, so all would be black."""
-    if image.mode.startswith("I"):  # one channel, which Pillow keeps whole; of several it keeps the upper bytes
-        largest = image.getextrema()[1] >> 8
-    else:
-        largest = max(high for (_, high), band in zip(image.getextrema(), image.getbands(), strict=True) if band != "A")
-    if largest == 0:
-        raise DatasetError(
-            f"image {path} has 16 bits a channel and no value above 255, so that its upper bytes, which are what is "
-            f"read, are black; expected the whole range 0…65535, or 8 bits"
-        )
+    with pixels.opened_bytes(encoded, kind) as image:
+        stored = (image.height, image.width)
+        if kind == "jpeg":
+            image.draft(image.mode, (max(1, image.width // 8), max(1, image.height // 8)))
+        image.load()
+        pixels.require_upper_bytes(image)
+    return image, stored if kind == "jpeg" else (image.height, image.width)
 
 
 def _is_to_be_turned(path, orientation, stored, labels_shape, rotation):
@@ -116,6 +110,17 @@ def _is_to_be_turned(path, orientation, stored, labels_shape, rotation):
             f"the mask was drawn; say which (--rotation=stored or --rotation=upright), or save it without"
         )
     return rotation == "upright"
+
+
+def _shown(image, turned, path):
+    """A picture that TensorFlow's decoders do not read as it is shown, as PNG."""
+    try:
+        shown = pixels.rgb(pixels.upright(image) if turned else image)
+    except pixels.UnknownRangeError as error:
+        raise DatasetError(f"image {path} has {error}") from error
+    buffer = io.BytesIO()
+    shown.save(buffer, "png", exif=b"")  # it is turned already, or not to be turned
+    return buffer.getvalue(), "png", (shown.height, shown.width)
 
 
 def _turned(encoded, kind):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from deeplab_ksac.datasets import augment, encoding
 from deeplab_ksac.datasets.access import RecordTable
-from deeplab_ksac.datasets.info import IGNORE_LABEL
+from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.order import RunOrder
 
 
@@ -100,18 +100,36 @@ def eval_batches(
     batch_size: int = 1,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """All images of a split, uncut, in stored order: {"image": float32 [b, H, W, 3], "labels": int32 [b, H, W]}.
+    """All images of a split, uncut, each once: {"image": float32 [b, H, W, 3], "labels": int32 [b, H, W]}.
 
-    Smaller images of a batch are filled up at the bottom and the right (127.5, 255); the last batch may be smaller.
+    A batch holds images of one size, so that no network sees a filling: one by one they come in stored order; of
+    larger batches those that are full come first, and what is left of each size at the end. Until then the records
+    wait as they are stored.
+
     With an `input_context` every pipeline reads its own images only, and `batch_size` counts the images per replica.
     """
     table = RecordTable((f"{name}/{split}",), data_dir)
     numbers = tf.data.Dataset.range(*table.sizes).enumerate()
     if input_context is not None:
         numbers = numbers.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
-    examples = table.read(numbers).map(_whole, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    padding = {"image": augment.PADDING_COLOR, "labels": IGNORE_LABEL}
-    return examples.padded_batch(batch_size, padding_values=padding).prefetch(tf.data.AUTOTUNE)
+    num_classes, records = load_info(name, data_dir).num_classes, table.read(numbers)
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(serialized):
+        return encoding.decode_fitting(encoding.parse_example(serialized), num_classes)
+
+    @tf.autograph.experimental.do_not_convert
+    def decode_batch(several):
+        specs = {"image": tf.TensorSpec([None, None, 3]), "labels": tf.TensorSpec([None, None], tf.int32)}
+        return tf.map_fn(decode, several, fn_output_signature=specs, parallel_iterations=batch_size)
+
+    ways = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+    if batch_size == 1:
+        return records.map(lambda _, record: decode(record), **ways).batch(1).prefetch(tf.data.AUTOTUNE)
+    batches = records.map(lambda _, record: record).group_by_window(
+        _size_key, lambda _, same: same.batch(batch_size), window_size=batch_size
+    )
+    return batches.map(decode_batch, **ways).prefetch(tf.data.AUTOTUNE)
 
 
 def _one_thread_an_example():
@@ -152,5 +170,8 @@ def _numbers(order, first, batch_size, begin, length):
     return tf.data.Dataset.range(first // order.round_length, tf.int64.max).flat_map(round_from)
 
 
-def _whole(_, serialized):
-    return encoding.decode_example(encoding.parse_example(serialized))
+@tf.autograph.experimental.do_not_convert
+def _size_key(serialized):
+    """One number for the height and width of an example that is not decoded yet."""
+    parsed = encoding.parse_example(serialized)
+    return tf.cast(parsed["height"], tf.int64) * 2**32 + tf.cast(parsed["width"], tf.int64)

@@ -3,16 +3,18 @@
 import functools
 import os
 import pathlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from deeplab_ksac.datasets import pixels
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
 from deeplab_ksac.errors import in_one_line
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+MASK_SUFFIX = ".png"
 INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B")
 Entry = tuple[str, pathlib.Path, Any]  # (id, image, mask or what stands in its place)
 
@@ -27,6 +29,7 @@ class Examples(Sequence):
             that `read_labels` takes and whose text names the labels in an error.
         read_labels: mask path -> integers [H, W], 0…K−1 and 255.
         missing: what officially belongs to the split and is not there, ids or words.
+        left_out: sentences on files that are there and belong to no example.
     """
 
     def __init__(
@@ -35,10 +38,11 @@ class Examples(Sequence):
         *,
         read_labels: Callable[[Any], np.ndarray] | None = None,
         missing: Iterable[str] = (),
+        left_out: Iterable[str] = (),
     ):
         self.entries = tuple(entries)
         self.read_labels = read_labels or read_mask
-        self.missing = tuple(missing)
+        self.missing, self.left_out = tuple(missing), tuple(left_out)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -96,32 +100,35 @@ def no_labels(image: str | os.PathLike) -> np.ndarray:
         DatasetError: the picture cannot be read.
     """
     try:
-        with Image.open(image) as picture:
+        with pixels.opened(image) as picture:
             width, height = picture.size
-    except Exception as error:  # Pillow raises a dozen unrelated types on broken files
+    except (OSError, pixels.UnknownRangeError) as error:
         raise DatasetError(f"image {image} cannot be read: {in_one_line(error)}") from error
     return np.full((height, width), IGNORE_LABEL, np.uint8)
 
 
 def read_mask(path: str | os.PathLike) -> np.ndarray:
-    """The indices [H, W] that a single-channel image file stores; a palette is not looked at.
+    """The indices [H, W] that a single-channel PNG stores, of whatever bits; a palette is not looked at.
 
     uint8, or int32 where the file holds larger values.
 
     Raises:
-        DatasetError: the file cannot be read, or holds colors instead of indices.
+        DatasetError: the file cannot be read, is of another format whatever its name, or holds colors.
     """
     try:
-        with Image.open(path) as mask:
+        with pixels.opened(path) as mask:
+            if mask.format != "PNG":
+                raise DatasetError(
+                    f"mask {path} holds {mask.format}, whatever its name says; expected PNG, which keeps every value"
+                )
             if mask.mode not in INDEX_MODES:
                 raise DatasetError(
                     f"mask {path} holds colors (mode {mask.mode}); expected one channel of class indices "
                     f"(palette or grayscale PNG)"
                 )
-            indices = np.asarray(mask)
-    except DatasetError:
-        raise
-    except Exception as error:  # Pillow raises a dozen unrelated types on broken files
+            stretched = pixels.GRAY_FACTORS.get(pixels.stored_as(mask), 1) if mask.mode == "L" else 1
+            indices = np.asarray(mask) if stretched == 1 else np.asarray(mask) // stretched
+    except (OSError, pixels.UnknownRangeError) as error:
         raise DatasetError(f"mask {path} cannot be read: {in_one_line(error)}") from error
     if indices.dtype == np.uint8:
         return indices
@@ -159,7 +166,16 @@ def read_lines(path: str | os.PathLike) -> list[str]:
     """The stripped, non-empty lines of a text file in UTF-8, with a byte order mark or without.
 
     Raises:
-        DatasetError: the file is missing, or of another encoding.
+        DatasetError: as `numbered_lines`.
+    """
+    return [line for _, line in numbered_lines(path)]
+
+
+def numbered_lines(path: str | os.PathLike) -> list[tuple[int, str]]:
+    """(number from 1, text) of each line that `read_lines` gives.
+
+    Raises:
+        DatasetError: the file is missing or of another encoding; the message has the line.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -172,17 +188,28 @@ def read_lines(path: str | os.PathLike) -> list[str]:
         raise DatasetError(
             f"the list {path} is not UTF-8: line {line} has the byte 0x{content[error.start]:02x}"
         ) from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    found = []
+    for number, line in enumerate(re.split("\r\n|\n|\r", text), start=1):
+        line = line.strip()
+        wrong = next((letter for letter in line if letter != "\t" and not letter.isprintable()), None)
+        if wrong is not None:
+            raise DatasetError(
+                f"the list {path} is not plain text in UTF-8: line {number} has the character U+{ord(wrong):04X}"
+            )
+        if line:
+            found.append((number, line))
+    return found
 
 
 def paired_examples(root: str | os.PathLike, split: str) -> Examples:
     """`Examples` of `root/images/<split>` with the masks of the same stem in `root/masks/<split>`.
 
-    Folders inside a split are kept; the id is the path below it, without suffix. What is hidden (its name begins with a
-    dot, as `._x.jpg` and `.ipynb_checkpoints`) is left out.
+    Folders inside a split are kept, linked ones too; the id is the path below it, without suffix. What is hidden (its
+    name begins with a dot, as `._x.jpg` and `.ipynb_checkpoints`) is not looked at. Every other file is an example's
+    or is in `left_out`: `unpaired_files` are.
 
     Raises:
-        DatasetError: no such split, no image in it, two images of one id, or an image without a mask.
+        DatasetError: no such split, two images or masks of one id, or an image without a mask.
     """
     root = pathlib.Path(root)
     require_folders(root, ("images", "masks"), "images/<split>/… and masks/<split>/…")
@@ -190,16 +217,66 @@ def paired_examples(root: str | os.PathLike, split: str) -> Examples:
     if not folder.is_dir():
         found = ", ".join(find_folders(root / "images")) or "none"
         raise DatasetError(f"{root / 'images'} has no split {split!r} (found: {found})")
-    images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    images = [path for path in images if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    entries = {}
-    for image in images:
-        name = image.relative_to(folder).with_suffix("").as_posix()
-        if name in entries:
-            raise DatasetError(f"two images are called {name} in {folder}: {entries[name][1].name}, {image.name}")
-        entries[name] = (name, image, root / "masks" / split / f"{name}.png")
-    require_files([mask for _, _, mask in entries.values()], f"masks of {root / 'masks' / split} are")
-    return Examples(entries.values())
+    images, others = _by_id(folder, IMAGE_SUFFIXES, "images")
+    masks, more = _by_id(root / "masks" / split, (MASK_SUFFIX,), "masks")
+    expected = {name: masks.get(name, root / "masks" / split / f"{name}{MASK_SUFFIX}") for name in images}
+    require_files(list(expected.values()), f"masks of {root / 'masks' / split} are")
+    left_out = _left_out(others, "file", "that is no picture") + _left_out(more, "file", "that is no PNG")
+    left_out += _left_out([masks[name] for name in masks if name not in images], "mask", "without an image")
+    return Examples([(name, images[name], expected[name]) for name in images], left_out=left_out)
+
+
+def unpaired_files(root: str | os.PathLike, splits: Iterable[str]) -> tuple[str, ...]:
+    """What `left_out` says of the files in `root/images` and `root/masks` that lie in none of the splits' folders."""
+    found = []
+    for kind in ("images", "masks"):
+        folder = pathlib.Path(root) / kind
+        outside = [path for path in find_files(folder) if path.relative_to(folder).parts[0] not in set(splits)]
+        found += _left_out(outside, "file", "outside the folders of the splits")
+    return tuple(found)
+
+
+def find_files(folder: str | os.PathLike) -> list[pathlib.Path]:
+    """All files below a folder, sorted; linked folders are followed, and hidden names are left out.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    return sorted(_files_below(pathlib.Path(folder), frozenset()))
+
+
+def _files_below(folder, above):
+    here = os.path.realpath(folder)
+    if here in above or not folder.is_dir():  # a link to a folder that it lies in
+        return
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files_below(path, above | {here})
+        else:
+            yield path
+
+
+def _by_id(folder, suffixes, what):
+    """({id: its file}, the files of other suffixes) of a folder."""
+    found, others = {}, []
+    for path in find_files(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if path.suffix.lower() not in suffixes:
+            others.append(path)
+        elif name in found:
+            raise DatasetError(f"two {what} are called {name} in {folder}: {found[name].name}, {path.name}")
+        else:
+            found[name] = path
+    return found, others
+
+
+def _left_out(paths, what, why):
+    """A sentence on files that are not converted, in a tuple; empty where there are none."""
+    if not paths:
+        return ()
+    return (f"{len(paths)} {what}{'s' if len(paths) > 1 else ''} {why} (the first {paths[0]})",)
 
 
 def paired_splits(root: str | os.PathLike) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ def write_records(
     processes: int | None = None,
     dataset_name: str | None = None,
     progress: Progress | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> ConvertedInfo:
     """Converts the raw folder of data set `name` to `data_dir/<name>/1.0.0/<name>-<split>.tfrecord-0000i-of-0000n`.
 
@@ -64,6 +65,7 @@ def write_records(
         processes: how many work at once; None takes all cores.
         dataset_name: the name of the converted data set, where it is not `name`.
         progress: called as `progress(split, done, total)` after each example, and first with what was done before.
+        tell: called with a line on files that are there and are not converted, before anything is written.
 
     Returns:
         The `ConvertedInfo` that `datasets.info.load_info` reads back.
@@ -84,6 +86,8 @@ def write_records(
         if target.exists() and not overwrite:
             raise DatasetError(f"{target} exists; allow overwriting (--overwrite), or choose another name or data_dir")
         examples = _find_examples(source, root, splits)
+        for words in _left_out(source, root, examples):
+            tell(f"left out: {words}")
         _check_counts(info, root, examples, allow_other_counts)
         temporary = unfinished(target)
         try:
@@ -143,6 +147,12 @@ def _find_examples(source, root, splits):
         if not re.fullmatch(r"[\w-]+", split) or split == "all":  # what tensorflow-datasets takes
             raise DatasetError(f"split name {split!r} of {root}: expected letters, digits, _ and -, and not 'all'")
     return {split: source.examples(root, split) for split in splits}
+
+
+def _left_out(source, root, examples):
+    """Sentences on files of the raw folder that belong to no example."""
+    found = [f"{split}: {words}" for split, items in examples.items() for words in getattr(items, "left_out", ())]
+    return [*found, *(source.left_out(root) if hasattr(source, "left_out") else ())]
 
 
 def _checked_name(name):

@@ -5,15 +5,18 @@ import dataclasses
 import io
 import os
 import pathlib
+import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from PIL import Image
 
+from deeplab_ksac.datasets import pixels
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.palettes import voc_palette
 from deeplab_ksac.datasets.sources import cityscapes, voc2012
 from deeplab_ksac.datasets.tables import read_table
+from deeplab_ksac.errors import in_one_line
 
 NAMED_AT_MOST = 3
 
@@ -88,12 +91,19 @@ def find_test_images(
         competition: of `COMPETITIONS`; None takes the last.
 
     Raises:
-        DatasetError: an image is missing, is there without belonging to the test set, or has another size.
+        DatasetError: an id is no plain name; an image is missing, is there without belonging to the test set, or has
+            another size.
     """
     competition = competition or COMPETITIONS[-1]
     if competition not in COMPETITIONS:
         raise DatasetError(f"the competition is one of {', '.join(COMPETITIONS)}, not {competition!r}")
     images = {entry[0]: entry[1] for entry in submission.entries(root)}
+    strange = [name for name in images if not re.fullmatch(r"\w[\w.-]*", name)]
+    if strange:  # it becomes part of a path in the archive
+        raise DatasetError(
+            f"the test set of {submission.info.name} in {root} has the id {strange[0]!r}; "
+            "expected letters, digits, _, - and ., a letter or digit first"
+        )
     there = collections.Counter(map(submission.group, images))
     wrong = [
         f"{there[group]} of {group} instead of {submission.counts.get(group, 0)}"
@@ -127,10 +137,10 @@ def _check_sizes(paths, size):
     wrong = []
     for path in paths:
         try:
-            with Image.open(path) as image:
+            with pixels.opened(path) as image:
                 found = (image.height, image.width)
-        except Exception as error:  # Pillow raises a dozen unrelated types on broken files
-            raise DatasetError(f"image {path} cannot be read: {error}") from error
+        except (OSError, pixels.UnknownRangeError) as error:
+            raise DatasetError(f"image {path} cannot be read: {in_one_line(error)}") from error
         if found != size:
             wrong.append(f"{path} has {found[1]}×{found[0]} pixels")
     if wrong:

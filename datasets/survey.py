@@ -10,8 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.datasets import encoding
+from deeplab_ksac.datasets.access import damaged_file
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
 from deeplab_ksac.datasets.records import read_records
+from deeplab_ksac.errors import in_one_line
 
 BATCH = 32
 NEARLY_ALL = 0.999  # share of its labeled pixels from which one value makes a mask of one value
@@ -33,6 +35,7 @@ class SplitSurvey:
         formats: images by format.
         single_valued: masks that hold practically one value (99.9 % of the labeled pixels), by this value.
         unlabeled: images without a labeled pixel.
+        of_other_sizes: names of the examples whose picture, mask and stated size are not the same.
         samples: serialized examples from all over the split, for a contact sheet.
     """
 
@@ -47,6 +50,7 @@ class SplitSurvey:
     formats: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     single_valued: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     unlabeled: int = 0
+    of_other_sizes: list = dataclasses.field(default_factory=list)
     samples: list = dataclasses.field(default_factory=list)
 
     @property
@@ -106,11 +110,11 @@ def survey_split(
         DatasetError: no such split, or records that cannot be read.
     """
     records, count = read_records(name, split, data_dir)
-    samples = min(samples, count)
+    samples = min(samples, max(count, 0))
 
     @tf.autograph.experimental.do_not_convert
     def measure(position, serialized):
-        chosen = (position + 1) * samples // count > position * samples // count
+        chosen = (position + 1) * samples // max(count, 1) > position * samples // max(count, 1)
         return {**_measure(serialized), "sample": tf.where(chosen, serialized, "")}
 
     measured = records.enumerate().map(measure, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -124,10 +128,15 @@ def survey_split(
             if progress is not None:
                 progress(split, len(survey.names), count)
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        place = damaged_file([f"{name}/{split}"], data_dir, error)
         raise DatasetError(
             f"split {split} of {name} cannot be read after {len(survey.names)} of {count} examples "
-            f"({str(error).splitlines()[0]}); convert it again"
+            f"({place}{in_one_line(error)}); convert it again"
         ) from error
+    if len(survey.names) != count:
+        raise DatasetError(
+            f"{name}/{split} has {len(survey.names)} records in its files and {count} in its metadata; convert it again"
+        )
     survey.image_hashes, survey.label_hashes = np.concatenate(image_hashes), np.concatenate(label_hashes)
     return survey
 
@@ -162,6 +171,7 @@ def _measure(serialized):
         "name": parsed["filename"],
         "format": parsed["format"],
         "size": tf.stack([parsed["height"], parsed["width"]]),
+        "one_size": encoding.is_of_one_size(parsed, labels),
         "image_hash": _hash(parsed["encoded"]),
         "label_hash": _hash(parsed["labels_encoded"]),
         "pixels": tf.math.bincount(tf.cast(labels, tf.int32), minlength=256, maxlength=256, dtype=tf.int64),
@@ -180,6 +190,8 @@ def _add(survey, batch):
     survey.sizes.update((int(height), int(width)) for height, width in batch["size"])
     survey.pixels += batch["pixels"].sum(axis=0)
     survey.images += (batch["pixels"] > 0).sum(axis=0)
+    sizes = zip(batch["name"], batch["one_size"], strict=True)
+    survey.of_other_sizes += [name.decode() for name, one_size in sizes if not one_size]
     survey.samples += [sample for sample in batch["sample"] if sample]
     for counts in batch["pixels"][:, :IGNORE_LABEL]:
         labeled, value = counts.sum(), int(counts.argmax())

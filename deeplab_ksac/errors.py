@@ -1,18 +1,29 @@
 """Errors that a user can fix, kept apart from bugs, and shown in one line."""
 
+import re
 import sys
+
+ABOUT_THE_GRAPH = ("\t", "  File", "Graph execution error:", "Detected at node", "Node: ", "Hint: ", "[[", "[Op:")
 
 
 def is_input_error(error: BaseException) -> bool:
     """Whether an exception is an error of the input: OSError, ValueError, or one of TensorFlow's own."""
+    return is_of_tensorflow(error) or isinstance(error, (OSError, ValueError))
+
+
+def is_of_tensorflow(error: BaseException) -> bool:
+    """Whether an exception comes from an operation of TensorFlow."""
     tensorflow = sys.modules.get("tensorflow")  # not imported for this: it takes seconds
-    of_tensorflow = tensorflow is not None and isinstance(error, tensorflow.errors.OpError)
-    return of_tensorflow or isinstance(error, (OSError, ValueError))
+    return tensorflow is not None and isinstance(error, tensorflow.errors.OpError)
 
 
 def in_one_line(error: BaseException) -> str:
-    """The message of an exception without its line breaks, or its type if the message is empty."""
-    return printable(" ".join(str(error).split())) or type(error).__name__
+    """The message of an exception without its line breaks, or its type if the message is empty.
+
+    Of TensorFlow's messages, which tell of the graph and of the Python code that made it, what happened.
+    """
+    text = reason(str(error.message)) if is_of_tensorflow(error) else str(error)
+    return printable(" ".join(text.split())) or type(error).__name__
 
 
 def printable(text: str) -> str:
@@ -20,3 +31,16 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def reason(message: str) -> str:
+    """The line of a message of TensorFlow's that says what happened, the innermost of several errors."""
+    plain = re.sub(r"\s*\[Op:\w+\]( name: ?\S*)?", "", re.sub(r"\{\{.*?\}\}", "", message))
+    said = [line.strip() for line in plain.splitlines() if line.strip() and not is_about_the_graph(line)]
+    asserted = re.fullmatch(r"assertion failed: \[(.*)\]", said[-1]) if said else None
+    return asserted[1].replace("] [", " ") if asserted else said[-1] if said else ""
+
+
+def is_about_the_graph(line: str) -> bool:
+    """Whether a line of a message says where in the graph, and not what."""
+    return line.startswith(ABOUT_THE_GRAPH) or line.lstrip().startswith(ABOUT_THE_GRAPH[-2:])

@@ -65,7 +65,7 @@ class Evaluator:
 
         Args:
             batches: an iterable of batches (this worker's share of them), such as a `tf.data.Dataset`.
-            progress: something with `update(n)`, called for every batch.
+            progress: something with `update(n)`, called for every n images.
 
         Returns:
             The dict of `summarize`; "images": how many were seen by all workers; with a boundary tolerance
@@ -78,7 +78,7 @@ class Evaluator:
         for group in _groups(batches, self._local_replicas):
             self._count(*self._padded(group))
             if progress is not None:
-                progress.update(len(group))
+                progress.update(sum(len(batch["labels"]) for batch in group))
         images = int(self._images.read_value())
         if not images:
             raise ValueError("nothing to evaluate: there are no batches")

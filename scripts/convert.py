@@ -15,6 +15,7 @@ from absl import flags
 
 from deeplab_ksac.datasets import CATALOG, source
 from deeplab_ksac.datasets.info import did_you_mean, is_converted
+from deeplab_ksac.scripts.commandline import large_pictures
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 
@@ -39,6 +40,7 @@ def define_flags():
         ["refuse", "stored", "upright"],
         "What to do with images with EXIF rotation if the size of the mask does not tell which form it belongs to.",
     )
+    large_pictures.define_flag()
     flags.DEFINE_integer("processes", None, "Number of processes (default: all cores).", lower_bound=1)
     flags.DEFINE_string("name", None, "Name of the converted data set (default: that of the data set).")
     flags.DEFINE_integer("seed", 0, "Seed of the generated pictures (scenes).")
@@ -77,6 +79,7 @@ def convert(dataset, raw_dir, given):
     """Converts a data set and prints the table of its splits."""
     # Imported here because the processes that paint pictures import this file again, and need no TensorFlow.
     from deeplab_ksac.datasets import records
+    from deeplab_ksac.datasets.findings import find_useless_labels
 
     with contextlib.closing(SplitProgress("writing")) as progress:
         info = records.write_records(
@@ -90,13 +93,17 @@ def convert(dataset, raw_dir, given):
             processes=given.processes,
             dataset_name=given.name,
             progress=progress,
+            tell=print,
         )
     print(info.table())
+    for sentence in find_useless_labels(info, info.num_examples):
+        print(f"WARNING: {sentence}")
 
 
 def run(given):
     """Converts what the flags name, one after another, painting `scenes` first; returns the exit status."""
     pairs = chosen(given)
+    large_pictures.allow(given)
     for dataset, raw_dir in pairs:
         if len(pairs) > 1:
             print(dataset)

@@ -9,14 +9,13 @@ at the end, and the exit status is 1.
 """
 
 import sys
-import warnings
 from pathlib import Path
 
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.prediction.tiles import MAX_PIXELS
-from deeplab_ksac.scripts.commandline import views
+from deeplab_ksac.scripts.commandline import large_pictures, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -34,6 +33,7 @@ def define_flags():
     flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
     flags.DEFINE_integer("batch_size", 1, "images of one size at a time", lower_bound=1)
     flags.DEFINE_integer("max_pixels", MAX_PIXELS, "larger images are predicted in overlapping tiles", lower_bound=1024)
+    large_pictures.define_flag()
     flags.DEFINE_float("opacity", 0.5, "opacity opacity of the classes in the overlay", lower_bound=0, upper_bound=1)
     flags.DEFINE_bool("legend", True, "whether the overlay has a legend of its classes")
     flags.DEFINE_bool("overwrite", False, "whether predictions in the output folder may be overwritten")
@@ -41,13 +41,11 @@ def define_flags():
 
 def run(given):
     """Loads the workdir's model and predicts the images `given` by flags: 0, or 1 if one could not be read."""
-    from PIL import Image
-
     from deeplab_ksac.prediction import files as written
     from deeplab_ksac.prediction.images import find_images
 
     kinds = kinds_of(given.kinds)
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice as much is still an error
+    large_pictures.allow(given)
     paths = find_images(given.images)
     written.check_output(Path(given.output_dir), kinds, overwrite=given.overwrite)
     check_inputs_stay(paths, [Path(given.output_dir, kind) for kind in kinds])

@@ -11,5 +11,8 @@ The contract of a source module:
   names it and what was expected.
 * `read_info(root)`, only where the classes are written in the raw folder itself: the `DatasetInfo` in place of `INFO`.
 
+* `left_out(root)`, only where a raw folder may hold files that belong to no split: sentences on them. Those inside a
+  split are in the `left_out` of its examples. Conversion tells them all.
+
 Values of masks become labels by a `datasets.label_table.LabelTable`; tables of classes are data in `datasets.tables`.
 """

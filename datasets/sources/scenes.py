@@ -20,7 +20,7 @@ from PIL import Image
 from scipy import ndimage
 
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from deeplab_ksac.datasets.raw import Examples, paired_examples, paired_splits, require_folders
+from deeplab_ksac.datasets.raw import Examples, paired_examples, paired_splits, require_folders, unpaired_files
 from deeplab_ksac.datasets.sources import scenes_painting as painting
 from deeplab_ksac.datasets.sources import scenes_things as things
 
@@ -105,6 +105,11 @@ def examples(root: str | os.PathLike, split: str) -> Examples:
     """The generated pictures of a split."""
     require_folders(root, ("images", "masks"), "pictures written by datasets.sources.scenes.generate")
     return paired_examples(root, split)
+
+
+def left_out(root: str | os.PathLike) -> tuple[str, ...]:
+    """Sentences on the files in `root/images` and `root/masks` that lie in no split."""
+    return unpaired_files(root, paired_splits(root))
 
 
 def generate(

@@ -7,7 +7,7 @@ from deeplab_ksac.export.onnx_file import export_onnx, imported
 from deeplab_ksac.export.precision import PRECISIONS, in_precision
 from deeplab_ksac.export.saved_model import export_saved_model
 from deeplab_ksac.export.server import SegmentationServer
-from deeplab_ksac.export.target import check_free, check_loadable
+from deeplab_ksac.export.target import check_free, check_loadable, refuse_suffixes
 from deeplab_ksac.export.tflite_file import export_tflite
 
 FORMATS = {"saved_model": export_saved_model, "tflite": export_tflite, "onnx": export_onnx}
@@ -32,8 +32,11 @@ def check_output(form: str, path: str | os.PathLike, *, overwrite: bool = False)
     Raises:
         FileExistsError: `path` exists, without `overwrite`; or with it, if it is nothing that was exported.
         ValueError: `path` is one from which TensorFlow could load no SavedModel.
+        ValueError: the form is a SavedModel and `path` ends as a file of another form.
         OSError: a package that the form (a key of `FORMATS`) needs is not installed.
     """
+    if form == "saved_model":
+        refuse_suffixes(path)
     check_free(path, overwrite)
     if form == "saved_model":
         check_loadable(path)

@@ -10,7 +10,7 @@ from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.checking import check_written
 from deeplab_ksac.export.server import SegmentationServer
-from deeplab_ksac.export.target import export_target
+from deeplab_ksac.export.target import export_target, refuse_suffixes
 
 
 def export_saved_model(
@@ -26,7 +26,7 @@ def export_saved_model(
 
         "serving_default"  image uint8 [N, H, W, 3] -> classes uint8 [N, H, W]
         "probabilities"    image uint8 [N, H, W, 3] -> classes, probabilities float32 [N, H, W, K]
-        "serving_bytes"    image_bytes string [N], JPEG or PNG files of one size -> classes
+        "serving_bytes"    image_bytes string [N], JPEG or PNG files of one size (`decoding.decode_shown`) -> classes
 
     The class names and colors are beside it, in `<path>/assets.extra/classes.json`: {"name", "num_classes",
     "class_names", "colors"}. `path` is never half a model.
@@ -44,9 +44,10 @@ def export_saved_model(
 
     Raises:
         FileExistsError: if `path` exists, without `overwrite`; or with it, if it is not a SavedModel.
-        ValueError: as `SegmentationServer`; the model and `info` differ in the number of classes; or what was
-            written differs from the model.
+        ValueError: as `SegmentationServer`; a path that ends as a file of another form; the model and `info` differ in
+            the number of classes; or what was written differs from the model.
     """
+    refuse_suffixes(path)
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
         server = SegmentationServer(model, views)
         signatures = {

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import Views
+from deeplab_ksac.export.decoding import decode_shown
 from deeplab_ksac.prediction import scores
 
 MAX_CLASSES = 256  # what fits the uint8 of "classes"
@@ -41,20 +42,22 @@ class SegmentationServer(tf.Module):
     @tf.function(input_signature=[IMAGE], autograph=False)
     def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """image -> {"classes", "probabilities"}."""
-        averaged = self._scores(tf.cast(image, tf.float32))
+        averaged = self._scores(_checked(image))
         return {"classes": scores.most_likely(averaged), "probabilities": self._probabilities(averaged)}
 
     @tf.function(input_signature=[IMAGE], autograph=False)
     def classes(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """image -> {"classes"}: nothing is computed that only the probabilities need."""
-        return {"classes": scores.most_likely(self._scores(tf.cast(image, tf.float32)))}
+        return {"classes": scores.most_likely(self._scores(_checked(image)))}
 
     @tf.function(input_signature=[ENCODED], autograph=False)
     def classes_of_encoded(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """JPEG or PNG files [N], all of one size and taken as they are stored (EXIF turns nothing) -> {"classes"}."""
+        """JPEG or PNG files [N], all of one size when upright, as `decode_shown` reads them -> {"classes"}."""
         spec = tf.TensorSpec([None, None, 3], tf.uint8)
-        return self.classes(tf.map_fn(_decoded, image_bytes, fn_output_signature=spec))
+        contents = tf.ensure_shape(image_bytes, ENCODED.shape)
+        return self.classes(tf.map_fn(decode_shown, contents, fn_output_signature=spec))
 
 
-def _decoded(content):
-    return tf.io.decode_image(content, channels=3, expand_animations=False)
+def _checked(image):
+    """The image as float32; a request of another rank is an error here, where the operations behind it would abort."""
+    return tf.cast(tf.ensure_shape(image, IMAGE.shape), tf.float32)

@@ -13,6 +13,8 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.whole_files import partial_path, remove_partial, write_whole
 
+FILE_SUFFIXES = (".tflite", ".onnx")
+
 
 @dataclasses.dataclass(frozen=True)
 class Target:
@@ -64,7 +66,7 @@ def check_free(path: str | os.PathLike, overwrite: bool) -> None:
         return
     if not overwrite:
         raise FileExistsError(f"{path} exists; choose another output, or allow overwriting (--overwrite)")
-    if not (path.is_file() if path.suffix in (".tflite", ".onnx") else (path / "saved_model.pb").is_file()):
+    if not (path.is_file() if path.suffix in FILE_SUFFIXES else (path / "saved_model.pb").is_file()):
         raise FileExistsError(f"{path} exists and is not a SavedModel, so it is not overwritten; choose another output")
 
 
@@ -82,6 +84,13 @@ def require_suffix(path: str | os.PathLike, suffix: str) -> None:
     """Raises ValueError unless `path` ends in `suffix`."""
     if Path(path).suffix != suffix:
         raise ValueError(f"{path} must end in {suffix}")
+
+
+def refuse_suffixes(path: str | os.PathLike) -> None:
+    """Raises ValueError if the folder of a SavedModel would have the name of a file of another form."""
+    suffix = Path(path).suffix.lower()
+    if suffix in FILE_SUFFIXES:
+        raise ValueError(f"{path} would be the folder of a SavedModel; for a file, --format={suffix[1:]}")
 
 
 def classes_file(path: Path) -> Path:

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import errno
 import itertools
 import os
 import threading
@@ -65,9 +66,23 @@ def predict_files(
         summary = Summary(style.info, shown)
         frames = read_frames(paths, summary, max_pixels=predictor.max_pixels)
         sizes = {"size_of": lambda frame: frame.pixels.shape[:2], "max_pixels": predictor.max_pixels}
+        stack.enter_context(failures_told(summary))
         for batch in batches_by_size(frames, batch_size=batch_size, **sizes):
             predict_batch(predictor, batch, output_dir, kinds, style, summary=summary, writer=writer)
+        writer.finish()
     return summary
+
+
+@contextlib.contextmanager
+def failures_told(summary: "Summary") -> Iterator[None]:
+    """Inside, an `OSError` that ends the run also says which files had failed before."""
+    try:
+        yield
+    except OSError as error:
+        if not summary.failures:
+            raise
+        failed = "; ".join(f"{path}: {reason}" for path, reason in summary.failures.items())
+        raise OSError(f"{in_one_line(error)}; before that, not predicted: {failed}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,11 +233,22 @@ def predict_batch(
     def write(frame, result):
         if "confidence" in result:
             result["confidence"] = written.as_bytes(result["confidence"])
-        written.write_result(output_dir, frame.name, frame.pixels, result, kinds, style)
+        try:
+            written.write_result(output_dir, frame.name, frame.pixels, result, kinds, style)
+        except OSError as error:
+            if not is_about_the_name(error):
+                raise
+            summary.fail(frame.path, error)
+            return
         summary.add(result["classes"])
 
     for number, frame in enumerate(batch):
         writer.submit(write, frame, {name: values[number] for name, values in results.items()})
+
+
+def is_about_the_name(error: OSError) -> bool:
+    """Whether one file's name is why it cannot be written, and not the folder or the disk, which concern all."""
+    return errno.ENAMETOOLONG in (error.errno, getattr(error.__cause__, "errno", None))
 
 
 def predict_and_write_tiled(

@@ -1,6 +1,5 @@
 """Finding image and video files, and reading them as RGB whatever they hold."""
 
-import contextlib
 import dataclasses
 import glob
 import os
@@ -8,16 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from deeplab_ksac.datasets.pixels import DEEP_MODES, TRANSPARENT_MODES, opened, require_file, rgb
+from deeplab_ksac.datasets.pixels import upright as turned_upright
 from deeplab_ksac.prediction.films import VIDEO_SUFFIXES, count_video_frames, read_video
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp", *VIDEO_SUFFIXES)
 ANIMATED_FORMATS = ("GIF", "PNG", "TIFF", "WEBP")  # MPO's further pictures are previews and other eyes
 STRIP_ROWS = 2048
-TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-ORIENTATION = 0x0112  # EXIF's tag
-SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 def find_images(places: str) -> list[Path]:
@@ -56,15 +53,14 @@ class Picture:
 def read_image(path: str | os.PathLike, *, upright: bool = True) -> np.ndarray:
     """An image file as RGB: uint8 [H, W, 3], upright as its EXIF orientation says, or not, as benchmarks take it.
 
-    Gray and palette images become RGB; 16-bit gray keeps its high byte; CMYK is converted; transparency is laid on
-    white; of an animation it is the first frame.
+    It is what `datasets.pixels` says that the file shows; of an animation, the first frame.
 
     Raises:
         OSError: if the file cannot be read or decoded completely, or has more pixels than Pillow's limit against
             decompression bombs.
-        ValueError: for floating-point pixels.
+        ValueError: for floating-point pixels, and 16 bits of which the upper eight are zero.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return _pixels(image, upright)
 
 
@@ -76,16 +72,17 @@ def read_pictures(path: str | os.PathLike) -> Iterator[Picture]:
     """
     path = Path(path)
     if path.suffix.lower() in VIDEO_SUFFIXES:
+        require_file(path)
         yield from (Picture(pixels, number=number) for number, pixels in enumerate(read_video(path)))
         return
-    with _opened(path) as image:
+    with opened(path) as image:
         stored_as, frames = _stored_as(image), _count_frames(image)
         first = _pixels(image)
         if frames == 1:
             image.close()  # a large image would be held twice while it is predicted
     yield Picture(first, stored_as, None if frames == 1 else 0)
     if frames > 1:
-        with _opened(path) as image:
+        with opened(path) as image:
             for number in range(1, frames):
                 image.seek(number)
                 yield Picture(_pixels(image), stored_as, number)
@@ -95,7 +92,7 @@ def count_pixels(path: str | os.PathLike) -> int:
     """The pixels of an image file by its header; 0 for a video. Raises OSError if it is no image."""
     if Path(path).suffix.lower() in VIDEO_SUFFIXES:
         return 0
-    with _opened(path) as image:
+    with opened(path) as image:
         return image.width * image.height
 
 
@@ -103,11 +100,12 @@ def count_pictures(path: str | os.PathLike) -> int:
     """How many pictures a file says that it holds; 1 where it does not say or cannot be read."""
     suffix = Path(path).suffix.lower()
     try:
+        require_file(path)
         if suffix in VIDEO_SUFFIXES:
             return count_video_frames(path)
         if suffix not in (".gif", ".tif", ".tiff", ".webp"):
             return 1
-        with _opened(path) as image:
+        with opened(path) as image:
             return _count_frames(image)
     except OSError:
         return 1
@@ -128,29 +126,13 @@ def _files_at(place):
     return files
 
 
-@contextlib.contextmanager
-def _opened(path):
-    """A file open in Pillow; what goes wrong with it meanwhile becomes an OSError, or is a FloatingPixelsError."""
-    try:
-        with Image.open(path) as image:
-            yield image
-    except (OSError, FloatingPixelsError):
-        raise
-    except Exception as error:  # Pillow raises a dozen unrelated types on broken files
-        raise OSError(f"{error} ({type(error).__name__})") from error
-
-
-class FloatingPixelsError(ValueError):
-    """An image whose range is unknown."""
-
-
 def _count_frames(image):
     return getattr(image, "n_frames", 1) if image.format in ANIMATED_FORMATS else 1
 
 
 def _stored_as(image):
     """How an image differs from 8-bit RGB, such as "gray"; "" for RGB."""
-    if image.mode in SIXTEEN_BIT_MODES:
+    if image.mode in DEEP_MODES:
         return "16-bit gray"
     if image.mode in ("L", "1"):
         return "gray"
@@ -162,25 +144,9 @@ def _stored_as(image):
 def _pixels(image, upright=True):
     """The pixels of an open image, upright or as they are stored: uint8 RGB [H, W, 3]."""
     image.load()
-    turned = upright and image.getexif().get(ORIENTATION, 1) != 1
-    rgb = _rgb(ImageOps.exif_transpose(image) if turned else image)
-    pixels = np.empty([rgb.height, rgb.width, 3], np.uint8)
-    for top in range(0, rgb.height, STRIP_ROWS):  # in strips, for Pillow's whole bytes would be a second copy
-        bottom = min(top + STRIP_ROWS, rgb.height)
-        pixels[top:bottom] = np.asarray(rgb.crop((0, top, rgb.width, bottom)))
+    shown = rgb(turned_upright(image) if upright else image)
+    pixels = np.empty([shown.height, shown.width, 3], np.uint8)
+    for top in range(0, shown.height, STRIP_ROWS):  # in strips, for Pillow's whole bytes would be a second copy
+        bottom = min(top + STRIP_ROWS, shown.height)
+        pixels[top:bottom] = np.asarray(shown.crop((0, top, shown.width, bottom)))
     return pixels
-
-
-def _rgb(image):
-    """A Pillow image of any mode as RGB."""
-    if image.mode in SIXTEEN_BIT_MODES:
-        values = np.asarray(image)
-        deep = image.mode != "I" or values.max(initial=0) > 255
-        return Image.fromarray((np.clip(values, 0, 65535) >> (8 if deep else 0)).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise FloatingPixelsError("floating-point pixels: the range is unknown; images of 8 or 16 bits are read")
-    if image.mode in TRANSPARENT_MODES or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")

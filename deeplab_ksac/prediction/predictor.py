@@ -125,7 +125,11 @@ class Predictor:
         Args:
             image: RGB 0 … 255, [H, W, 3].
             outputs: as in `predict`.
+
+        Raises:
+            ValueError: as `predict`.
         """
+        image = checked_image(image)
         side = min(TILE_SIDE, max(int(self.max_pixels**0.5), 1))
         for rows, columns in tiles(*image.shape[:2], side=side, margin=min(TILE_MARGIN, side // 4)):
             seen = self._predict(image[np.newaxis, rows.seen, columns.seen], tuple(outputs))
@@ -143,16 +147,26 @@ def checked_image(image: np.ndarray) -> np.ndarray:
     """The image as an array, if it is RGB, [H, W, 3] or [N, H, W, 3], of 0 … 255.
 
     Raises:
-        ValueError: another shape; or fractions that all are at most 1, as of images that were divided by 255.
+        ValueError: another shape, no pixel, no numbers; values outside 0 … 255; or floats of which none is above 1, as
+            of images that were divided by 255.
     """
     image = np.asarray(image)
     if image.ndim not in (3, 4) or image.shape[-1] != 3:
         hint = "; np.stack([gray] * 3, axis=-1) makes RGB of a gray image" if image.ndim == 2 else ""
         raise ValueError(f"an image is RGB, [H, W, 3] or [N, H, W, 3], not of shape {list(image.shape)}{hint}")
-    if np.issubdtype(image.dtype, np.floating) and image.size and image.max() <= 1 and (image % 1).any():
+    if image.dtype.kind not in "uif" or not image.size:
+        raise ValueError(f"an image is RGB numbers of 0 … 255, not {image.dtype} of shape {list(image.shape)}")
+    if image.dtype == np.uint8:
+        return image
+    low, high = image.min(), image.max()
+    if image.dtype.kind == "f" and high <= 1 and (image % 1).any():
         raise ValueError(
-            f"an image is RGB of 0 … 255, but no value of this one is above {image.max():g}; multiply by 255 what was "
+            f"an image is RGB of 0 … 255, but no value of this one is above {high:g}; multiply by 255 what was "
             "divided by it"
+        )
+    if not 0 <= low <= high <= 255:
+        raise ValueError(
+            f"an image is RGB of 0 … 255, but the values of this one lie in {low:g} … {high:g}; np.clip cuts them off"
         )
     return image
 

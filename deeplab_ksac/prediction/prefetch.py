@@ -66,11 +66,15 @@ class WriteBehind:
             self._jobs.pop(0).result()
         self._jobs.append(self._pool.submit(job, *arguments))
 
+    def finish(self) -> None:
+        """Waits until all jobs are done; raises what the first that failed raised."""
+        while self._jobs:
+            self._jobs.pop(0).result()
+
     def __enter__(self):
         return self
 
     def __exit__(self, kind, *exception):
         self._pool.shutdown(cancel_futures=kind is not None)
         if kind is None:
-            for job in self._jobs:
-                job.result()
+            self.finish()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from deeplab_ksac.datasets.submissions import Submission, encode_prediction
+from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.prediction.images import read_image
 from deeplab_ksac.prediction.prefetch import read_ahead
 from deeplab_ksac.whole_files import partial_path, remove_partial
@@ -62,8 +63,8 @@ def pack(
             for (name, path), pixels in read_ahead(images, lambda image: read_image(image[1], upright=False)):
                 try:
                     image = pixels.result()
-                except OSError as error:
-                    raise OSError(f"{path}: {error}") from error
+                except (OSError, ValueError) as error:
+                    raise OSError(f"{path}: {in_one_line(error)}") from error
                 add(name, encode_prediction(submission, predict(image)))
                 if progress is not None:
                     progress()

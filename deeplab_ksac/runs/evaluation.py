@@ -3,10 +3,10 @@
 import contextlib
 import dataclasses
 import functools
-import math
 import os
 from collections.abc import Callable, Iterator
 
+from deeplab_ksac.datasets.access import damage_named
 from deeplab_ksac.datasets.info import DatasetInfo, load_info
 from deeplab_ksac.datasets.pipeline import eval_batches
 from deeplab_ksac.datasets.splits import Split
@@ -36,7 +36,7 @@ class RunEvaluation:
         views: how the model sees the images; by default as the run's experiment says.
         boundary_tolerance: of the boundary F-score, below 1 a share of the image's diagonal, else pixels; None leaves
             it out.
-        batch_size: images at a time.
+        batch_size: images of one size at a time.
 
     Raises:
         ValueError: the data set or split is missing, or has other classes; a tolerance that is not positive.
@@ -75,8 +75,8 @@ class RunEvaluation:
             progress: (total, label) -> an object with `update(n)` and `close()`; None shows nothing.
         """
         with contextlib.ExitStack() as stack:
-            batches = math.ceil(self.num_images / self.batch_size)
-            shown = progress and stack.enter_context(contextlib.closing(progress(batches, "evaluate")))
+            shown = progress and stack.enter_context(contextlib.closing(progress(self.num_images, "evaluate")))
+            stack.enter_context(damage_named([str(self.split)], self.data_dir))
             figures = self.evaluator(self._batches(self.batch_size), progress=shown)
         tolerance = self.evaluator.boundary_tolerance
         return EvaluationResult(

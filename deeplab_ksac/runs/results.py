@@ -79,7 +79,9 @@ class EvaluationResult:
         return table(self.figures, self.class_names)
 
     def warning(self) -> str:
-        """A sentence where nearly all pixels were predicted as one class, else ""."""
+        """A sentence where there is one class, or nearly all pixels were predicted as one, else ""."""
+        if len(self.class_names) == 1:
+            return f"warning: there is one class, {self.class_names[0]!r}: every model has an mIoU of 1"
         pixels = [share * self.figures["pixels"] for share in self.figures["predicted_share"]]
         return one_class_warning(pixels, self.class_names)
 

@@ -1,12 +1,13 @@
 """What stops training before its end: a request, which all workers follow at one step; lost workers; lost files."""
 
 import contextlib
-import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
+
+from deeplab_ksac.errors import in_one_line
 
 RESTART_STATUS = 42
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # what kill, Kubernetes and the clouds send, and what Slurm can be told to
@@ -80,28 +81,23 @@ def agreement(strategy: tf.distribute.Strategy, workers: int) -> Callable[[bool]
 
 
 @contextlib.contextmanager
-def failures_in_one_line(workers: int, newest: Callable[[], int | None]) -> Iterator[None]:
+def failures_in_one_line(
+    workers: int, newest: Callable[[], int | None], place: Callable[[tf.errors.OpError], str] = lambda error: ""
+) -> Iterator[None]:
     """Inside, lost data and a full disk are an `OSError` of one line, and a lost worker is a `RestartError`.
 
     Args:
         workers: number of the run's worker processes.
         newest: () -> the step of the newest complete checkpoint, or None.
+        place: error -> the file that it is about, as a text in front of the reason, where TensorFlow does not say it.
     """
     try:
         yield
     except tf.errors.OpError as error:
         if workers > 1 and isinstance(error, LOST_WORKER):
-            raise RestartError(f"another worker was lost ({reason(error)}); start all of them again") from error
+            raise RestartError(f"another worker was lost ({in_one_line(error)}); start all of them again") from error
         if not isinstance(error, OF_FILES):
             raise
         last = newest()
         kept = "there is no checkpoint yet" if last is None else f"the checkpoint of step {last} is unchanged"
-        raise OSError(f"training stopped: {reason(error)}; {kept}") from error
-
-
-def reason(error: tf.errors.OpError) -> str:
-    """The line of a TensorFlow error's message that says what happened."""
-    lines = re.sub(r"\{\{.*?\}\}", "", error.message).splitlines()
-    about_the_graph = ("Graph execution error:", "Detected at node", "Node: ")
-    said = [line.strip() for line in lines if line.strip() and not line.startswith(("\t", "  File", *about_the_graph))]
-    return said[-1] if said else type(error).__name__
+        raise OSError(f"training stopped: {place(error)}{in_one_line(error)}; {kept}") from error

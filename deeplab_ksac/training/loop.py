@@ -1,12 +1,14 @@
 """The whole of a training run: stages, steps, measurements, checkpoints, evaluations."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from deeplab_ksac.datasets.access import damaged_file
 from deeplab_ksac.datasets.info import ConvertedInfo, load_info
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import Experiment
@@ -153,9 +155,10 @@ def train_stage(
     if first >= steps and not owed:
         return None
     writes = run.strategy.extended.should_save_summary
+    place = functools.partial(damaged_file, (*run.stage.data.sources, plan.evaluation.dataset), run.data_dir)
     with (
         contextlib.closing(StageLog(run.workdir, run.index, first, evaluated=logged, writes=writes)) as log,
-        failures_in_one_line(workers(run.strategy)[0], run.checkpoints.newest),
+        failures_in_one_line(workers(run.strategy)[0], run.checkpoints.newest, place),
         contextlib.closing(progress(steps, f"stage {run.index + 1}/{len(plan.stages)}", start=first)) as shown,
     ):
         if owed:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac.datasets import access, augment, pipeline, records
+from deeplab_ksac.datasets import access, pipeline, records
 from deeplab_ksac.datasets.info import DatasetError, dataset_dir, load_info, save_info
 from deeplab_ksac.datasets.order import RunOrder
 from tests import fakes
@@ -259,16 +259,18 @@ def test_evaluation_shows_every_image_whole_in_stored_order(data_dir):
     assert i == 4
 
 
-def test_evaluation_batches_are_filled_up_and_the_last_is_kept(data_dir):
-    single = list(pipeline.eval_batches("one", "val", data_dir=data_dir).as_numpy_iterator())
-    pairs = list(pipeline.eval_batches("one", "val", data_dir=data_dir, batch_size=2).as_numpy_iterator())
-    assert [len(pair["image"]) for pair in pairs] == [2, 2, 1]
-    for i, alone in enumerate(single):
-        together = {key: value[i % 2] for key, value in pairs[i // 2].items()}
-        height, width = alone["labels"].shape[1:]
-        for key, filling in (("image", augment.PADDING_COLOR), ("labels", 255)):
-            np.testing.assert_array_equal(together[key][:height, :width], alone[key][0])
-            assert (together[key][height:] == filling).all() and (together[key][:, width:] == filling).all()
+@pytest.mark.parametrize("batch_size", [2, 3, 4])
+def test_evaluation_batches_hold_every_image_once_beside_others_of_its_size(data_dir, batch_size):
+    single = list(pipeline.eval_batches("one", "train", data_dir=data_dir).as_numpy_iterator())
+    together = list(pipeline.eval_batches("one", "train", data_dir=data_dir, batch_size=batch_size).as_numpy_iterator())
+    sizes = collections.Counter(batch["labels"].shape[1:] for batch in together for _ in batch["labels"])
+    assert sizes == collections.Counter(alone["labels"].shape[1:] for alone in single)
+    # Full batches of each size, and one of what is left of it.
+    assert len(together) == sum(-(-count // batch_size) for count in sizes.values())
+    for size in sizes:
+        alone, beside = ([b for b in some if b["labels"].shape[1:] == size] for some in (single, together))
+        for key in ("image", "labels"):  # inside a size the stored order is kept
+            np.testing.assert_array_equal(*(np.concatenate([b[key] for b in some]) for some in (alone, beside)))
 
 
 def test_evaluation_pipelines_read_disjoint_images(data_dir):

@@ -101,6 +101,18 @@ def test_an_unknown_benchmark_is_refused_with_the_nearest_one():
         submissions.submission("voc12")
 
 
+@pytest.mark.parametrize("name", ["../escaped", "a/b", "..a", "a\\b"])
+def test_an_id_that_is_a_path_is_refused(tmp_path, name):
+    root = write_voc_test(tmp_path, ["2008_000006"])
+    voc = root / "VOCdevkit" / "VOC2012"
+    (voc / "ImageSets" / "Segmentation" / "test.txt").write_text(f"{name}\n")
+    image = voc / "JPEGImages" / f"{name}.jpg"
+    image.parent.mkdir(exist_ok=True)
+    Image.fromarray(fakes.picture(1)).save(image)
+    with pytest.raises(DatasetError, match=r"has the id .*; expected letters, digits"):
+        submissions.find_test_images(dataclasses.replace(submissions.VOC2012, counts={"test": 1}), root)
+
+
 def test_a_part_of_vocs_test_set_and_an_unknown_competition_are_refused(tmp_path):
     root = write_voc_test(tmp_path, ["2008_000006"])
     with pytest.raises(DatasetError, match=r"has 1456 images, .* has 1"):

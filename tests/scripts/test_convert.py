@@ -10,12 +10,14 @@ import pytest
 
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.scripts import convert as script
+from deeplab_ksac.scripts.commandline import large_pictures
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests import fakes
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "convert.py"
 DEFAULTS = {
     **{"splits": None, "overwrite": False, "allow_other_counts": False, "rotation": "refuse", "processes": 1},
+    **{"max_megapixels": large_pictures.USUAL},
     **{"name": None, "seed": 0, "scenes_counts": ["train=3"], "scenes_size": ["33", "41"]},
 }
 

@@ -21,6 +21,7 @@ from deeplab_ksac.runs import following as watch
 from deeplab_ksac.runs.checkpoints import load_model
 from deeplab_ksac.runs.workdir import claim_workdir, read_workdir
 from deeplab_ksac.scripts import evaluate, export, predict
+from deeplab_ksac.scripts.commandline import large_pictures
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests.deeplab_ksac.fake_model import random_images
 from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, NAMES, SIZES, checkpoints_of, literal_matrix, trained_run
@@ -33,6 +34,7 @@ FLAGS = {
     **{"format": "saved_model", "precision": "float32", "quantize": False, "size": None},
     **{"averaged": None, "check": False},
     **{"kinds": ["index", "color", "overlay"], "max_pixels": 10**6, "legend": True},
+    **{"max_megapixels": large_pictures.USUAL},
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_ksac.experiment import Views
-from deeplab_ksac.export import export_saved_model
+from deeplab_ksac.export import check_output, export_saved_model
 from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
 
@@ -108,7 +108,7 @@ def test_another_number_of_classes_than_the_data_sets_is_refused(tmp_path):
         export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(7))
 
 
-def test_encoded_files_are_taken_as_they_are_stored(tmp_path):
+def test_encoded_files_are_decoded_inside(tmp_path):
     path = export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(), check=False)
     served = tf.saved_model.load(str(path))
     pictures = random_images(2, 9, 14).astype("uint8")
@@ -121,3 +121,53 @@ def test_encoded_files_are_taken_as_they_are_stored(tmp_path):
     other = tf.io.encode_png(pictures[0, :8])
     with pytest.raises(tf.errors.InvalidArgumentError):
         served.signatures["serving_bytes"](image_bytes=tf.stack([png, other]))
+
+
+OF_OTHER_RANK = """
+import sys
+import numpy as np
+import tensorflow as tf
+graph, session = tf.Graph(), None
+with graph.as_default(), tf.compat.v1.Session() as session:
+    meta = tf.compat.v1.saved_model.load(session, ["serve"], sys.argv[1])
+    for name in ("serving_default", "probabilities"):
+        signature = meta.signature_def[name]
+        image, classes = (
+            graph.get_tensor_by_name(info.name)._as_tf_output()
+            for info in (signature.inputs["image"], signature.outputs["classes"])
+        )
+        session._extend_graph()
+
+        def run(values):
+            return session._call_tf_sessionrun(None, {image: values}, [classes], [], None)[0]
+
+        assert run(np.zeros([1, 9, 9, 3], np.uint8)).shape == (1, 9, 9)
+        for shape in ([9, 9, 3], [9, 9], [1, 9, 9, 4], [1, 1, 9, 9, 3]):
+            try:
+                run(np.zeros(shape, np.uint8))
+            except tf.errors.InvalidArgumentError:
+                continue
+            raise SystemExit(f"{name} takes {shape}")
+print("served on")
+"""
+
+
+def test_a_request_of_another_rank_is_an_error_and_the_server_lives_on(tmp_path):
+    """The inner call of a session checks no shape, as a server does not."""
+    path = export_saved_model(build_fake_model(), tmp_path / "served", info=fake_info(), check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", OF_OTHER_RANK, str(path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "served on\n"), ended.stderr[-2000:]
+
+
+@pytest.mark.parametrize("suffix", ["tflite", "onnx"])
+def test_a_folder_is_not_named_as_a_file_of_another_form(tmp_path, suffix):
+    output = tmp_path / f"a.{suffix}"
+    for refused in (
+        lambda: check_output("saved_model", output),
+        lambda: export_saved_model(build_fake_model(), output, info=fake_info(), check=False),
+    ):
+        with pytest.raises(ValueError, match=rf"a\.{suffix} would be the folder of a SavedModel; .* --format={suffix}"):
+            refused()
+    assert not list(tmp_path.iterdir())

@@ -42,6 +42,34 @@ def write_images(folder, sizes):
     return paths
 
 
+@pytest.mark.parametrize("kinds_written", [("index",), ("probabilities",)])
+@pytest.mark.parametrize("size", [(9, 14), (20, 11)])
+def test_a_name_that_is_too_long_fails_alone(tmp_path, tiling, size, kinds_written):
+    paths = write_images(tmp_path, [size, size])
+    long = paths[0].rename(tmp_path / f"{'x' * 251}.png")  # 255 letters; a film's frames get seven more
+    many = tmp_path / f"{'y' * 246}.gif"
+    frames = [Image.fromarray(random_images(1, *size, seed=n)[0].astype("uint8")) for n in (3, 4)]
+    frames[0].save(many, save_all=True, append_images=frames[1:])
+    style = kinds.Style(INFO)
+    summary = predict_files(tiling, [many, long, paths[1]], tmp_path / "out", kinds=kinds_written, style=style)
+    assert many in summary.failures and "too long" in summary.failures[many]
+    written = {path.stem for path in (tmp_path / "out" / kinds_written[0]).iterdir()}
+    assert paths[1].stem in written and (long.stem in written) != (long in summary.failures)
+
+
+def test_what_ends_a_run_also_tells_the_files_that_failed_before(tmp_path, predictor, monkeypatch):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    paths = write_images(tmp_path, [(9, 14)])
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kinds, "write_whole", full)
+    with pytest.raises(OSError, match=r"No space left on device; before that, not predicted: .*broken.png: cannot id"):
+        paths = [tmp_path / "broken.png", *paths]
+        predict_files(predictor, paths, tmp_path / "out", kinds=("index",), style=kinds.Style(INFO))
+
+
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_each_image_gets_index_color_and_overlay_at_its_own_size(tmp_path, predictor, batch_size):
     sizes = [(9, 14), (20, 11), (9, 14), (9, 14)]

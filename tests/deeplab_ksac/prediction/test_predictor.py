@@ -93,11 +93,18 @@ def test_an_unknown_output_is_refused(model):
         (np.zeros([1, 1, 5, 6, 3]), "not of shape"),
         (random_images(1, 5, 6)[0] / 255, "RGB of 0 … 255, but no value of this one is above 1; multiply by 255"),
         (random_images(1, 5, 6)[0] / 127.5 - 1, "multiply by 255"),
+        (random_images(1, 5, 6)[0] * 257, r"the values of this one lie in \d.* … \d.*; np.clip cuts them off"),
+        (np.full([5, 6, 3], -1), r"lie in -1 … -1"),
+        (np.full([5, 6, 3], np.nan), "lie in nan … nan"),
+        (np.zeros([5, 6, 3], bool), "RGB numbers of 0 … 255, not bool"),
+        (np.zeros([0, 6, 3]), r"not float64 of shape \[0, 6, 3\]"),
     ],
 )
 def test_what_is_no_rgb_of_0_to_255_is_refused_with_the_way_out(model, image, message):
     with pytest.raises(ValueError, match=message):
         Predictor(model)(image)
+    with pytest.raises(ValueError, match=message):
+        next(Predictor(model).tiled(image))
 
 
 def test_nearly_black_images_are_images(model):

@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.checkpoints import StageCheckpoints, checkpoint_path
-from deeplab_ksac.training.interruption import reason
 
 
 class Saved:
@@ -182,4 +182,4 @@ def test_a_folder_that_is_gone_is_said(tmp_path):
     ),
 )
 def test_the_reason_is_taken_out_of_tensorflows_message(message, said):
-    assert reason(tf.errors.NotFoundError(None, None, message)).startswith(said)
+    assert in_one_line(tf.errors.NotFoundError(None, None, message)).startswith(said)

@@ -1,0 +1,164 @@
+"""The pixels that a picture file shows: one rule for conversion, prediction, figures and submissions.
+
+    gray, 1 bit, palette    the colors they stand for
+    more than 8 bits        the upper eight of sixteen; refused where all of them are zero
+    transparent             laid on white
+    CMYK, YCbCr, Lab        converted to RGB
+    EXIF orientation        upright; conversion leaves that to the size of the mask
+    floating point          refused: the range is unknown
+
+Records hold what this gives, and so does `deeplab_ksac.export.decoding` inside a served graph; the JPEG decoder of
+TensorFlow, with which records are read, rounds in another way than Pillow's.
+"""
+
+import contextlib
+import io
+import os
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image, ImageOps
+
+TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+ORIENTATION = 0x0112  # EXIF: 1 as stored, 2…4 mirrored or upside down, 5…8 turned by a quarter
+DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+DEEP = "stored with 16 bits a channel"  # in the `info` of an opened picture
+GRAY_FACTORS = {"1": 255, "L;2": 85, "L;4": 17}  # by which Pillow multiplies the values of gray PNGs of few bits
+
+
+class UnknownRangeError(ValueError):
+    """A picture of which it is not known which values are black and white."""
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike) -> Iterator[Image.Image]:
+    """A picture file open in Pillow.
+
+    Raises:
+        OSError: no regular file, more pixels than `PIL.Image.MAX_IMAGE_PIXELS` allows, or what goes wrong with the
+            picture meanwhile.
+        UnknownRangeError: as `rgb`.
+    """
+    require_file(path)
+    try:
+        with _open(path) as image:
+            yield image
+    except (OSError, UnknownRangeError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise OSError(too_large(error)) from error
+    except Exception as error:  # Pillow raises a dozen unrelated types on broken files
+        raise OSError(f"{error} ({type(error).__name__})") from error
+
+
+def opened_bytes(encoded: bytes, kind: str) -> Image.Image:
+    """The content of a picture file of one of Pillow's formats, open; raises what Pillow raises, or as `opened`."""
+    return _open(io.BytesIO(encoded), formats=(kind,))
+
+
+def require_file(path: str | os.PathLike) -> None:
+    """Raises OSError for a pipe, socket or device, which could keep its reader waiting for ever."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError("it is no regular file (a folder, pipe, socket or device)")
+
+
+def too_large(error: Image.DecompressionBombError) -> str:
+    """The message for a picture above Pillow's limit."""
+    said = str(error).partition(", could be")[0]
+    return f"{said}; --max_megapixels raises it (in Python, PIL.Image.MAX_IMAGE_PIXELS is half of it)"
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation 1…8 of an open picture; 1 where there is none."""
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # what cannot be parsed turns nothing
+        return 1
+    return found if found in range(2, 9) else 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A loaded picture, turned as its EXIF orientation says."""
+    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+
+
+def stored_as(image: Image.Image) -> str:
+    """Pillow's word for the values of a PNG that is opened and not yet loaded, such as "L;2" for gray of two bits."""
+    arguments = image.tile[0][3] if image.tile else ""
+    return arguments if isinstance(arguments, str) else str(arguments[0])
+
+
+def is_transparent(image: Image.Image) -> bool:
+    """Whether a pixel of a loaded picture is not opaque."""
+    if image.mode in DEEP_MODES:
+        return "transparency" in image.info
+    if image.mode not in TRANSPARENT_MODES and "transparency" not in image.info:
+        return False
+    return image.convert("RGBA").getextrema()[3][0] < 255
+
+
+def require_upper_bytes(image: Image.Image) -> None:
+    """Raises UnknownRangeError for 16-bit samples that are all below 256: what is read would be black."""
+    if image.mode in DEEP_MODES:
+        largest = image.getextrema()[1] >> 8
+    elif DEEP in image.info:  # of several channels Pillow keeps the upper bytes
+        bands = [band.getextrema() for name, band in zip(image.getbands(), image.split(), strict=True) if name != "A"]
+        largest = max(high for _, high in bands)
+    else:
+        return
+    if largest == 0:
+        raise UnknownRangeError(
+            "16 bits a channel and no value above 255, so that its upper bytes, which are what is read, are black; "
+            "expected the whole range 0…65535, or 8 bits"
+        )
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """A loaded picture of any mode as 8-bit RGB.
+
+    Raises:
+        UnknownRangeError: floating-point pixels; 16 bits of which only the lower eight are used; integers of more.
+    """
+    require_upper_bytes(image)
+    if image.mode == "F":
+        raise UnknownRangeError("floating-point pixels: the range is unknown; images of 8 or 16 bits are read")
+    if image.mode in DEEP_MODES:
+        return _upper_byte(image)
+    if image.mode in TRANSPARENT_MODES or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _upper_byte(image):
+    """16-bit gray as RGB; the value that a PNG calls transparent is white."""
+    values = np.asarray(image)
+    if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+        raise UnknownRangeError("integers beyond 0…65535: the range is unknown; images of 8 or 16 bits are read")
+    gray = (values >> 8).astype(np.uint8)
+    if "transparency" in image.info:
+        gray[values == image.info["transparency"]] = 255
+    return Image.fromarray(gray).convert("RGB")
+
+
+def _open(file, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as much is an error
+        image = Image.open(file, **options)
+    _note_depth(image)
+    return image
+
+
+def _note_depth(image):
+    """Notes what a PNG's mode does not tell, and makes its transparent value one of those that Pillow will give."""
+    if image.format != "PNG" or not image.tile:
+        return
+    key = image.info.get("transparency")
+    if stored_as(image).endswith(";16B"):
+        image.info[DEEP] = True
+        if key is not None and image.mode == "RGB":
+            raise UnknownRangeError("a transparent color of 16 bits a channel; save the picture with an alpha channel")
+    if isinstance(key, int):
+        image.info["transparency"] = key * GRAY_FACTORS.get(stored_as(image), 1)

@@ -1,0 +1,157 @@
+"""Odd raw folders and pictures through the commands: nothing is passed over, and one line says what is wrong."""
+
+import os
+import socket
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab_ksac.datasets import records
+from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.pictures import read_picture
+from deeplab_ksac.datasets.raw import read_mask
+from deeplab_ksac.scripts.commandline import large_pictures
+from tests import fakes
+
+
+def convert(raw, place, **options):
+    told = []
+    info = records.write_records("folder", raw, place / "data", processes=1, tell=told.append, **options)
+    return info, told
+
+
+def test_pictures_of_every_format_are_converted_and_all_other_files_are_told(tmp_path):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 6})
+    images, masks = raw / "images" / "train", raw / "masks" / "train"
+    for number, suffix in enumerate(("tif", "bmp", "webp", "PNG", "JPG")):
+        old = images / f"p{number:02d}.jpg"
+        form = {"tif": "tiff", "JPG": "jpeg"}.get(suffix, suffix)
+        Image.open(old).save(images / f"p{number:02d}.{suffix}", form)
+        old.unlink()
+    (masks / "p01.png").rename(masks / "p01.PNG")
+    (images / "Thumbs.db").touch()
+    (images / "._p00.jpg").touch()
+    (masks / "notes.txt").touch()
+    (raw / "images" / "loose.jpg").touch()
+    Image.open(masks / "p00.png").save(masks / "alone.png")
+    (raw / "masks" / "val").mkdir()
+    Image.open(masks / "p00.png").save(raw / "masks" / "val" / "v.png")
+    info, told = convert(raw, tmp_path)
+    assert info.num_examples == {"train": 6}
+    assert told == [
+        f"left out: train: 1 file that is no picture (the first {images / 'Thumbs.db'})",
+        f"left out: train: 1 file that is no PNG (the first {masks / 'notes.txt'})",
+        f"left out: train: 1 mask without an image (the first {masks / 'alone.png'})",
+        f"left out: 1 file outside the folders of the splits (the first {raw / 'images' / 'loose.jpg'})",
+        f"left out: 1 file outside the folders of the splits (the first {raw / 'masks' / 'val' / 'v.png'})",
+    ]
+
+
+def test_linked_folders_are_followed_and_a_circle_of_them_ends(tmp_path):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 2})
+    other = fakes.write_folder(tmp_path / "other", {"train": 3})
+    for kind in ("images", "masks"):
+        (raw / kind / "train" / "more").symlink_to(other / kind / "train")
+        (raw / kind / "train" / "circle").symlink_to(raw / kind)
+    info, told = convert(raw, tmp_path)
+    assert info.num_examples == {"train": 5} and not told
+
+
+@pytest.mark.parametrize("name", ["val 2", "val.2", "all"])
+def test_names_of_splits_are_checked_before_anything_is_written(tmp_path, name):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 1, name: 1})
+    with pytest.raises(DatasetError, match=f"split name '{name}'"):
+        convert(raw, tmp_path)
+    assert not (tmp_path / "data").exists() or not list((tmp_path / "data").rglob("*.tfrecord*"))
+
+
+def test_a_mask_is_read_by_its_content(tmp_path):
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path, "jpeg")
+    with pytest.raises(DatasetError, match=r"mask\.png holds JPEG, whatever its name says"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("mode", ["L", "P"])
+def test_a_mask_of_few_bits_keeps_its_values(tmp_path, bits, mode):
+    values = np.random.default_rng(0).integers(0, 2**bits, (9, 13), dtype=np.uint8)
+    image = Image.fromarray(values, mode)
+    if mode == "P":
+        image.putpalette(range(256))
+    image.save(tmp_path / "mask.png", bits=bits)
+    read = read_mask(tmp_path / "mask.png")
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(read, values)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no pipes in folders")
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: socket.socket(socket.AF_UNIX).bind(str(path))])
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, make):
+    from deeplab_ksac.prediction.images import count_pictures, read_image, read_pictures
+
+    raw = fakes.write_folder(tmp_path / "r", {"train": 1})
+    pipe = raw / "images" / "train" / "p00.jpg"
+    pipe.unlink()
+    make(pipe)
+    with pytest.raises(DatasetError, match=r"p00\.jpg cannot be read: it is no regular file"):
+        convert(raw, tmp_path)
+    for read in (read_image, lambda path: next(read_pictures(path))):
+        with pytest.raises(OSError, match="no regular file"):
+            read(pipe)
+    assert count_pictures(pipe) == 1
+    pipe.rename(raw / "mask.png")
+    with pytest.raises(DatasetError, match="no regular file"):
+        read_mask(raw / "mask.png")
+
+
+def test_a_picture_above_the_limit_is_said_to_be_and_the_flag_raises_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    picture, mask = tmp_path / "a.png", tmp_path / "m.png"
+    Image.fromarray(fakes.picture(0, (20, 30))).save(picture)
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(mask)
+    for read in (lambda: read_picture(picture, (20, 30)), lambda: read_mask(mask)):
+        with pytest.raises(DatasetError, match=r"600 pixels\) exceeds limit of 20 pixels; --max_megapixels raises it"):
+            read()
+    large_pictures.allow(types.SimpleNamespace(max_megapixels=1))
+    assert Image.MAX_IMAGE_PIXELS == 500_000  # Pillow refuses what is above the double
+    assert read_picture(picture, (20, 30))[2] == read_mask(mask).shape == (20, 30)
+
+
+def test_masks_of_0_and_255_are_pointed_out_by_conversion(tmp_path):
+    from deeplab_ksac.datasets.findings import find_useless_labels
+
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 1, "val": 1})
+    mask = np.zeros(Image.open(raw / "images" / "train" / "p00.jpg").size[::-1], np.uint8)
+    mask[:5] = 255
+    Image.fromarray(mask).save(raw / "masks" / "train" / "p00.png")
+    info, _ = convert(raw, tmp_path)
+    (sentence,) = find_useless_labels(info, info.num_examples)
+    assert sentence.startswith("folder: train: the labels are 0 and 255 only")
+
+
+def test_one_class_is_pointed_out(tmp_path):
+    from deeplab_ksac.datasets.findings import find_useless_labels
+
+    info, _ = convert(fakes.write_folder(tmp_path / "raw", {"train": 1}, num_classes=1), tmp_path)
+    (sentence,) = find_useless_labels(info, info.num_examples)
+    assert "has one class, ground" in sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xfer\x00o\x00", "line 1 has the byte 0xff"),
+        ("road\nsky".encode("utf-16-le"), r"line 1 has the character U\+0000"),
+        (b"a\r\nb\r\na\r\n", "a in lines 1 and 3"),
+        (b"\n\na 1 2 300\n", "the color in line 3, 'a 1 2 300', has a value above 255"),
+        (b"a\nb\x1b[2J\n", r"line 2 has the character U\+001B"),
+    ],
+)
+def test_a_list_of_classes_is_refused_with_its_line(tmp_path, content, words):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 1})
+    (raw / "classes.txt").write_bytes(content)
+    with pytest.raises(DatasetError, match=words):
+        convert(raw, tmp_path)
