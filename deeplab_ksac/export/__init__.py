@@ -31,8 +31,7 @@ def check_output(form: str, path: str | os.PathLike, *, overwrite: bool = False)
 
     Raises:
         FileExistsError: `path` exists, without `overwrite`; or with it, if it is nothing that was exported.
-        ValueError: `path` is one from which TensorFlow could load no SavedModel.
-        ValueError: the form is a SavedModel and `path` ends as a file of another form.
+        ValueError: of a SavedModel, TensorFlow could not load it from `path`, or `path` ends as a file of another form.
         OSError: a package that the form (a key of `FORMATS`) needs is not installed.
     """
     if form == "saved_model":
