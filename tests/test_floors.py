@@ -20,15 +20,22 @@ FOLDERS = {  # package -> its folder in the repository
 }
 FLOORS = (  # from the ground up; of several entries that a module lies in, the longest counts
     ("deeplab_ksac.keras2",),
+    ("deeplab_ksac.any_keras",),
     (
-        "deeplab_ksac.any_keras",
+        "deeplab_ksac.tensor_ops",
         "deeplab_ksac.arguments",
         "deeplab_ksac.errors",
         "deeplab_ksac.whole_files",
         "deeplab_ksac.datasets.splits",
     ),
     ("caa", "car", "deeplab_ksac.datasets", "deeplab_ksac.experiment"),
-    ("deeplab_ksac.construct", "deeplab_ksac.experiments", "deeplab_ksac.metrics", "deeplab_ksac.layers"),
+    (
+        "deeplab_ksac.construct",
+        "deeplab_ksac.dropout",
+        "deeplab_ksac.experiments",
+        "deeplab_ksac.metrics",
+        "deeplab_ksac.layers",
+    ),
     ("deeplab_ksac.flops", "deeplab_ksac.shared_products", "deeplab_ksac.figures"),
     ("deeplab_ksac.ksac", "deeplab_ksac.backbones"),
     ("deeplab_ksac.aspp",),
@@ -50,8 +57,8 @@ LAZY = "deeplab_ksac"  # its public names are loaded from any floor, when they a
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 STANDARD_LIBRARY = {"collections", "contextlib", "dataclasses", "functools", "math", "types", "typing"}
 THIRD_PARTY = {  # what packages of the ground floors may import besides the standard library
-    "caa": {"tensorflow"},
-    "car": {"tensorflow"},
+    "caa": set(),  # of which Keras and tensor operations they are is decided in deeplab_ksac
+    "car": set(),
     "deeplab_ksac.experiment": {"ml_collections"},
 }
 ON_ANY_KERAS = (  # layers of Keras 2 or 3, whichever is chosen when the first of them is imported
@@ -62,6 +69,7 @@ ON_ANY_KERAS = (  # layers of Keras 2 or 3, whichever is chosen when the first o
     "deeplab_ksac.ksac",
     "deeplab_ksac.layers",
     "deeplab_ksac.shared_products",
+    "deeplab_ksac.tensor_ops",
 )
 PRIVATE = {  # what TensorFlow has in no public place: writing out the functions that a SavedModel calls
     ("deeplab_ksac.flops.count", "tensorflow.python.framework.convert_to_constants"),
