@@ -34,7 +34,9 @@ elif BACKEND == "tensorflow":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 elif BACKEND == "jax":
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    # that many devices, and no optimization, which takes longer than the tests
+    flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
 
 
 def pytest_ignore_collect(collection_path, config):

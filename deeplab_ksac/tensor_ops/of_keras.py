@@ -1,10 +1,12 @@
 """The operations of `deeplab_ksac.tensor_ops` by `keras.ops`: for JAX and PyTorch, which know all sizes.
 
-Gradients are the backends' own.
+Gradients are the backends' own. Where `keras.ops` would compute in float32 what is float64, as its `matmul`, `maximum`
+and `mean` do, Python's operators stand here.
 """
 
 import contextlib
 import functools
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,22 +17,16 @@ from deeplab_ksac.any_keras import BACKEND, keras
 
 Array = Any  # jax.Array or torch.Tensor
 
-abs = keras.ops.abs
 any = keras.ops.any
 arange = keras.ops.arange
 bias_add = keras.ops.add
 broadcast_to = keras.ops.broadcast_to
 cast = keras.ops.cast
-clip = keras.ops.clip
 concatenate = keras.ops.concatenate
 convert_to_tensor = keras.ops.convert_to_tensor
-divide_no_nan = keras.ops.divide_no_nan
 eye = keras.ops.eye
 leaky_relu = keras.ops.leaky_relu
 max = keras.ops.max
-maximum = keras.ops.maximum
-mean = keras.ops.mean
-minimum = keras.ops.minimum
 newaxis = None
 ones_like = keras.ops.ones_like
 pad = keras.ops.pad
@@ -39,7 +35,6 @@ relu = keras.ops.relu
 reshape = keras.ops.reshape
 shape = keras.ops.shape
 sigmoid = keras.ops.sigmoid
-softmax = keras.ops.softmax
 square = keras.ops.square
 stack = keras.ops.stack
 static_shape = keras.ops.shape
@@ -107,13 +102,46 @@ def asserted(x: Array, checks: Sequence[tuple[Array, list]]) -> Array:
     return x
 
 
+def abs(x: Array) -> Array:
+    """|x|, whose slope at 0 is 0; JAX's own is 1."""
+    return x * stop_gradient(keras.ops.sign(x))
+
+
 def add_n(tensors: Sequence[Array]) -> Array:
     return functools.reduce(operator.add, tensors)
 
 
 def matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
+    a, b = convert_to_tensor(a), convert_to_tensor(b)
     a = keras.ops.swapaxes(a, -1, -2) if transpose_a else a
-    return keras.ops.matmul(a, keras.ops.swapaxes(b, -1, -2) if transpose_b else b)
+    return a @ (keras.ops.swapaxes(b, -1, -2) if transpose_b else b)
+
+
+def maximum(x: Array, y: Any) -> Array:
+    return where(x > y, x, cast(y, x.dtype))
+
+
+def minimum(x: Array, y: Any) -> Array:
+    return where(x < y, x, cast(y, x.dtype))
+
+
+def clip(x: Array, least: Any, most: Any) -> Array:
+    return minimum(maximum(x, least), most)
+
+
+def divide_no_nan(x: Array, y: Array) -> Array:
+    divisor = where(y == 0, ones_like(y), y)
+    return where(y == 0, zeros_like(x), x / divisor)
+
+
+def mean(x: Array, axis: int | tuple[int, ...], keepdims: bool = False) -> Array:
+    sizes = [x.shape[one] for one in ((axis,) if isinstance(axis, int) else axis)]
+    return sum(x, axis=axis, keepdims=keepdims) / math.prod(sizes)
+
+
+def softmax(x: Array) -> Array:
+    """Over the last axis."""
+    return ones_like(x) if x.shape[-1] == 1 else keras.ops.softmax(x)  # of one number Keras warns
 
 
 def l2_normalize(x: Array, axis: int) -> Array:
