@@ -1,5 +1,6 @@
 """Class-aware regularization for `model.fit`."""
 
+import types
 from typing import Any
 
 from car.regularizer import ClassAwareRegularizer
@@ -33,14 +34,23 @@ class ClassAwareEndpoint(ClassAwareRegularizer):
     def __init__(self, num_classes: int, *args: Any, **kwargs: Any) -> None:
         super().__init__(num_classes, *args, **kwargs)
         logged = () if BACKEND == "jax" else (*self.weights_of_terms, *STATISTICS)
+        self.latest = types.SimpleNamespace(losses={})  # of each replica; not for Keras, which would keep it as a state
         self.logged = {name: keras.metrics.Mean(name, dtype=self.variable_dtype) for name in logged}
 
     def call(self, features: Tensor, labels: Tensor | None = None, training: bool | None = None) -> Tensor:
         if labels is None or not training:
             return features
         terms = super().call(features, labels)
-        self.add_loss(ops.add_n(list(terms.values())))
+        total = ops.add_n(list(terms.values()))
+        self.add_loss(total)
+        if ops.replica() is not None:
+            self.latest.losses[ops.replica()] = total
         if self.logged:
             for name, value in {**terms, **self.diagnose(features, labels)}.items():
                 self.logged[name].update_state(value)
         return features
+
+    def _get_own_losses(self):
+        """What was added, without what other replicas have: Keras 3 has one list, and they call a layer in turn."""
+        others = [id(loss) for replica, loss in self.latest.losses.items() if replica != ops.replica()]
+        return [loss for loss in super()._get_own_losses() if id(loss) not in others]

@@ -24,6 +24,8 @@ ON_TENSORFLOW = (
     "test_floors.py",
 )
 
+if BACKEND is not None:  # optimizing takes longer than what is optimized
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 if BACKEND is None:
     from deeplab_ksac.training.strategy import split_cpu
 
@@ -34,9 +36,7 @@ elif BACKEND == "tensorflow":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 elif BACKEND == "jax":
-    # that many devices, and no optimization, which takes longer than the tests
-    flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -122,6 +122,13 @@ def sum_over_replicas(x: tf.Tensor) -> tf.Tensor:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
+def replica() -> int | None:
+    """The number of the replica that calls; None with one replica and outside of `strategy.run`."""
+    context = tf.distribute.get_replica_context()
+    several = context is not None and context.num_replicas_in_sync > 1
+    return context.replica_id_in_sync_group if several else None
+
+
 def average_pool(x: tf.Tensor, side: int) -> tf.Tensor:
     """Means over squares side by side, of the pixels that there are of those at the edge: "SAME" padding."""
     return tf.nn.avg_pool2d(x, side, side, "SAME")

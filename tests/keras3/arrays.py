@@ -37,7 +37,8 @@ def values_and_gradients(function, arrays, dtype="float64"):
             values = function(*tensors)
             return sum(value.sum() for value in values), values
 
-        gradients, values = jax.grad(total, argnums=tuple(range(len(tensors))), has_aux=True)(*tensors)
+        compiled = jax.jit(jax.grad(total, argnums=tuple(range(len(tensors))), has_aux=True))
+        gradients, values = compiled(*tensors)
     else:
         import torch
 

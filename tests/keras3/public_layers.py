@@ -23,7 +23,7 @@ LAYERS = {  # name -> a function that makes the layer of keyword arguments
     "ChannelizedAxialAttention": lambda **kwargs: ChannelizedAxialAttention(5, 3, **GATE, norm=layer_norm, **kwargs),
     "Algorithm_2": lambda **kwargs: ChannelizedAxialAttention(5, 3, **GATE, groups=2, **kwargs),
     "ChannelizedSelfAttention": lambda **kwargs: ChannelizedSelfAttention(5, 3, **GATE, **kwargs),
-    "SqueezeExcite": lambda **kwargs: SqueezeExcite(2, **kwargs),
+    "SqueezeExcite": lambda **kwargs: SqueezeExcite(1, **kwargs),
     "KernelSharingAtrousConv": lambda **kwargs: KernelSharingAtrousConv(5, (1, 3), norm=NORM, **kwargs),
     "KSAC": lambda **kwargs: KSAC(5, (1, 30), merge="concat", norm=NORM, **kwargs),
     "KSAC_direct": lambda **kwargs: KSAC(5, (1, 3), method="direct", norm=layer_norm_of, **kwargs),
