@@ -17,8 +17,8 @@ class ClassAwareEndpoint(ClassAwareRegularizer):
     The features pass unchanged. In training each term is added to the loss and, with the measures of
     `car.class_statistics`, to what `fit` logs. Without labels, or when not in training, nothing at all is computed, and
     what `evaluate` logs of them is 0. On JAX `fit` logs the loss alone: Keras drops there what a layer writes to its
-    metrics. The model that is exported is best built without the layer, from the same
-    tensors. Arguments as `ClassAwareRegularizer`.
+    metrics. The model that is exported is best built without the layer, from the same tensors. Arguments as
+    `ClassAwareRegularizer`.
 
     `fit` divides what layers add to the loss by the number of replicas, which makes the sum over the replicas the loss
     of the global batch. A training loop of one's own has to divide `sum(model.losses)` so, or better, to call

@@ -123,10 +123,13 @@ def sum_over_replicas(x: tf.Tensor) -> tf.Tensor:
 
 
 def replica() -> int | None:
-    """The number of the replica that calls; None with one replica and outside of `strategy.run`."""
+    """The number of the replica that calls; None with one replica, outside of `strategy.run`, and where one graph is
+    that of all replicas (TPU)."""
     context = tf.distribute.get_replica_context()
-    several = context is not None and context.num_replicas_in_sync > 1
-    return context.replica_id_in_sync_group if several else None
+    if context is None or context.num_replicas_in_sync == 1:
+        return None
+    number = tf.get_static_value(tf.convert_to_tensor(context.replica_id_in_sync_group))
+    return None if number is None else int(number)
 
 
 def average_pool(x: tf.Tensor, side: int) -> tf.Tensor:
