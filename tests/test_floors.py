@@ -154,6 +154,29 @@ def test_layers_leave_the_choice_of_keras_to_any_keras(module):
     assert "deeplab_ksac.keras2" not in names or module == "deeplab_ksac.any_keras"
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if package_of(name) in ("caa", "car")])
+def test_caa_and_car_take_nothing_of_the_product_but_keras_and_its_operations(module):
+    of_ours = {name if name in MODULES else imported for imported, name in imports(MODULES[module])} & set(MODULES)
+    theirs = {name for name in of_ours if package_of(name) != package_of(module)}
+    assert theirs <= {"deeplab_ksac.any_keras", "deeplab_ksac.tensor_ops"}
+
+
+def test_layers_on_any_keras_import_tensorflow_where_it_is_the_backend_alone():
+    users = {
+        name
+        for name in MODULES
+        if is_on_any_keras(name)
+        for imported, _ in imports(MODULES[name])
+        if lies_in(imported, "tensorflow")
+    }
+    assert users == {
+        "deeplab_ksac.any_keras",
+        "deeplab_ksac.layers.fused_norm",
+        "deeplab_ksac.tensor_ops.atrous",
+        "deeplab_ksac.tensor_ops.of_tensorflow",
+    }
+
+
 @pytest.mark.parametrize("package", ("keras_cv", "tensorflow_addons"))
 def test_a_frozen_package_enters_at_one_place_at_most(package):
     users = [module for module, path in MODULES.items() for imported, _ in imports(path) if lies_in(imported, package)]
