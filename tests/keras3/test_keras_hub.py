@@ -64,4 +64,6 @@ def test_a_network_with_our_layers_trains_and_comes_back_from_its_file(build, tm
         network = build()
         loaded = keras.Model(network.input, keras.layers.Conv2D(NUM_CLASSES, 1)(network.output))
         loaded.load_weights(tmp_path / "model.weights.h5")
-    np.testing.assert_array_equal(*(one.predict(images, verbose=0) for one in (loaded, model)))
+    found, expected = (one.predict(images, verbose=0) for one in (loaded, model))
+    # two graphs, whose threads share out the sums of these wide convolutions anew
+    np.testing.assert_allclose(found, expected, rtol=0, atol=64 * 2**-24 * np.abs(expected).max())
