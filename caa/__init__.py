@@ -1,4 +1,4 @@
-"""Channelized axial attention (chapter 3), for any Keras model; imports TensorFlow alone."""
+"""Channelized axial attention (chapter 3), for any model of Keras 2 or 3, on TensorFlow, JAX or PyTorch."""
 
 from caa.axial import AxialAttention, attend_columns, attend_rows, attention_weights
 from caa.channel import ChannelAttention, SqueezeExcite

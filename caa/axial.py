@@ -1,42 +1,37 @@
 """Axial attention (Sect. 3.3.1.2): every pixel attends to its column, then to its row."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
-
 from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
-from deeplab_ksac.any_keras import keras
+from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 
-def at_least_float32(x: tf.Tensor) -> tf.Tensor:
-    """`x` in float32 if its type is narrower (mixed precision), else as it is."""
-    return tf.cast(x, tf.float32) if x.dtype.size < 4 else x
-
-
-def attention_weights(query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+def attention_weights(query: Tensor, key: Tensor) -> Tensor:
     """Softmax over the attended positions of the scalar products, without a scale (Eq. 3.2, 3.3, 3.4).
 
     query [..., P, D], key [..., M, D] -> [..., P, M], rows that sum to 1.
     The softmax is taken in float32 at least.
     """
-    energy = tf.matmul(query, key, transpose_b=True)
-    return tf.cast(tf.nn.softmax(at_least_float32(energy)), energy.dtype)
+    energy = ops.matmul(query, key, transpose_b=True)
+    return ops.cast(ops.softmax(ops.at_least_float32(energy)), energy.dtype)
 
 
-def swap_axes(x: tf.Tensor) -> tf.Tensor:
+def swap_axes(x: Tensor) -> Tensor:
     """Columns become rows: [N, h, w, C] -> [N, w, h, C]."""
-    return tf.transpose(x, [0, 2, 1, 3])
+    return ops.transpose(x, [0, 2, 1, 3])
 
 
-def attend_rows(query_key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+def attend_rows(query_key: Tensor, value: Tensor) -> Tensor:
     """Every pixel attends to its own row (Eq. 3.4).
 
     query_key [N, h, w, D], value [N, h, w, C] -> [N, h, w, C].
     """
-    return tf.matmul(attention_weights(query_key, query_key), value)
+    return ops.matmul(attention_weights(query_key, query_key), value)
 
 
-def attend_columns(query_key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+def attend_columns(query_key: Tensor, value: Tensor) -> Tensor:
     """Every pixel attends to its own column (Eq. 3.3, the inner sum of Eq. 3.5).
 
     query_key [N, h, w, D], value [N, h, w, C] -> [N, h, w, C].
@@ -84,11 +79,18 @@ class AxialAttention(keras.layers.Layer):
         self.phi = Pointwise(key_filters, **shared, name="phi")
         self.value = Pointwise(filters, **shared, name="value")
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        build_on_keras_3(input_shape, self.theta, self.value, self.phi)
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, self.filters)
+
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         columns = attend_columns(self.theta(features, training=training), self.value(features, training=training))
         return attend_rows(self.phi(features, training=training), columns)
 
-    def attention_maps(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
+    def attention_maps(self, features: Tensor) -> dict[str, Tensor]:
         """How pixels attend at inference (Eq. 3.3, 3.4): {"columns": [N, w, h, h], "rows": [N, h, w, w]}.
 
         The last axis is the position attended to; it sums to 1.

@@ -1,12 +1,11 @@
 """Channel attention: the spatially varying gate (Sect. 3.3.2.2), and squeeze-and-excitation."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
-
-from caa.axial import at_least_float32
 from caa.pointwise import require_positive
-from deeplab_ksac.any_keras import keras
+from deeplab_ksac.any_keras import build_sublayer, keras
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 
 @keras.saving.register_keras_serializable("caa")
@@ -35,26 +34,25 @@ class ChannelAttention(keras.layers.Layer):
         if not 0 <= negative_slope < 1:
             raise ValueError(f"negative_slope must lie in [0, 1), not {negative_slope!r}")
         self.width, self.depth, self.negative_slope = width, depth, negative_slope
-        self.gate_dtype = self.variable_dtype if tf.as_dtype(self.variable_dtype).size >= 4 else "float32"
+        self.gate_dtype = "float64" if self.variable_dtype == "float64" else "float32"
         self.hidden = [
             keras.layers.Dense(width, use_bias=False, dtype=self.gate_dtype, name=f"hidden_{index}")
             for index in range(depth)
         ]
 
-    def build(self, input_shape: tf.TensorShape) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:
         channels = input_shape[-1]
         self.excitation = keras.layers.Dense(channels, use_bias=False, dtype=self.gate_dtype, name="excitation")
         widths = [channels, *[self.width] * self.depth]
         for dense, inputs in zip([*self.hidden, self.excitation], widths, strict=True):
-            with tf.name_scope(dense.name):  # so that no two variables have one name, which HDF5 files do not take
-                dense.build([None, inputs])
+            build_sublayer(dense, [None, inputs])
         super().build(input_shape)
 
-    def call(self, mean: tf.Tensor) -> tf.Tensor:
+    def call(self, mean: Tensor) -> Tensor:
         activated = mean
         for dense in self.hidden:
-            activated = tf.nn.leaky_relu(dense(activated), self.negative_slope)
-        return tf.sigmoid(self.excitation(activated))
+            activated = ops.leaky_relu(dense(activated), self.negative_slope)
+        return ops.sigmoid(self.excitation(activated))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -84,20 +82,19 @@ class SqueezeExcite(keras.layers.Layer):
         require_positive(ratio=ratio)
         self.ratio = ratio
 
-    def build(self, input_shape: tf.TensorShape) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:
         channels = input_shape[-1]
         if self.ratio > channels:
             raise ValueError(f"ratio must be at most the {channels} channels, not {self.ratio}")
         self.squeeze = keras.layers.Dense(channels // self.ratio, "relu", dtype=self.dtype_policy, name="squeeze")
         self.excite = keras.layers.Dense(channels, "sigmoid", dtype=self.dtype_policy, name="excite")
         for dense, inputs in ((self.squeeze, channels), (self.excite, channels // self.ratio)):
-            with tf.name_scope(dense.name):
-                dense.build([None, inputs])
+            build_sublayer(dense, [None, inputs])
         super().build(input_shape)
 
-    def call(self, features: tf.Tensor) -> tf.Tensor:
-        mean = tf.reduce_mean(at_least_float32(features), axis=(1, 2), keepdims=True)
-        return features * self.excite(self.squeeze(tf.cast(mean, features.dtype)))
+    def call(self, features: Tensor) -> Tensor:
+        mean = ops.mean(ops.at_least_float32(features), axis=(1, 2), keepdims=True)
+        return features * self.excite(self.squeeze(ops.cast(mean, features.dtype)))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "ratio": self.ratio}

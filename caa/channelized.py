@@ -1,17 +1,17 @@
 """Channelized attention (Sect. 3.3.2): channel attention inside spatial attention, axial and over all
 pixels."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
-
-from caa.axial import AxialAttention, at_least_float32, attend_columns, attend_rows, swap_axes
+from caa.axial import AxialAttention, attend_columns, attend_rows, swap_axes
 from caa.channel import ChannelAttention
 from caa.factored import channelize_axially, channelize_pixels
 from caa.grouped import channelize_in_groups, require_groups
 from caa.pixels import MAP_BYTES, attend_pixels, flatten_pixels, unflatten_pixels
 from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
-from deeplab_ksac.any_keras import keras
+from deeplab_ksac.any_keras import build_on_keras_3, build_sublayer, keras, with_channels
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 
 @keras.saving.register_keras_serializable("caa")
@@ -59,13 +59,12 @@ class ChannelizedAxialAttention(AxialAttention):
         self.column_gate = ChannelAttention(**gate, dtype=self.dtype_policy, name="column_gate")
         self.row_gate = ChannelAttention(**gate, dtype=self.dtype_policy, name="row_gate")
 
-    def build(self, input_shape: tf.TensorShape) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:
         for gate in (self.column_gate, self.row_gate):
-            with tf.name_scope(gate.name):
-                gate.build([None, None, self.filters])
+            build_sublayer(gate, [None, None, self.filters])
         super().build(input_shape)
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         theta = self.theta(features, training=training)
         phi = self.phi(features, training=training)
         value = self.value(features, training=training)
@@ -74,17 +73,17 @@ class ChannelizedAxialAttention(AxialAttention):
         columns = channelize_in_groups(swap_axes(theta), swap_axes(value), self.column_gate, self.groups)
         return channelize_in_groups(phi, swap_axes(columns), self.row_gate, self.groups)
 
-    def gates(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
+    def gates(self, features: Tensor) -> dict[str, Tensor]:
         """The gates at inference (Eq. 3.9, 3.10): {"row_gates": [N, h, filters], "column_gates": [N, w, filters]}.
 
         The first weighs the column attention's result, one gate for each row; the second that of the row attention.
         """
         theta, phi, value = (part(features, training=False) for part in (self.theta, self.phi, self.value))
-        height, width = (tf.cast(tf.shape(value)[axis], tf.float32) for axis in (1, 2))
+        height, width = (ops.cast(ops.shape(value)[axis], "float32") for axis in (1, 2))
         columns = attend_columns(theta, value)
-        row_gates = self.column_gate(tf.reduce_mean(at_least_float32(columns), axis=2) / height)
-        rows = attend_rows(phi, columns * tf.cast(row_gates, columns.dtype)[:, :, tf.newaxis])
-        column_gates = self.row_gate(tf.reduce_mean(at_least_float32(rows), axis=1) / width)
+        row_gates = self.column_gate(ops.mean(ops.at_least_float32(columns), axis=2) / height)
+        rows = attend_rows(phi, columns * ops.cast(row_gates, columns.dtype)[:, :, ops.newaxis])
+        column_gates = self.row_gate(ops.mean(ops.at_least_float32(rows), axis=1) / width)
         return {"row_gates": row_gates, "column_gates": column_gates}
 
     def get_config(self) -> dict[str, Any]:
@@ -146,19 +145,22 @@ class ChannelizedSelfAttention(keras.layers.Layer):
             gate_width, gate_depth, negative_slope=negative_slope, dtype=self.dtype_policy, name="gate"
         )
 
-    def build(self, input_shape: tf.TensorShape) -> None:
-        with tf.name_scope(self.gate.name):
-            self.gate.build([None, None, self.filters])
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        build_sublayer(self.gate, [None, None, self.filters])
+        build_on_keras_3(input_shape, self.theta, self.value)
         super().build(input_shape)
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, self.filters)
+
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         theta = flatten_pixels(self.theta(features, training=training))
         value = flatten_pixels(self.value(features, training=training))
         if self.groups is None:
             attended = attend_pixels(theta, theta, value, map_bytes=self.map_bytes)
-            result = channelize_pixels(attended, tf.shape(value)[1], self.gate)
+            result = channelize_pixels(attended, ops.shape(value)[1], self.gate)
         else:
-            theta, value = theta[:, tf.newaxis], value[:, tf.newaxis]  # all pixels are one line
+            theta, value = theta[:, ops.newaxis], value[:, ops.newaxis]  # all pixels are one line
             result = channelize_in_groups(theta, value, self.gate, self.groups)
         return unflatten_pixels(result, features)
 

@@ -11,49 +11,48 @@ attention is plain axial attention times two gates. Both are exact.
 
 from collections.abc import Callable
 
-import tensorflow as tf
+from caa.axial import attend_rows, swap_axes
+from deeplab_ksac.tensor_ops import Tensor, ops
 
-from caa.axial import at_least_float32, attend_rows, swap_axes
 
-
-@tf.custom_gradient
+@ops.custom_gradient
 def _keep_with_mean(lines):
     """[N, L, Q, C] -> the same and its mean over L, [N, Q, C]; the gradient needs no map of the mean's
     own."""
 
     def gradient(toward_lines, toward_mean):
-        share = toward_mean / tf.cast(tf.shape(lines)[1], toward_mean.dtype)
-        return toward_lines + tf.cast(share, lines.dtype)[:, tf.newaxis]
+        share = toward_mean / ops.cast(ops.shape(lines)[1], toward_mean.dtype)
+        return toward_lines + ops.cast(share, lines.dtype)[:, ops.newaxis]
 
-    return (tf.identity(lines), tf.reduce_mean(at_least_float32(lines), axis=1)), gradient
+    return (ops.identity(lines), ops.mean(ops.at_least_float32(lines), axis=1)), gradient
 
 
-@tf.custom_gradient
+@ops.custom_gradient
 def _gate_rows(attended, gate):
     """attended [N, h, w, C], times its rows' gate [N, h, C] -> the product, and its mean over the rows [N, w, C]."""
-    row_gate = tf.cast(gate, attended.dtype)[:, :, tf.newaxis]
+    row_gate = ops.cast(gate, attended.dtype)[:, :, ops.newaxis]
     gated = attended * row_gate
 
     def gradient(toward_gated, toward_mean):
-        share = toward_mean / tf.cast(tf.shape(attended)[1], toward_mean.dtype)
-        toward_product = toward_gated + tf.cast(share, attended.dtype)[:, tf.newaxis]
-        toward_gate = tf.reduce_sum(at_least_float32(toward_product * attended), axis=2)
-        with tf.control_dependencies([toward_gate]):
+        share = toward_mean / ops.cast(ops.shape(attended)[1], toward_mean.dtype)
+        toward_product = toward_gated + ops.cast(share, attended.dtype)[:, ops.newaxis]
+        toward_gate = ops.sum(ops.at_least_float32(toward_product * attended), axis=2)
+        with ops.control_dependencies([toward_gate]):
             return toward_product * row_gate, toward_gate
 
-    return (gated, tf.reduce_mean(at_least_float32(gated), axis=1)), gradient
+    return (gated, ops.mean(ops.at_least_float32(gated), axis=1)), gradient
 
 
 def _gate_columns(gated, gate, recompute):
     """gated [N, h, w, C] times its columns' gate [N, w, C]; the backward pass takes `gated` from `recompute()`."""
 
-    @tf.custom_gradient
+    @ops.custom_gradient
     def product(gated, gate):
-        column_gate = tf.cast(gate, gated.dtype)[:, tf.newaxis]
+        column_gate = ops.cast(gate, gated.dtype)[:, ops.newaxis]
 
         def gradient(upstream):
-            toward_gate = tf.reduce_sum(at_least_float32(upstream * recompute()), axis=1)
-            with tf.control_dependencies([toward_gate]):
+            toward_gate = ops.sum(ops.at_least_float32(upstream * recompute()), axis=1)
+            with ops.control_dependencies([toward_gate]):
                 return upstream * column_gate, toward_gate
 
         return gated * column_gate, gradient
@@ -61,9 +60,7 @@ def _gate_columns(gated, gate, recompute):
     return product(gated, gate)
 
 
-def channelize_axially(
-    theta: tf.Tensor, phi: tf.Tensor, value: tf.Tensor, column_gate: Callable, row_gate: Callable
-) -> tf.Tensor:
+def channelize_axially(theta: Tensor, phi: Tensor, value: Tensor, column_gate: Callable, row_gate: Callable) -> Tensor:
     """Channelized axial attention (Eq. 3.11), factored.
 
     theta, phi [N, h, w, D], value [N, h, w, C] -> [N, h, w, C]. Plain axial attention times the gates of its rows and
@@ -77,7 +74,7 @@ def channelize_axially(
         column_gate: mean features of the rows [N, h, C], from the column attention -> their gate (Eq. 3.9).
         row_gate: mean features of the columns [N, w, C], from the row attention -> their gate (Eq. 3.10).
     """
-    height, width = (tf.cast(tf.shape(value)[axis], at_least_float32(value).dtype) for axis in (1, 2))
+    height, width = (ops.cast(ops.shape(value)[axis], ops.at_least_float32(value).dtype) for axis in (1, 2))
     columns, mean = _keep_with_mean(attend_rows(swap_axes(theta), swap_axes(value)))
     gate_of_rows = column_gate(mean / height)
     attended = attend_rows(phi, swap_axes(columns))
@@ -86,11 +83,11 @@ def channelize_axially(
     return _gate_columns(
         gated,
         gate_of_columns,
-        lambda: attended * tf.cast(gate_of_rows, attended.dtype)[:, :, tf.newaxis],
+        lambda: attended * ops.cast(gate_of_rows, attended.dtype)[:, :, ops.newaxis],
     )
 
 
-def channelize_pixels(attended: tf.Tensor, attended_positions: tf.Tensor, gate: Callable) -> tf.Tensor:
+def channelize_pixels(attended: Tensor, attended_positions: Tensor, gate: Callable) -> Tensor:
     """Channelized self-attention, factored: weights the sums [N, P, C] by the gate of each, its α's mean."""
-    mean = at_least_float32(attended) / tf.cast(attended_positions, at_least_float32(attended).dtype)
-    return attended * tf.cast(gate(mean), attended.dtype)
+    mean = ops.at_least_float32(attended) / ops.cast(attended_positions, ops.at_least_float32(attended).dtype)
+    return attended * ops.cast(gate(mean), attended.dtype)

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-import tensorflow as tf
-
-from caa.axial import at_least_float32, attention_weights
+from caa.axial import attention_weights
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 
 def require_groups(groups: int | None) -> None:
@@ -14,7 +13,7 @@ def require_groups(groups: int | None) -> None:
         raise ValueError(f"groups must be None (factored) or an integer of at least 1, not {groups!r}")
 
 
-def channelize_in_groups(query_key: tf.Tensor, value: tf.Tensor, gate: Callable, groups: int) -> tf.Tensor:
+def channelize_in_groups(query_key: Tensor, value: Tensor, gate: Callable, groups: int) -> Tensor:
     """Algorithm 2, with every product α before its sum.
 
     query_key [N, L, Q, D], value [N, L, Q, C] -> [N, L, Q, C]. Each of the Q pixels of a line (a column, a row) attends
@@ -25,24 +24,21 @@ def channelize_in_groups(query_key: tf.Tensor, value: tf.Tensor, gate: Callable,
     divides 2Q); groups that would hold padding alone are left out.
     """
     weights = attention_weights(query_key, query_key)
-    batch, lines, queries, attended = (tf.shape(weights)[axis] for axis in range(4))
+    batch, lines, queries, attended = (ops.shape(weights)[axis] for axis in range(4))
     size = -(-queries // groups)
     count = -(-queries // size)
     padding = [[0, count * size - queries], [0, 0], [0, 0], [0, 0]]
-    padded = tf.pad(tf.transpose(weights, [2, 0, 1, 3]), padding)
+    padded = ops.pad(ops.transpose(weights, [2, 0, 1, 3]), padding)
 
     def channelize_group(group):
-        alpha = group[..., tf.newaxis] * value[tf.newaxis]  # [size, N, L, M, C]
-        mean = tf.reduce_mean(at_least_float32(alpha), axis=(2, 3))
-        channel_weights = tf.cast(gate(mean), alpha.dtype)[:, :, tf.newaxis, tf.newaxis]
-        return tf.reduce_sum(channel_weights * alpha, axis=3)
+        alpha = group[..., ops.newaxis] * value[ops.newaxis]  # [size, N, L, M, C]
+        mean = ops.mean(ops.at_least_float32(alpha), axis=(2, 3))
+        channel_weights = ops.cast(gate(mean), alpha.dtype)[:, :, ops.newaxis, ops.newaxis]
+        return ops.sum(channel_weights * alpha, axis=3)
 
     channels = value.shape[-1]
-    grouped = tf.map_fn(
-        channelize_group,
-        tf.reshape(padded, [count, size, batch, lines, attended]),
-        fn_output_signature=tf.TensorSpec([None, *value.shape[:2], channels], value.dtype),
-        parallel_iterations=1,
-    )
-    joined = tf.reshape(grouped, [count * size, batch, lines, channels])[:queries]
-    return tf.ensure_shape(tf.transpose(joined, [1, 2, 0, 3]), [*weights.shape[:3], channels])
+    groups_of_weights = ops.reshape(padded, [count, size, batch, lines, attended])
+    sizes = [None, *value.shape[:2], channels]
+    grouped = ops.map_in_turn(channelize_group, groups_of_weights, sizes, value.dtype)
+    joined = ops.reshape(grouped, [count * size, batch, lines, channels])[:queries]
+    return ops.ensure_shape(ops.transpose(joined, [1, 2, 0, 3]), [*weights.shape[:3], channels])

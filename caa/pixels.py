@@ -1,47 +1,45 @@
 """Self-attention over all pixels (Sect. 3.3.1.1), exact, within a bound of memory."""
 
-import tensorflow as tf
-
-from caa.axial import at_least_float32, attention_weights
+from caa.axial import attention_weights
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 MAP_BYTES = 2**28
 
 
-def flatten_pixels(x: tf.Tensor) -> tf.Tensor:
+def flatten_pixels(x: Tensor) -> Tensor:
     """[N, h, w, C] -> [N, h·w, C], with the number of pixels known where h and w are."""
     batch, height, width, channels = x.shape
     pixels = height * width if height and width else None
-    return tf.ensure_shape(tf.reshape(x, [tf.shape(x)[0], -1, channels]), [batch, pixels, channels])
+    return ops.ensure_shape(ops.reshape(x, [ops.shape(x)[0], -1, channels]), [batch, pixels, channels])
 
 
-def unflatten_pixels(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+def unflatten_pixels(x: Tensor, like: Tensor) -> Tensor:
     """[..., P, C] -> [N, h, w, C], with N, h and w those of `like` [N, h, w, any]."""
-    shape = tf.shape(like)
-    spread = tf.reshape(x, [shape[0], shape[1], shape[2], x.shape[-1]])
-    return tf.ensure_shape(spread, [*like.shape[:3], x.shape[-1]])
+    shape = ops.shape(like)
+    spread = ops.reshape(x, [shape[0], shape[1], shape[2], x.shape[-1]])
+    return ops.ensure_shape(spread, [*like.shape[:3], x.shape[-1]])
 
 
-@tf.custom_gradient
+@ops.recomputed
+@ops.custom_gradient
 def _attend_block(query, key, value):
     """Attention whose backward pass computes the weights again instead of keeping them."""
 
     def gradient(upstream):
-        weights = at_least_float32(attention_weights(query, key))
-        toward_weights = at_least_float32(tf.matmul(upstream, value, transpose_b=True))
-        mean = tf.reduce_sum(weights * toward_weights, axis=-1, keepdims=True)
-        toward_energy = tf.cast(weights * (toward_weights - mean), query.dtype)
+        weights = ops.at_least_float32(attention_weights(query, key))
+        toward_weights = ops.at_least_float32(ops.matmul(upstream, value, transpose_b=True))
+        mean = ops.sum(weights * toward_weights, axis=-1, keepdims=True)
+        toward_energy = ops.cast(weights * (toward_weights - mean), query.dtype)
         return (
-            tf.matmul(toward_energy, key),
-            tf.matmul(toward_energy, query, transpose_a=True),
-            tf.matmul(tf.cast(weights, value.dtype), upstream, transpose_a=True),
+            ops.matmul(toward_energy, key),
+            ops.matmul(toward_energy, query, transpose_a=True),
+            ops.matmul(ops.cast(weights, value.dtype), upstream, transpose_a=True),
         )
 
-    return tf.matmul(attention_weights(query, key), value), gradient
+    return ops.matmul(attention_weights(query, key), value), gradient
 
 
-def attend_pixels(
-    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *, map_bytes: int | None = MAP_BYTES
-) -> tf.Tensor:
+def attend_pixels(query: Tensor, key: Tensor, value: Tensor, *, map_bytes: int | None = MAP_BYTES) -> Tensor:
     """Every query attends to all positions (Eq. 3.1, 3.2), exactly.
 
     query [N, P, D], key [N, M, D], value [N, M, C] -> [N, P, C].
@@ -58,33 +56,27 @@ def attend_pixels(
         map_bytes: largest part of one image's attention map held at a time, in bytes; at least one query's
             row. None for the whole map.
     """
-    row_bytes = max(query.dtype.size, 4) * (key.shape[1] or tf.shape(key)[1])
-    queries = query.shape[1] or tf.shape(query)[1]
+    row_bytes = max(ops.item_bytes(query), 4) * (key.shape[1] or ops.shape(key)[1])
+    queries = query.shape[1] or ops.shape(query)[1]
     if map_bytes is None:
-        return tf.matmul(attention_weights(query, key), value)
+        return ops.matmul(attention_weights(query, key), value)
     if query.shape[1] and key.shape[1]:
         if queries * row_bytes <= map_bytes:
-            return tf.matmul(attention_weights(query, key), value)
+            return ops.matmul(attention_weights(query, key), value)
         rows = max(1, map_bytes // row_bytes)
     else:
-        fitting = tf.constant(map_bytes, tf.int64) // tf.cast(row_bytes, tf.int64)
-        rows = tf.cast(tf.clip_by_value(fitting, 1, tf.cast(queries, tf.int64)), tf.int32)
+        fitting = ops.convert_to_tensor(map_bytes, "int64") // ops.cast(row_bytes, "int64")
+        rows = ops.cast(ops.clip(fitting, 1, ops.cast(queries, "int64")), "int32")
     return _attend_blocks(query, key, value, queries, rows)
 
 
 def _attend_blocks(query, key, value, queries, rows):
     """`attend_pixels` with `rows` of the `queries` at a time, both integers or scalar tensors."""
     blocks = -(-queries // rows)
-    batch, depth = tf.shape(query)[0], query.shape[-1]
-    padded = tf.pad(query, [[0, 0], [0, blocks * rows - queries], [0, 0]])
-    split = tf.transpose(tf.reshape(padded, [batch, blocks, rows, depth]), [1, 0, 2, 3])
-    attended = tf.map_fn(
-        lambda block: _attend_block(block, key, value),
-        split,
-        fn_output_signature=tf.TensorSpec([query.shape[0], None, value.shape[-1]], value.dtype),
-        parallel_iterations=1,
-    )
-    joined = tf.reshape(tf.transpose(attended, [1, 0, 2, 3]), [batch, blocks * rows, value.shape[-1]])
-    result = joined[:, :queries]
-    result.set_shape([query.shape[0], query.shape[1], value.shape[-1]])
-    return result
+    batch, depth = ops.shape(query)[0], query.shape[-1]
+    padded = ops.pad(query, [[0, 0], [0, blocks * rows - queries], [0, 0]])
+    split = ops.transpose(ops.reshape(padded, [batch, blocks, rows, depth]), [1, 0, 2, 3])
+    sizes = [query.shape[0], None, value.shape[-1]]
+    attended = ops.map_in_turn(lambda block: _attend_block(block, key, value), split, sizes, value.dtype)
+    joined = ops.reshape(ops.transpose(attended, [1, 0, 2, 3]), [batch, blocks * rows, value.shape[-1]])
+    return ops.set_shape(joined[:, :queries], [query.shape[0], query.shape[1], value.shape[-1]])

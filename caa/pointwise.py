@@ -1,11 +1,10 @@
 """The transformations θ, φ and g: 1×1 convolutions, normalized or plain; what their arguments may be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow as tf
-
-from deeplab_ksac.any_keras import keras
+from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
+from deeplab_ksac.tensor_ops import Tensor
 
 NormFactory = Callable[..., keras.layers.Layer]  # called with a name
 Norm = NormFactory | dict[str, Any]  # a factory, or what `serialize_norm` has made of it
@@ -52,10 +51,21 @@ class Pointwise(keras.layers.Layer):
         super().__init__(**kwargs)
         require_positive(filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
-        self.conv = keras.layers.Conv2D(filters, 1, use_bias=norm is None, dtype=self.dtype_policy, name="conv")
+        self.conv = keras.layers.Conv2D(
+            filters, 1, data_format="channels_last", use_bias=norm is None, dtype=self.dtype_policy, name="conv"
+        )
         self.norm = None if norm is None else normalization(self.make_norm, self.dtype_policy)
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        build_on_keras_3(input_shape, self.conv)
+        if self.norm is not None:
+            build_on_keras_3(with_channels(input_shape, self.filters), self.norm)
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, self.filters)
+
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         transformed = self.conv(features)
         if self.norm is None:
             return transformed

@@ -1,4 +1,4 @@
-"""Class-aware regularization, CAR (chapter 4), for any Keras model; imports TensorFlow alone."""
+"""Class-aware regularization, CAR (chapter 4), for any model of Keras 2 or 3, on TensorFlow, JAX or PyTorch."""
 
 from car.centers import class_centers
 from car.diagnostics import class_statistics

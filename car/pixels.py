@@ -2,31 +2,32 @@
 
 from collections.abc import Sequence
 
-import tensorflow as tf
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 IGNORE_LABEL = 255
+LEAST_INT32 = -(2**31)
 
 
-def check_shapes(branches: Sequence[tf.Tensor], labels: tf.Tensor) -> None:
+def check_shapes(branches: Sequence[Tensor], labels: Tensor) -> None:
     """Refuses what the losses cannot be computed of: features that are no maps, labels that do not belong to them.
 
     Raises:
         ValueError: features not [N, h, w, C], labels not [N, H, W] integers, or of different batch size.
     """
-    if not labels.dtype.is_integer:
-        raise ValueError(f"labels must be integers, not {labels.dtype.name}")
-    if labels.shape.rank != 3:
-        raise ValueError(f"labels must be [N, H, W], not {labels.shape}")
+    name, sizes = ops.dtype_name(labels), ops.static_shape(labels)
+    if "int" not in name:
+        raise ValueError(f"labels must be integers, not {name}")
+    if sizes is None or len(sizes) != 3:
+        raise ValueError(f"labels must be [N, H, W], not {sizes}")
     for features in branches:
-        if features.shape.rank != 4 or features.shape[-1] is None or not features.dtype.is_floating:
-            raise ValueError(f"features must be floats [N, h, w, C], not {features.dtype.name} {features.shape}")
-        if not features.shape[:1].is_compatible_with(labels.shape[:1]):
-            raise ValueError(
-                f"features and labels differ in batch size: features are {features.shape}, labels {labels.shape}"
-            )
+        name, shape = ops.dtype_name(features), ops.static_shape(features)
+        if shape is None or len(shape) != 4 or shape[-1] is None or "float" not in name:
+            raise ValueError(f"features must be floats [N, h, w, C], not {name} {shape}")
+        if None not in (shape[0], sizes[0]) and shape[0] != sizes[0]:
+            raise ValueError(f"features and labels differ in batch size: features are {shape}, labels {sizes}")
 
 
-def check_values(branches: Sequence[tf.Tensor], labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+def check_values(branches: Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
     """The labels, once they and the batch sizes are found to be right.
 
     Args:
@@ -35,41 +36,36 @@ def check_values(branches: Sequence[tf.Tensor], labels: tf.Tensor, num_classes: 
         num_classes: K.
 
     Raises:
-        ValueError: eagerly, for a label that is neither in 0…K−1 nor 255. In a graph tf.errors.InvalidArgumentError at
-            run time, for that and for different batch sizes; compiled by XLA, which has no assertions, nothing.
+        ValueError: eagerly, for a label that is neither in 0…K−1 nor 255. In a graph of TensorFlow
+            tf.errors.InvalidArgumentError at run time, for that and for different batch sizes; compiled by XLA or JAX,
+            which have no assertions, nothing.
     """
     wrong = (labels < 0) | ((labels >= num_classes) & (labels != IGNORE_LABEL))
-    any_wrong = tf.reduce_any(wrong)
-    example = tf.reduce_max(tf.where(wrong, labels, labels.dtype.min))
+    any_wrong = ops.any(wrong)
+    example = ops.max(ops.where(wrong, labels, LEAST_INT32))
     message = f"labels must lie in 0…{num_classes - 1} or be {IGNORE_LABEL} (ignored), not"
-    if tf.executing_eagerly():
+    if ops.is_concrete(any_wrong):
         if any_wrong:
             raise ValueError(f"{message} {int(example)}")
         return labels
-    sizes = [tf.shape(features)[0] for features in branches]
-    checks = [tf.debugging.Assert(~any_wrong, [message, example], name="labels_in_range")]
-    for size in sizes:
-        same = tf.equal(size, tf.shape(labels)[0])
-        checks.append(tf.debugging.Assert(same, ["features and labels differ in batch size:", size, tf.shape(labels)]))
-    with tf.control_dependencies(checks):
-        return tf.identity(labels)
+    checks = [(~any_wrong, [message, example])]
+    for features in branches:
+        found, expected = ops.shape(features)[0], ops.shape(labels)
+        checks.append((found == expected[0], ["features and labels differ in batch size:", found, expected]))
+    return ops.asserted(labels, checks)
 
 
-def resize_labels(labels: tf.Tensor, size: tuple[int | tf.Tensor, int | tf.Tensor]) -> tf.Tensor:
+def resize_labels(labels: Tensor, size: tuple[int | Tensor, int | Tensor]) -> Tensor:
     """[N, H, W] integers -> [N, h, w] int32, nearest with corners aligned as the author does; no new value can
     appear.
 
     In float32, which is exact below 2²⁴ and has a kernel on every device.
     """
-    resized = tf.raw_ops.ResizeNearestNeighbor(
-        images=tf.cast(labels, tf.float32)[..., tf.newaxis], size=size, align_corners=True
-    )
-    return tf.cast(resized[..., 0], tf.int32)
+    resized = ops.resize_nearest(ops.cast(labels, "float32")[..., ops.newaxis], size)
+    return ops.cast(resized[..., 0], "int32")
 
 
-def labelled_pixels(
-    features: tf.Tensor, labels: tf.Tensor, num_classes: int, pooling: int = 1
-) -> tuple[tf.Tensor, tf.Tensor]:
+def labelled_pixels(features: Tensor, labels: Tensor, num_classes: int, pooling: int = 1) -> tuple[Tensor, Tensor]:
     """Pixels with their labels: features [N, h, w, C], labels [N, H, W] -> ([N, P, C], [N, P]).
 
     The features are float32 at least; the labels are resized to h × w, and are K where they are ignored.
@@ -79,16 +75,16 @@ def labelled_pixels(
         pooling: side of the squares of pixels that are averaged first, whose labels are resized once more; the
             author's code has 2 for UperNet and OCR.
     """
-    features = tf.cast(features, tf.float32) if features.dtype.size < 4 else features
+    features = ops.at_least_float32(features)
     labels = resize_labels(labels, _size(features))
     if pooling > 1:
-        features = tf.nn.avg_pool2d(features, pooling, pooling, "SAME")
+        features = ops.average_pool(features, pooling)
         labels = resize_labels(labels, _size(features))
-    labels = tf.where((labels >= 0) & (labels < num_classes), labels, num_classes)
-    batch = tf.shape(features)[0]
-    return tf.reshape(features, [batch, -1, features.shape[-1]]), tf.reshape(labels, [batch, -1])
+    labels = ops.where((labels >= 0) & (labels < num_classes), labels, num_classes)
+    batch = ops.shape(features)[0]
+    return ops.reshape(features, [batch, -1, features.shape[-1]]), ops.reshape(labels, [batch, -1])
 
 
 def _size(features):
-    static, dynamic = features.shape, tf.shape(features)
+    static, dynamic = features.shape, ops.shape(features)
     return tuple(dynamic[axis] if static[axis] is None else static[axis] for axis in (1, 2))

@@ -4,14 +4,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
-
 from car.centers import class_centers, moved_centers
 from car.diagnostics import class_statistics
 from car.losses import inter_center_to_center, inter_center_to_pixel, intra_center_to_pixel
 from car.pixels import check_shapes, check_values, labelled_pixels
 from car.settings import TERMS, ClassAwareSettings
-from deeplab_ksac.any_keras import keras
+from deeplab_ksac.any_keras import AVERAGED, keras
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 
 @keras.saving.register_keras_serializable("car")
@@ -72,25 +71,23 @@ class ClassAwareRegularizer(keras.layers.Layer):
         self.settings, self.check_inputs = ClassAwareSettings.of(settings), check_inputs
         self.moving_centers = []
 
-    def build(self, input_shape: tf.TensorShape | Sequence[tf.TensorShape]) -> None:
+    def build(self, input_shape: Sequence[int | None] | Sequence[Sequence[int | None]]) -> None:
         if self.moving_average is not None:
-            several = isinstance(input_shape[0], tf.TensorShape | tuple | list)
+            several = input_shape[0] is not None and not isinstance(input_shape[0], int)
             for index, shape in enumerate(input_shape if several else [input_shape]):
                 self.moving_centers.append(self._add_moving_centers(index, shape[-1]))
         super().build(input_shape)
 
     def _add_moving_centers(self, index, channels):
         return self.add_weight(
-            f"centers_{index}",
-            [self.num_classes, channels],
+            name=f"centers_{index}",
+            shape=[self.num_classes, channels],
             initializer="glorot_uniform",
             trainable=False,
-            synchronization=tf.VariableSynchronization.ON_READ,
-            aggregation=tf.VariableAggregation.MEAN,
-            experimental_autocast=False,
+            **AVERAGED,
         )
 
-    def call(self, features: tf.Tensor | Sequence[tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
+    def call(self, features: Tensor | Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
         branches, labels = self._checked(features, labels)
         totals = {}
         for index, branch in enumerate(branches):
@@ -98,27 +95,27 @@ class ClassAwareRegularizer(keras.layers.Layer):
                 totals[name] = totals[name] + value if name in totals else value
         return totals
 
-    def diagnose(self, features: tf.Tensor | Sequence[tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
+    def diagnose(self, features: Tensor | Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
         """What `car.class_statistics` measures of the same pixels, averaged over the branches."""
         branches, labels = self._checked(features, labels)
         measured = [
             class_statistics(*labelled_pixels(branch, labels, self.num_classes, self.pooling), self.num_classes)
             for branch in branches
         ]
-        return {name: tf.add_n([one[name] for one in measured]) / len(measured) for name in measured[0]}
+        return {name: ops.add_n([one[name] for one in measured]) / len(measured) for name in measured[0]}
 
     def _checked(self, features, labels):
         branches = tuple(features) if isinstance(features, tuple | list) else (features,)
-        branches = tuple(tf.convert_to_tensor(branch) for branch in branches)
-        labels = tf.convert_to_tensor(labels)
+        branches = tuple(ops.convert_to_tensor(branch) for branch in branches)
+        labels = ops.convert_to_tensor(labels)
         check_shapes(branches, labels)
-        labels = tf.cast(labels, tf.int32)
+        labels = ops.cast(labels, "int32")
         return branches, check_values(branches, labels, self.num_classes) if self.check_inputs else labels
 
     def _terms_of_branch(self, features, labels, index):
         pixels, labels = labelled_pixels(features, labels, self.num_classes, self.pooling)
         if self.centers == "batch":
-            pixels, labels = tf.reshape(pixels, [1, -1, pixels.shape[-1]]), tf.reshape(labels, [1, -1])
+            pixels, labels = ops.reshape(pixels, [1, -1, pixels.shape[-1]]), ops.reshape(labels, [1, -1])
         centers = self._centers(pixels, labels, index)
         losses = {
             "intra_c2p": lambda: intra_center_to_pixel(pixels, labels, centers, self.settings),
@@ -133,9 +130,9 @@ class ClassAwareRegularizer(keras.layers.Layer):
         if self.moving_average is None:
             return centers
         variable = self.moving_centers[index]
-        old = tf.cast(variable, centers.dtype)[tf.newaxis]
-        moved = tf.stop_gradient(moved_centers(old, centers, counts, self.moving_average))
-        variable.assign(tf.cast(moved[0], variable.dtype))
+        old = ops.cast(variable, centers.dtype)[ops.newaxis]
+        moved = ops.stop_gradient(moved_centers(old, centers, counts, self.moving_average))
+        variable.assign(ops.cast(moved[0], variable.dtype))
         return moved
 
     def get_config(self) -> dict[str, Any]:

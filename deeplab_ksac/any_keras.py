@@ -2,10 +2,13 @@
 
 Keras 2 where it is installed as `keras` (beside TensorFlow 2.15), where the process has loaded `deeplab_ksac.keras2`,
 as all of training, evaluation and export does, and where TF_USE_LEGACY_KERAS asks for it. Else Keras 3, on any backend.
+
+What the two do differently is here, so that the layers are one source.
 """
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 
 KERAS_3 = not (
@@ -15,9 +18,42 @@ KERAS_3 = not (
 )
 if KERAS_3:
     import keras
+
+    BACKEND = keras.backend.backend()
+    AVERAGED = {"aggregation": "mean", "autocast": False}
 else:
+    import tensorflow as tf
+
     from deeplab_ksac.keras2 import keras
 
-BACKEND = keras.backend.backend() if KERAS_3 else "tensorflow"
+    BACKEND = "tensorflow"
+    AVERAGED = {
+        "synchronization": tf.VariableSynchronization.ON_READ,
+        "aggregation": tf.VariableAggregation.MEAN,
+        "experimental_autocast": False,
+    }
+# AVERAGED: arguments of `add_weight` for a number that is averaged over replicas and keeps its type
 
-__all__ = ["BACKEND", "KERAS_3", "keras"]
+
+def build_sublayer(layer: keras.layers.Layer, input_shape: Sequence[int | None]) -> None:
+    """Builds a layer inside of the `build` of another, under its name: HDF5 files take no two variables of one name."""
+    if KERAS_3:
+        layer.build(tuple(input_shape))
+    else:
+        with tf.name_scope(layer.name):
+            layer.build(input_shape)
+
+
+def build_on_keras_3(input_shape: Sequence[int | None], *layers: keras.layers.Layer) -> None:
+    """Builds layers inside of the `build` of another. Keras 2 builds them when they are first called, in that order."""
+    if KERAS_3:
+        for layer in layers:
+            layer.build(tuple(input_shape))
+
+
+def with_channels(input_shape: Sequence[int | None], channels: int) -> tuple[int | None, ...]:
+    """The shape of maps of the same size with so many channels."""
+    return (*input_shape[:-1], channels)
+
+
+__all__ = ["AVERAGED", "BACKEND", "KERAS_3", "build_on_keras_3", "build_sublayer", "keras", "with_channels"]

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
-
-from deeplab_ksac.any_keras import keras
+from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -16,6 +14,7 @@ from deeplab_ksac.layers import (
 )
 from deeplab_ksac.layers.arguments import check_atrous_rates
 from deeplab_ksac.layers.norm import Norm
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -62,13 +61,23 @@ class ASPP(keras.layers.Layer):
                 for index, rate in enumerate(self.atrous_rates)
             ),
         ]
+        self.channels = filters * len(self.branches)
         self.projection = ConvNormAct(filters, 1, **shared, name="projection") if project else None
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        context = tf.concat([branch(features, training=training) for branch in self.branches], axis=-1)
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        build_on_keras_3(input_shape, *self.branches)
+        if self.project:
+            build_on_keras_3(with_channels(input_shape, self.channels), self.projection)
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, self.filters if self.project else self.channels)
+
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
+        context = ops.concatenate([branch(features, training=training) for branch in self.branches], axis=-1)
         return self.projection(context, training=training) if self.project else context
 
-    def rate_features(self, features: tf.Tensor) -> dict[int, tf.Tensor]:
+    def rate_features(self, features: Tensor) -> dict[int, Tensor]:
         """What each atrous rate sees at inference (Fig. 2.4): [N, h, w, C] -> {rate: [N, h, w, filters]}."""
         atrous = self.branches[2:]
         return {rate: branch(features, training=False) for rate, branch in zip(self.atrous_rates, atrous, strict=True)}

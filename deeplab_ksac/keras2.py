@@ -18,8 +18,8 @@ if int(metadata.version("keras").split(".")[0]) == 2:
 else:
     if CHOICE in sys.modules and sys.modules[CHOICE].KERAS_3:
         raise ImportError(
-            "caa, car or KSAC are layers of Keras 3 in this process, and training, evaluation and export need them as "
-            "layers of Keras 2: start Python with TF_USE_LEGACY_KERAS=1, or import deeplab_ksac.keras2 before them"
+            "training, evaluation and export use Keras 2, and caa, car or KSAC were imported first, as layers of "
+            "Keras 3: write `import deeplab_ksac.keras2` above them, or set TF_USE_LEGACY_KERAS=1"
         )
     try:
         keras = importlib.import_module("tf_keras")

@@ -3,20 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
-
-from deeplab_ksac.any_keras import keras
+from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
 from deeplab_ksac.arguments import check_whole_numbers
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, atrous_conv2d, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.arguments import check_atrous_rates
 from deeplab_ksac.layers.norm import Norm
 from deeplab_ksac.shared_products import shared_atrous_products
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 METHODS = ("shared", "direct")
 MERGES = ("sum", "concat")
 
 
-def direct_atrous_products(features: tf.Tensor, kernel: tf.Tensor, atrous_rates: Sequence[int]) -> list[tf.Tensor]:
+def direct_atrous_products(features: Tensor, kernel: Tensor, atrous_rates: Sequence[int]) -> list[Tensor]:
     """Algorithm 1, line 4, as written: a full convolution for every rate. Shapes as `shared_atrous_products`."""
     return [atrous_conv2d(features, kernel, rate) for rate in atrous_rates]
 
@@ -60,28 +59,35 @@ class KernelSharingAtrousConv(keras.layers.Layer):
             raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
         self.filters, self.atrous_rates = filters, check_atrous_rates(atrous_rates)
         self.merge, self.method = merge, method
+        self.channels = filters if merge == "sum" else filters * len(self.atrous_rates)
         self.make_norm = deserialize_norm(norm)
         self.norms = [
             self.make_norm(dtype=self.dtype_policy, name=f"norm_{index}_rate_{rate}")
             for index, rate in enumerate(self.atrous_rates)
         ]
 
-    def build(self, input_shape: tf.TensorShape) -> None:
-        self.kernel = self.add_weight("kernel", [3, 3, input_shape[-1], self.filters], initializer="glorot_uniform")
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        self.kernel = self.add_weight(
+            name="kernel", shape=[3, 3, input_shape[-1], self.filters], initializer="glorot_uniform"
+        )
+        build_on_keras_3(with_channels(input_shape, self.filters), *self.norms)
         super().build(input_shape)
 
-    def branches(self, features: tf.Tensor, training: bool | None = None) -> list[tf.Tensor]:
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, self.channels)
+
+    def branches(self, features: Tensor, training: bool | None = None) -> list[Tensor]:
         """The maps of the rates before they are merged, [N, h, w, filters] each."""
         products = shared_atrous_products if self.method == "shared" else direct_atrous_products
-        kernel = tf.cast(self.kernel, features.dtype)
+        kernel = ops.cast(self.kernel, features.dtype)
         return [
-            tf.nn.relu(norm(branch, training=training))
+            ops.relu(norm(branch, training=training))
             for branch, norm in zip(products(features, kernel, self.atrous_rates), self.norms, strict=True)
         ]
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         branches = self.branches(features, training)
-        return tf.add_n(branches) if self.merge == "sum" else tf.concat(branches, axis=-1)
+        return ops.add_n(branches) if self.merge == "sum" else ops.concatenate(branches, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -131,14 +137,24 @@ class KSAC(keras.layers.Layer):
         self.pyramid = KernelSharingAtrousConv(
             filters, atrous_rates, merge=merge, method=method, **shared, name="pyramid"
         )
+        self.channels = 2 * filters + self.pyramid.channels
         self.projection = ConvNormAct(filters, 1, **shared, name="projection") if project else None
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        build_on_keras_3(input_shape, self.image_level, self.pointwise, self.pyramid)
+        if self.project:
+            build_on_keras_3(with_channels(input_shape, self.channels), self.projection)
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, self.filters if self.project else self.channels)
+
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         branches = (self.image_level, self.pointwise, self.pyramid)
-        context = tf.concat([branch(features, training=training) for branch in branches], axis=-1)
+        context = ops.concatenate([branch(features, training=training) for branch in branches], axis=-1)
         return self.projection(context, training=training) if self.project else context
 
-    def rate_features(self, features: tf.Tensor) -> dict[int, tf.Tensor]:
+    def rate_features(self, features: Tensor) -> dict[int, Tensor]:
         """What each atrous rate sees at inference (Fig. 2.4): [N, h, w, C] -> {rate: [N, h, w, filters]}."""
         return dict(zip(self.pyramid.atrous_rates, self.pyramid.branches(features, training=False), strict=True))
 

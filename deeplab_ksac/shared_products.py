@@ -17,10 +17,10 @@ whatever the number of rates; the digits of a result say which pixels it has rea
     rate 1:  210 321 432 543  54       321 = 1 + 20 + 300: the pixels 1, 2, 3
     rate 2:  310 420 531  42  53       531 = 1 + 30 + 500: the pixels 1, 3, 5
 
-    >>> X = tf.reshape([1.0, 2.0, 3.0, 4.0, 5.0], [1, 1, 5, 1])
-    >>> K = tf.reshape([0.0, 0.0, 0.0, 1.0, 10.0, 100.0, 0.0, 0.0, 0.0], [3, 3, 1, 1])
+    >>> X = ops.reshape([1.0, 2.0, 3.0, 4.0, 5.0], [1, 1, 5, 1])
+    >>> K = ops.reshape([0.0, 0.0, 0.0, 1.0, 10.0, 100.0, 0.0, 0.0, 0.0], [3, 3, 1, 1])
     >>> for out in shared_atrous_products(X, K, atrous_rates=(1, 2)):
-    ...     print(*(int(value) for value in tf.reshape(out, [5])))
+    ...     print(*(int(value) for value in ops.reshape(out, [5])))
     210 321 432 543 54
     310 420 531 42 53
 
@@ -37,9 +37,8 @@ side, one product for the features, one for the kernel.
 import itertools
 from collections.abc import Sequence
 
-import tensorflow as tf
-
 from deeplab_ksac.layers import spatial_size
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 TAPS = tuple((a, b) for a in (-1, 0, 1) for b in (-1, 0, 1))
 
@@ -49,8 +48,8 @@ def span(distance, size):
     if isinstance(size, int):
         distance = max(-size, min(distance, size))
         return max(distance, 0), size + min(distance, 0)
-    distance = tf.clip_by_value(distance, -size, size)
-    return tf.maximum(distance, 0), size + tf.minimum(distance, 0)
+    distance = ops.clip(distance, -size, size)
+    return ops.maximum(distance, 0), size + ops.minimum(distance, 0)
 
 
 def overlap(window, band):
@@ -110,21 +109,21 @@ def place(maps, window, frame):
     if all(isinstance(edge, int) for edge in (*window, *frame)) and window == frame:
         return maps
     (top, bottom, left, right), (first, last, start, stop) = window, frame
-    return tf.pad(maps, [[top - first, last - bottom], [0, 0], [left - start, stop - right], [0, 0]])
+    return ops.pad(maps, [[top - first, last - bottom], [0, 0], [left - start, stop - right], [0, 0]])
 
 
 def matrix(maps):
     """[…, C] -> [positions, C]."""
-    return tf.reshape(maps, [-1, maps.shape[-1]])
+    return ops.reshape(maps, [-1, maps.shape[-1]])
 
 
 def rows_first(maps):
     """[N, h, w, C] -> [h, N, w, C] and back."""
-    return tf.transpose(maps, [1, 0, 2, 3])
+    return ops.transpose(maps, [1, 0, 2, 3])
 
 
-@tf.autograph.experimental.do_not_convert
-def shared_atrous_products(features: tf.Tensor, kernel: tf.Tensor, atrous_rates: Sequence[int]) -> list[tf.Tensor]:
+@ops.do_not_convert
+def shared_atrous_products(features: Tensor, kernel: Tensor, atrous_rates: Sequence[int]) -> list[Tensor]:
     """The shared kernel's convolutions at all rates, at the multiply-adds of one rate.
 
     features [N, h, w, I], kernel [3, 3, I, C] -> one [N, h, w, C] for each rate. Any size, static or not; rates may
@@ -133,7 +132,7 @@ def shared_atrous_products(features: tf.Tensor, kernel: tf.Tensor, atrous_rates:
     reach = Reach(spatial_size(features), tuple(atrous_rates))
     shape = [*features.shape[:3], kernel.shape[-1]]
 
-    @tf.custom_gradient
+    @ops.custom_gradient
     def products(features, kernel):
         outputs = forward(features, kernel, reach)
 
@@ -142,7 +141,7 @@ def shared_atrous_products(features: tf.Tensor, kernel: tf.Tensor, atrous_rates:
 
         return outputs, gradient
 
-    return [tf.ensure_shape(output, shape) for output in products(features, tf.convert_to_tensor(kernel))]
+    return [ops.ensure_shape(output, shape) for output in products(features, ops.convert_to_tensor(kernel))]
 
 
 def column_window(rows, b, reach):
@@ -164,7 +163,7 @@ def forward(features, kernel, reach):
     sums = [[[] for _ in reach.bands(rate)] for rate in reach.rates]
     before = []
     for b in (-1, 1, 0):
-        with tf.control_dependencies(before):
+        with ops.control_dependencies(before):
             columns = column_window(rows, b, reach)
         products = {}
         for a in (-1, 0, 1):
@@ -174,18 +173,18 @@ def forward(features, kernel, reach):
         for rate, summed in zip(reach.rates, sums, strict=True):
             for band, terms in zip(reach.bands(rate), summed, strict=True):
                 terms[:] = total(terms + band_terms(products, b, rate, band, reach))
-    return [rows_first(tf.concat([band for bands in summed for band in bands], 0)) for summed in sums]
+    return [rows_first(ops.concatenate([band for bands in summed for band in bands], 0)) for summed in sums]
 
 
 def total(terms):
     """[their sum]; [] of none."""
-    return [tf.add_n(terms)] if terms else []
+    return [ops.add_n(terms)] if terms else []
 
 
 def tap_product(window, weights):
     """[rows, N, columns, I] · [I, C] -> [rows, N, columns, C]."""
-    product = tf.matmul(matrix(window), weights)
-    return tf.reshape(product, tf.concat([tf.shape(window)[:3], [weights.shape[-1]]], 0))
+    product = ops.matmul(matrix(window), weights)
+    return ops.reshape(product, ops.join_shapes(ops.shape(window)[:3], [weights.shape[-1]]))
 
 
 def band_terms(products, b, rate, band, reach):
@@ -214,12 +213,12 @@ def backward(features, kernel, upstream, reach):
         arrived = cut(arriving[branch], reach.target(tap, rate))
         gathered[tap].append(place(arrived, reach.source(tap, rate), reach.source(tap)))
     placed = [
-        place(tf.add_n(parts), reach.source(tap), reach.frame) if parts else tf.zeros_like(arriving[0])
+        place(ops.add_n(parts), reach.source(tap), reach.frame) if parts else ops.zeros_like(arriving[0])
         for tap, parts in gathered.items()
     ]
-    side_by_side = matrix(rows_first(tf.concat(placed, axis=-1)))
+    side_by_side = matrix(rows_first(ops.concatenate(placed, axis=-1)))
     channels, filters = features.shape[-1], kernel.shape[-1]
-    taps = tf.reshape(tf.transpose(kernel, [0, 1, 3, 2]), [9 * filters, channels])
-    feature_gradient = tf.reshape(tf.matmul(side_by_side, taps), tf.shape(features))
-    kernel_gradient = tf.matmul(matrix(features), side_by_side, transpose_a=True)
-    return feature_gradient, tf.transpose(tf.reshape(kernel_gradient, [channels, 3, 3, filters]), [1, 2, 0, 3])
+    taps = ops.reshape(ops.transpose(kernel, [0, 1, 3, 2]), [9 * filters, channels])
+    feature_gradient = ops.reshape(ops.matmul(side_by_side, taps), ops.shape(features))
+    kernel_gradient = ops.matmul(matrix(features), side_by_side, transpose_a=True)
+    return feature_gradient, ops.transpose(ops.reshape(kernel_gradient, [channels, 3, 3, filters]), [1, 2, 0, 3])

@@ -20,8 +20,9 @@ FOLDERS = {  # package -> its folder in the repository
 }
 FLOORS = (  # from the ground up; of several entries that a module lies in, the longest counts
     ("deeplab_ksac.keras2", "deeplab_ksac.errors"),
+    ("deeplab_ksac.any_keras",),
     (
-        "deeplab_ksac.any_keras",
+        "deeplab_ksac.tensor_ops",
         "deeplab_ksac.arguments",
         "deeplab_ksac.json_files",
         "deeplab_ksac.only_one",
@@ -30,7 +31,13 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
         "deeplab_ksac.datasets.splits",
     ),
     ("caa", "car", "deeplab_ksac.datasets", "deeplab_ksac.experiment"),
-    ("deeplab_ksac.construct", "deeplab_ksac.experiments", "deeplab_ksac.metrics", "deeplab_ksac.layers"),
+    (
+        "deeplab_ksac.construct",
+        "deeplab_ksac.dropout",
+        "deeplab_ksac.experiments",
+        "deeplab_ksac.metrics",
+        "deeplab_ksac.layers",
+    ),
     ("deeplab_ksac.flops", "deeplab_ksac.shared_products", "deeplab_ksac.figures"),
     ("deeplab_ksac.ksac", "deeplab_ksac.backbones"),
     ("deeplab_ksac.aspp",),
@@ -52,8 +59,8 @@ LAZY = "deeplab_ksac"  # its public names are loaded from any floor, when they a
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 STANDARD_LIBRARY = {"collections", "contextlib", "dataclasses", "functools", "math", "types", "typing"}
 THIRD_PARTY = {  # what packages of the ground floors may import besides the standard library
-    "caa": {"tensorflow"},
-    "car": {"tensorflow"},
+    "caa": set(),  # of which Keras and tensor operations they are is decided in deeplab_ksac
+    "car": set(),
     "deeplab_ksac.experiment": {"ml_collections"},
 }
 ON_ANY_KERAS = (  # layers of Keras 2 or 3, whichever is chosen when the first of them is imported
@@ -64,6 +71,7 @@ ON_ANY_KERAS = (  # layers of Keras 2 or 3, whichever is chosen when the first o
     "deeplab_ksac.ksac",
     "deeplab_ksac.layers",
     "deeplab_ksac.shared_products",
+    "deeplab_ksac.tensor_ops",
 )
 PRIVATE = {  # what TensorFlow has in no public place: writing out the functions that a SavedModel calls
     ("deeplab_ksac.flops.count", "tensorflow.python.framework.convert_to_constants"),
@@ -146,6 +154,29 @@ def test_the_product_chooses_keras_2_before_it_loads_the_layers(module):
 def test_layers_leave_the_choice_of_keras_to_any_keras(module):
     names = {imported for imported, _ in imports(MODULES[module])}
     assert "deeplab_ksac.keras2" not in names or module == "deeplab_ksac.any_keras"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if package_of(name) in ("caa", "car")])
+def test_caa_and_car_take_nothing_of_the_product_but_keras_and_its_operations(module):
+    of_ours = {name if name in MODULES else imported for imported, name in imports(MODULES[module])} & set(MODULES)
+    theirs = {name for name in of_ours if package_of(name) != package_of(module)}
+    assert theirs <= {"deeplab_ksac.any_keras", "deeplab_ksac.tensor_ops"}
+
+
+def test_layers_on_any_keras_import_tensorflow_where_it_is_the_backend_alone():
+    users = {
+        name
+        for name in MODULES
+        if is_on_any_keras(name)
+        for imported, _ in imports(MODULES[name])
+        if lies_in(imported, "tensorflow")
+    }
+    assert users == {
+        "deeplab_ksac.any_keras",
+        "deeplab_ksac.layers.fused_norm",
+        "deeplab_ksac.tensor_ops.atrous",
+        "deeplab_ksac.tensor_ops.of_tensorflow",
+    }
 
 
 @pytest.mark.parametrize("package", ("keras_cv", "tensorflow_addons"))

@@ -17,7 +17,7 @@ from deeplab_ksac.backbones.contract import image_input, require_strided
 from deeplab_ksac.backbones.convolutions import patch_conv, require_edge
 from deeplab_ksac.backbones.keras_weights import KerasWeights
 from deeplab_ksac.backbones.weights import TimmWeights, affine_tensors, kernel_tensors
-from deeplab_ksac.layers import DropPath
+from deeplab_ksac.dropout import DropPath
 
 EPSILON = 1e-6  # of the layer normalization
 

@@ -12,7 +12,8 @@ from deeplab_ksac.backbones.atrous import with_output_stride
 from deeplab_ksac.backbones.contract import normalization, require_endpoints, require_output_stride
 from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers
 from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmFile, TimmWeights, norm_tensors
-from deeplab_ksac.layers import BatchNorm, DropPath
+from deeplab_ksac.dropout import DropPath
+from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.layers.norm import NormFactory
 
 SIZES = {

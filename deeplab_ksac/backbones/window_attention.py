@@ -15,7 +15,8 @@ from deeplab_ksac.backbones.attention_windows import (
     window_margins,
 )
 from deeplab_ksac.backbones.convolutions import PadToMultiple
-from deeplab_ksac.layers import DropPath, spatial_size
+from deeplab_ksac.dropout import DropPath
+from deeplab_ksac.layers import spatial_size
 
 EPSILON = 1e-5  # of the layer normalization, PyTorch's
 

@@ -6,10 +6,10 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.dropout import Dropout
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
-    Dropout,
     SeparableConvNormAct,
     deserialize_norm,
     resize_bilinear,

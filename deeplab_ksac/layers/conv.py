@@ -1,23 +1,21 @@
 """Convolution, normalization and activation as one layer, plain and depthwise-separable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow as tf
-
-from deeplab_ksac.any_keras import keras
+from deeplab_ksac.any_keras import KERAS_3, build_on_keras_3, keras, with_channels
 from deeplab_ksac.arguments import check_whole_numbers
-from deeplab_ksac.layers.atrous import atrous_conv2d
 from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 
-def pad_centered(features: tf.Tensor, kernel_size: tuple[int, int], dilation_rate: tuple[int, int]) -> tf.Tensor:
+def pad_centered(features: Tensor, kernel_size: tuple[int, int], dilation_rate: tuple[int, int]) -> Tensor:
     """Zeros around a map, so that an unpadded strided kernel is centered on every stride-th pixel from the first on.
 
     What PyTorch's networks do; TensorFlow's "same" begins one pixel later where the size is even.
     """
     halves = [side // 2 * rate for side, rate in zip(kernel_size, dilation_rate, strict=True)]
-    return tf.pad(features, [(0, 0), *((half, half) for half in halves), (0, 0)])
+    return ops.pad(features, [(0, 0), *((half, half) for half in halves), (0, 0)])
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -32,14 +30,14 @@ class AtrousConv2D(keras.layers.Conv2D):
         super().__init__(*args, **kwargs)
         self.centered = centered
 
-    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         if self.centered and max(self.strides) > 1 and self.padding == "same":
             padded = pad_centered(inputs, self.kernel_size, self.dilation_rate)
-            return tf.nn.conv2d(padded, kernel, self.strides, "VALID", dilations=self.dilation_rate)
+            return ops.conv2d(padded, kernel, self.strides, "VALID", self.dilation_rate)
         atrous = max(self.dilation_rate) > 1 and self.groups == 1 and self.padding in ("same", "valid")
         if not atrous:
             return super().convolution_op(inputs, kernel)
-        return atrous_conv2d(inputs, kernel, self.dilation_rate, self.padding.upper())
+        return ops.atrous_conv2d(inputs, kernel, self.dilation_rate, self.padding.upper())
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "centered": self.centered}
@@ -57,13 +55,13 @@ class AtrousDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         super().__init__(*args, **kwargs)
         self.centered = centered
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: Tensor) -> Tensor:
         if not (self.centered and max(self.strides) > 1 and self.padding == "same"):
             return super().call(inputs)
         padded = pad_centered(inputs, self.kernel_size, self.dilation_rate)
-        strides = [1, *self.strides, 1]
-        outputs = tf.nn.depthwise_conv2d(padded, self.depthwise_kernel, strides, "VALID", dilations=self.dilation_rate)
-        outputs = tf.nn.bias_add(outputs, self.bias) if self.use_bias else outputs
+        kernel = self.kernel if KERAS_3 else self.depthwise_kernel
+        outputs = ops.depthwise_conv2d(padded, kernel, self.strides, "VALID", self.dilation_rate)
+        outputs = ops.bias_add(outputs, self.bias) if self.use_bias else outputs
         return self.activation(outputs)
 
     def get_config(self) -> dict[str, Any]:
@@ -106,6 +104,7 @@ class ConvNormAct(keras.layers.Layer):
             kernel_size,
             strides,
             "same",
+            data_format="channels_last",
             dilation_rate=atrous_rate,
             use_bias=False,
             dtype=self.dtype_policy,
@@ -114,7 +113,15 @@ class ConvNormAct(keras.layers.Layer):
         self.norm = self.make_norm(dtype=self.dtype_policy, name="norm")
         self.activation = keras.activations.get(activation)
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        build_on_keras_3(input_shape, self.conv)
+        build_on_keras_3(with_channels(input_shape, self.filters), self.norm)
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Sequence[int | None]:
+        return self.conv.compute_output_shape(input_shape)
+
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         return self.activation(self.norm(self.conv(features), training=training))
 
     def get_config(self) -> dict[str, Any]:
@@ -151,6 +158,7 @@ class SeparableConvNormAct(keras.layers.Layer):
         self.depthwise = keras.layers.DepthwiseConv2D(
             kernel_size,
             padding="same",
+            data_format="channels_last",
             dilation_rate=atrous_rate,
             use_bias=False,
             dtype=self.dtype_policy,
@@ -162,7 +170,14 @@ class SeparableConvNormAct(keras.layers.Layer):
             filters, 1, activation=activation, norm=self.make_norm, dtype=self.dtype_policy, name="pointwise"
         )
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        build_on_keras_3(input_shape, self.depthwise, self.norm, self.pointwise)
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, self.filters)
+
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         spatial = self.activation(self.norm(self.depthwise(features), training=training))
         return self.pointwise(spatial, training=training)
 

@@ -4,45 +4,16 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
+from deeplab_ksac.any_keras import BACKEND, KERAS_3, keras
 
-from deeplab_ksac.any_keras import keras
-from deeplab_ksac.layers.fused_norm import normalize, normalize_over_replicas
+if KERAS_3:
+    SynchronizableBatchNormalization = keras.layers.BatchNormalization
+else:
+    from deeplab_ksac.layers.fused_norm import SynchronizableBatchNormalization
 
+CAN_SYNCHRONIZE = BACKEND == "tensorflow"
 NormFactory = Callable[..., keras.layers.Layer]  # called with a name and a dtype
 Norm = NormFactory | dict[str, Any]  # a factory, or what `serialize_norm` has made of it
-
-
-@keras.saving.register_keras_serializable("deeplab_ksac")
-class SynchronizableBatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` that is synchronized by fused operations, and still synchronized after it was
-    saved and loaded: [N, h, w, C] -> the same.
-
-    Keras normalizes a synchronized layer's batch by a dozen operations, with one replica too, that take up to four
-    times as long as the fused one (on a CPU, with the gradient), and leaves `synchronized` out of the layer's
-    configuration. The fused operations are for training alone: with the moving averages Keras' multiplication and
-    addition are as fast.
-    """
-
-    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        replica = tf.distribute.get_replica_context()
-        fusible = inputs.shape.rank == 4 and inputs.dtype != tf.float64 and list(self.axis) == [3]
-        trains = self._get_training_value(training) is True
-        if not (self.synchronized and fusible and trains and replica and mask is None):
-            return super().call(inputs, training=training, mask=mask)
-        channels = inputs.shape[-1:]
-        gamma = tf.ones(channels) if self.gamma is None else tf.convert_to_tensor(self.gamma)
-        beta = tf.zeros(channels) if self.beta is None else tf.convert_to_tensor(self.beta)
-        if replica.num_replicas_in_sync == 1:
-            outputs, mean, variance, _ = normalize(inputs, gamma, beta, self.epsilon)
-        else:
-            outputs, mean, variance = normalize_over_replicas(inputs, gamma, beta, self.epsilon, replica)
-        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            average.assign_sub((average - value) * (1 - self.momentum))
-        return outputs
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "synchronized": self.synchronized}
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -57,7 +28,8 @@ class BatchNorm:
     Attributes:
         momentum: of the moving averages, in [0, 1).
         epsilon: added to the variance, above 0.
-        synchronized: whether the replicas share their statistics.
+        synchronized: whether the replicas share their statistics; of no effect on JAX and PyTorch, where Keras has no
+            replicas.
     """
 
     momentum: float = 0.9997
@@ -76,7 +48,7 @@ class BatchNorm:
             **{
                 "momentum": self.momentum,
                 "epsilon": self.epsilon,
-                "synchronized": self.synchronized,
+                "synchronized": self.synchronized and CAN_SYNCHRONIZE,
                 **kwargs,
             }
         )

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
-
-from deeplab_ksac.any_keras import keras
+from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
 from deeplab_ksac.arguments import check_lists_of_whole_numbers
 from deeplab_ksac.layers.conv import ConvNormAct
 from deeplab_ksac.layers.maps import at_least_float32, spatial_size
 from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.resize import resize_bilinear
+from deeplab_ksac.tensor_ops import Tensor, ops
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -26,40 +25,46 @@ class ImagePooling(keras.layers.Layer):
         self.make_norm = deserialize_norm(norm)
         self.conv = ConvNormAct(filters, 1, norm=self.make_norm, dtype=self.dtype_policy, name="conv")
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        mean = tf.reduce_mean(tf.cast(features, tf.float32), axis=(1, 2), keepdims=True)
-        context = self.conv(tf.cast(mean, features.dtype), training=training)
-        shape = tf.shape(features)
-        spread = tf.broadcast_to(context, [shape[0], shape[1], shape[2], self.filters])
-        spread.set_shape([*features.shape[:3], self.filters])
-        return spread
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        build_on_keras_3(input_shape, self.conv)
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, self.filters)
+
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
+        mean = ops.mean(ops.cast(features, "float32"), axis=(1, 2), keepdims=True)
+        context = self.conv(ops.cast(mean, features.dtype), training=training)
+        shape = ops.shape(features)
+        spread = ops.broadcast_to(context, [shape[0], shape[1], shape[2], self.filters])
+        return ops.set_shape(spread, [*features.shape[:3], self.filters])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "norm": serialize_norm(self.make_norm)}
 
 
-def adaptive_average_pool(features: tf.Tensor, bins: int) -> tf.Tensor:
+def adaptive_average_pool(features: Tensor, bins: int) -> Tensor:
     """Means over bins × bins regions that cover the map: [N, h, w, C] -> [N, bins, bins, C], in float32 at least.
 
     Region k of `bins` along a side of n pixels covers the pixels from ⌊k·n / bins⌋ to ⌈(k + 1)·n / bins⌉ − 1, so that
     any n will do: regions overlap by a pixel where `bins` does not divide n, and repeat where n is smaller.
     """
     height, width = spatial_size(features)
-    batch, channels = tf.shape(features)[0], features.shape[-1]
+    batch, channels = ops.shape(features)[0], features.shape[-1]
     wide = at_least_float32(features)
-    columns = tf.reshape(wide, [batch, height, width * channels])
-    pooled = tf.matmul(_region_means(height, bins, wide.dtype), columns)
-    pooled = tf.matmul(_region_means(width, bins, wide.dtype), tf.reshape(pooled, [batch, bins, width, channels]))
-    return tf.ensure_shape(pooled, [features.shape[0], bins, bins, channels])
+    columns = ops.reshape(wide, [batch, height, width * channels])
+    pooled = ops.matmul(_region_means(height, bins, wide.dtype), columns)
+    pooled = ops.matmul(_region_means(width, bins, wide.dtype), ops.reshape(pooled, [batch, bins, width, channels]))
+    return ops.ensure_shape(pooled, [features.shape[0], bins, bins, channels])
 
 
 def _region_means(size, bins, dtype):
     """The matrix [bins, size] whose rows take the means over the regions of one side."""
-    first = tf.range(bins) * size // bins
-    end = -(-tf.range(1, bins + 1) * size // bins)
-    pixels = tf.range(size)
-    inside = (pixels >= first[:, tf.newaxis]) & (pixels < end[:, tf.newaxis])
-    return tf.cast(inside, dtype) / tf.cast(end - first, dtype)[:, tf.newaxis]
+    first = ops.arange(bins) * size // bins
+    end = -(-ops.arange(1, bins + 1) * size // bins)
+    pixels = ops.arange(size)
+    inside = (pixels >= first[:, ops.newaxis]) & (pixels < end[:, ops.newaxis])
+    return ops.cast(inside, dtype) / ops.cast(end - first, dtype)[:, ops.newaxis]
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -94,13 +99,20 @@ class PyramidPooling(keras.layers.Layer):
             for index, side in enumerate(self.bins)
         ]
 
-    def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        build_on_keras_3(input_shape, *self.branches)
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, input_shape[-1] + len(self.bins) * self.filters)
+
+    def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         size = spatial_size(features)
         parts = [features]
         for side, branch in zip(self.bins, self.branches, strict=True):
-            means = tf.cast(adaptive_average_pool(features, side), features.dtype)
+            means = ops.cast(adaptive_average_pool(features, side), features.dtype)
             parts.append(resize_bilinear(branch(means, training=training), size))
-        return tf.concat(parts, axis=-1)
+        return ops.concatenate(parts, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {

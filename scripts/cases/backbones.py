@@ -61,10 +61,17 @@ def prepare_torch(network, output_stride, training):
     return prepare_process(TORCH_SIDE, (network, output_stride, SIDE, int(training), threads), f"PyTorch's {network}")
 
 
-def prepare_process(program, arguments, name):
-    """A callable that has a process with PyTorch make one pass; the process answers when it is ready and each line."""
+def prepare_process(program, arguments, name, *, python=None, **variables):
+    """A callable that has a process make one pass; the process answers when it is ready and each line.
+
+    It is one of the interpreter for PyTorch, or of another, and has these variables in its environment.
+    """
     process = subprocess.Popen(
-        [torch_python(), "-c", program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [python or torch_python(), "-c", program, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **variables},
     )
 
     def answer():

@@ -20,6 +20,7 @@ from deeplab_ksac.scripts.cases import (
     export,
     figures,
     inference,
+    keras_backends,
     peers,
     pipeline,
     pyramid,
@@ -37,6 +38,7 @@ CASES = {  # name -> Case, in the order in which they are measured
     **export.CASES,
     **figures.CASES,
     **backbones.CASES,
+    **keras_backends.CASES,
     **peers.CASES,
 }
 WARM_UP = 2

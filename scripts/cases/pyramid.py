@@ -15,7 +15,7 @@ CHANNELS, FILTERS = 2048, 256
 
 
 def separate_products(features, kernels, atrous_rates):
-    """What our ASPP computes: a kernel of its own for every rate, with the gradient of `layers/atrous.py`."""
+    """What our ASPP computes: a kernel of its own for every rate, with the gradient of `tensor_ops/atrous.py`."""
     return [atrous_conv2d(features, kernel, rate) for kernel, rate in zip(kernels, atrous_rates, strict=True)]
 
 

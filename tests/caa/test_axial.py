@@ -8,7 +8,7 @@ from caa import AxialAttention, SqueezeExcite, attend_columns, attend_rows
 from caa.axial import attention_weights
 from deeplab_ksac.any_keras import keras
 from tests.literal import caa as literal
-from tests.random_layers import randomize, weights_of
+from tests.random_layers import path_of, randomize, weights_of
 
 SIZES = [(1, 1), (4, 4), (5, 3), (2, 7)]
 
@@ -45,7 +45,7 @@ def test_attention_weights_sum_to_one_however_large_the_energies_are():
 def test_query_and_key_are_one_transformation_and_the_axes_have_their_own():
     layer = AxialAttention(5, 3)
     layer(np.zeros([1, 2, 2, 4], "float32"))
-    kernels = [weight.shape.as_list() for weight in layer.trainable_weights if "kernel" in weight.name]
+    kernels = [list(weight.shape) for weight in layer.trainable_weights if "kernel" in weight.name]
     assert kernels == [[1, 1, 4, 3], [1, 1, 4, 3], [1, 1, 4, 5]]
 
 
@@ -56,7 +56,7 @@ def test_transformations_are_normalized_and_rectified_by_default_and_plain_witho
         layer(features)
     assert tf.reduce_min(normalized.value(features)) == 0
     assert tf.reduce_min(plain.value(features)) < 0
-    assert not any("norm" in weight.name for weight in plain.weights)
+    assert not any("norm" in path_of(weight) for weight in plain.weights)
     assert all(part.conv.use_bias for part in (plain.theta, plain.phi, plain.value))
 
 

@@ -8,7 +8,7 @@ from caa import ChannelAttention, ChannelizedAxialAttention, ChannelizedSelfAtte
 from caa.factored import channelize_pixels
 from deeplab_ksac.any_keras import keras
 from tests.literal import caa as literal
-from tests.random_layers import randomize, weights_of
+from tests.random_layers import layers_inside, randomize, weights_of
 
 LAYERS = [ChannelizedAxialAttention, ChannelizedSelfAttention]
 SIZES = [(1, 1), (4, 4), (5, 3), (2, 7)]
@@ -147,7 +147,7 @@ def test_mixed_precision_keeps_the_gate_in_float32(layer_class, mixed_policy):
     image = random_image((5, 3))
     layer = built(layer_class, image)
     seen = []
-    for gate in (part for part in layer.submodules if isinstance(part, ChannelAttention)):
+    for gate in (part for part in layers_inside(layer) if isinstance(part, ChannelAttention)):
         gate.call = lambda mean, call=gate.call: seen.append((mean.dtype, call(mean).dtype)) or call(mean)
     result = layer(image)
     assert result.dtype == mixed_policy.removeprefix("mixed_")
@@ -165,7 +165,7 @@ def test_the_gate_of_a_large_half_precision_map_does_not_vanish():
 def test_the_gate_has_its_hidden_layers_and_no_bias():
     gate = ChannelAttention(128, 5)
     gate.build([None, 512])
-    assert [w.shape.as_list() for w in gate.weights] == [[512, 128], *[[128, 128]] * 4, [128, 512]]
+    assert [list(w.shape) for w in gate.weights] == [[512, 128], *[[128, 128]] * 4, [128, 512]]
 
 
 def test_depth_one_and_slope_zero_is_the_gate_of_equation_3_9():

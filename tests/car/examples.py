@@ -1,10 +1,28 @@
 """Random features and labels, and the objective as the literal twin computes it."""
 
+import dataclasses
+
 import numpy as np
 
+from car import ClassAwareSettings
 from tests.literal import car as literal
 
 IGNORED = 255
+DEFAULT = ClassAwareSettings()
+SETTINGS = {
+    "defaults": DEFAULT,
+    "thesis": ClassAwareSettings.thesis(),
+    "author": ClassAwareSettings.author(),
+    "moving_centers": dataclasses.replace(DEFAULT, fixed_centers=()),
+    "author_moving_centers": dataclasses.replace(ClassAwareSettings.author(), fixed_centers=()),
+    "thresholds_0": dataclasses.replace(DEFAULT, c2c_threshold=0.0, c2p_threshold=0.0),
+    "thresholds_1": dataclasses.replace(DEFAULT, c2c_threshold=1.0, c2p_threshold=1.0),
+    "wide_clips": dataclasses.replace(DEFAULT, intra_floor=100.0, inter_margin=0.45),
+    "printed_4_10": dataclasses.replace(DEFAULT, own_similarity="added"),
+    "unscaled": dataclasses.replace(DEFAULT, scaled_c2p=False),
+    "counted": dataclasses.replace(DEFAULT, ignored_pixels="counted"),
+    "square_of_mean": dataclasses.replace(DEFAULT, reduction="square_of_mean"),
+}
 TERMS = ("intra_c2p", "inter_c2c", "inter_c2p")
 
 

@@ -1,29 +1,13 @@
 """The losses and their gradients against Eq. 4.2–4.14 and the author's variants."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from car import ClassAwareRegularizer, ClassAwareSettings
-from tests.car.examples import IGNORED, finite_differences, literal_terms, random_pixels
+from car import ClassAwareRegularizer
+from tests.car.examples import IGNORED, SETTINGS, finite_differences, literal_terms, random_pixels
 
-DEFAULT = ClassAwareSettings()
-SETTINGS = {
-    "defaults": DEFAULT,
-    "thesis": ClassAwareSettings.thesis(),
-    "author": ClassAwareSettings.author(),
-    "moving_centers": dataclasses.replace(DEFAULT, fixed_centers=()),
-    "author_moving_centers": dataclasses.replace(ClassAwareSettings.author(), fixed_centers=()),
-    "thresholds_0": dataclasses.replace(DEFAULT, c2c_threshold=0.0, c2p_threshold=0.0),
-    "thresholds_1": dataclasses.replace(DEFAULT, c2c_threshold=1.0, c2p_threshold=1.0),
-    "wide_clips": dataclasses.replace(DEFAULT, intra_floor=100.0, inter_margin=0.45),
-    "printed_4_10": dataclasses.replace(DEFAULT, own_similarity="added"),
-    "unscaled": dataclasses.replace(DEFAULT, scaled_c2p=False),
-    "counted": dataclasses.replace(DEFAULT, ignored_pixels="counted"),
-    "square_of_mean": dataclasses.replace(DEFAULT, reduction="square_of_mean"),
-}
+DEFAULT = SETTINGS["defaults"]
 
 
 def terms_and_gradients(features, labels, num_classes, **arguments):

@@ -43,7 +43,7 @@ def test_branches_have_their_own_centers_and_their_terms_are_summed():
     for name, value in both.items():
         np.testing.assert_allclose(value, plain(one, labels)[name] + plain(other, labels)[name], rtol=1e-15)
     regularizer((one, other), labels)
-    assert [weight.shape.as_list() for weight in regularizer.weights] == [[5, 6], [5, 3]]
+    assert [list(weight.shape) for weight in regularizer.weights] == [[5, 6], [5, 3]]
     measured = plain.diagnose((one, other), labels)
     for name, value in measured.items():
         mean = (plain.diagnose(one, labels)[name] + plain.diagnose(other, labels)[name]) / 2

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import caa
+import deeplab_ksac.dropout
 import deeplab_ksac.layers
 from deeplab_ksac.keras2 import keras
 from car import ClassAwareEndpoint
@@ -23,8 +24,8 @@ SINGLE = {  # layers of one map, [N, h, w, C] -> [N, h, w, D], with their argume
     "AtrousDepthwiseConv2D": (deeplab_ksac.layers.AtrousDepthwiseConv2D, {"kernel_size": 3}),
     "BatchNorm": (deeplab_ksac.layers.BatchNorm(), {}),
     "ConvNormAct": (deeplab_ksac.layers.ConvNormAct, {"filters": 4}),
-    "DropPath": (deeplab_ksac.layers.DropPath, {"rate": 0.5}),
-    "Dropout": (deeplab_ksac.layers.Dropout, {"rate": 0.5}),
+    "DropPath": (deeplab_ksac.dropout.DropPath, {"rate": 0.5}),
+    "Dropout": (deeplab_ksac.dropout.Dropout, {"rate": 0.5}),
     "ImagePooling": (deeplab_ksac.layers.ImagePooling, {"filters": 4}),
     "SeparableConvNormAct": (deeplab_ksac.layers.SeparableConvNormAct, {"filters": 4}),
     "PyramidPooling": (deeplab_ksac.layers.PyramidPooling, {"filters": 4, "bins": (1, 2)}),

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.layers import Dropout, DropPath
+from deeplab_ksac.dropout import Dropout, DropPath
 from deeplab_ksac.training.strategy import ON_THE_HOST, check_repeatable, device_type, operations
 from tests.deeplab_ksac.heads.heads_under_test import VARIANTS
 

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from deeplab_ksac.any_keras import keras
-from deeplab_ksac.layers import DropPath
+from deeplab_ksac.keras2 import keras
+from deeplab_ksac.dropout import DropPath
 
 
 def test_an_image_is_dropped_whole_or_divided_by_what_is_kept():

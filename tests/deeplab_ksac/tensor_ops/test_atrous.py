@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_ksac.layers import AtrousConv2D, atrous_conv2d
-from deeplab_ksac.layers.atrous import device_here
+from deeplab_ksac.tensor_ops.atrous import device_here
 from tests.replicas import two_replicas
 
 # (height, width), (a, b) of the kernel, rates

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from deeplab_ksac.any_keras import keras
+from deeplab_ksac.keras2 import keras
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from deeplab_ksac.layers import Dropout
+from deeplab_ksac.dropout import Dropout
 from tests.replicas import two_replicas
 
 INPUTS = tf.ones([4, 50, 50, 3])
