@@ -11,7 +11,7 @@ import sys
 
 from absl import flags
 
-from deeplab_ksac.scripts.commandline import views
+from deeplab_ksac.scripts.commandline import values, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 
@@ -24,7 +24,7 @@ def define_flags():
     flags.DEFINE_string("output", None, "the archive: .zip, .tar.gz or .tgz", required=True)
     flags.DEFINE_string("competition", None, "of VOC: comp5 if trained on VOC alone, comp6 (the default) if on more")
     views.define_flags()
-    flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
+    values.whole_number("step", None, "which checkpoint (default: the latest)")
     flags.DEFINE_bool("overwrite", False, "whether an archive that exists may be replaced")
 
 
