@@ -3,6 +3,10 @@
 import numbers
 from collections.abc import Sequence
 
+LARGEST = 2**31 - 1  # what TensorFlow counts in 32 bits: steps, examples, channels
+LONGEST_SIDE = 65_535  # of a picture, in pixels: no JPEG has a longer one
+SCALES = "[0.01, 100]"  # of a picture: below, its sides are a few pixels; above, no memory holds it
+
 
 def in_interval(value: object, interval: str) -> bool:
     """Whether a value is a number in an interval, written as in mathematics: "(0, 1]", "[0, inf)"."""
@@ -24,8 +28,8 @@ def check_numbers(interval: str, **values: float) -> None:
             raise ValueError(f"{name} must be a number in {interval}, not {value!r}")
 
 
-def check_whole_numbers(least: int, **values: int) -> None:
-    """Makes sure that named values are whole numbers, and none is below `least`.
+def check_whole_numbers(least: int, most: int = LARGEST, /, **values: int) -> None:
+    """Makes sure that named values are whole numbers, and none is below `least` or above `most`.
 
     Raises:
         ValueError: one is not; the message has its name and what is allowed.
@@ -33,6 +37,8 @@ def check_whole_numbers(least: int, **values: int) -> None:
     for name, value in values.items():
         if not _is_whole(value, least):
             raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
+        if value > most:
+            raise ValueError(f"{name} must be an integer of at most {most}, not {value!r}")
 
 
 def check_lists_of_whole_numbers(least: int, **values: Sequence[int]) -> None:
@@ -44,6 +50,8 @@ def check_lists_of_whole_numbers(least: int, **values: Sequence[int]) -> None:
     for name, value in values.items():
         if not isinstance(value, tuple | list) or not value or not all(_is_whole(n, least) for n in value):
             raise ValueError(f"{name} must be one or more numbers of at least {least}, not {value!r}")
+        if max(value) > LARGEST:
+            raise ValueError(f"{name} must be numbers of at most {LARGEST}, not {value!r}")
 
 
 def _is_whole(value, least):

@@ -1,23 +1,46 @@
 """The types of an experiment: frozen values that say what is trained and evaluated, never where."""
 
 import dataclasses
-import math
 import types
 import typing
 from collections.abc import Mapping
 
-import ml_collections
+from deeplab_ksac.arguments import LARGEST, in_interval
+from deeplab_ksac.fields import (
+    check_arguments,
+    check_flag,
+    check_kind,
+    check_scales,
+    check_split,
+    check_storable,
+    check_text,
+    plain,
+    set_fields,
+    set_whole_numbers,
+    sides_of,
+)
 
 AVERAGES = ("logits", "probabilities")
+OUTPUT_STRIDES = (8, 16, 32)
+LARGEST_SEED = 2**32 - 1  # of NumPy's generators
 OLD_VIEWS = ("scales", "flip", "window", "pad_to")  # fields of the evaluation itself before `Views` held them
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A component by its registry's name, with its constructor's own keyword arguments."""
+    """A component by its registry's name, with its constructor's own keyword arguments.
+
+    Raises:
+        ValueError: a name or arguments that are none.
+    """
 
     name: str
     args: Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_text(name=self.name)
+        check_arguments(args=self.args)
+        set_fields(self, args=plain(self.args))
 
 
 def part(name: str, **args: typing.Any) -> Part:
@@ -38,6 +61,9 @@ class ModelSpec:
         decoder: of `DECODERS`, or None for naive upsampling (Sect. 3.4.1.2).
         auxiliary: arguments of an FCN classifier on an earlier stage ("aux_logits"), or None.
         norm: arguments of `BatchNorm`.
+
+    Raises:
+        ValueError: another output stride, or a field that is no part or no arguments.
     """
 
     backbone: Part
@@ -49,6 +75,19 @@ class ModelSpec:
     decoder: Part | None = None
     auxiliary: Mapping[str, typing.Any] | None = None
     norm: Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_kind(Part, backbone=self.backbone, head=self.head)
+        for name in ("neck", "projection", "decoder"):
+            if getattr(self, name) is not None:
+                check_kind(Part, **{name: getattr(self, name)})
+        if isinstance(self.output_stride, bool) or self.output_stride not in OUTPUT_STRIDES:
+            listed = ", ".join(map(str, OUTPUT_STRIDES))
+            raise ValueError(f"output_stride must be one of {listed}, not {self.output_stride!r}")
+        for name in ("bottleneck", "auxiliary", "norm"):
+            if getattr(self, name) is not None or name == "norm":
+                check_arguments(**{name: getattr(self, name)})
+                set_fields(self, **{name: plain(getattr(self, name))})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +101,9 @@ class Data:
         flip: whether images are mirrored with probability one half.
         brightness: largest random shift, of 0…255; 0 for none.
         weights: how often each source is drawn, relative to the others; empty for plain concatenation.
+
+    Raises:
+        ValueError: a value that makes no sense.
     """
 
     sources: tuple[str, ...]
@@ -70,6 +112,27 @@ class Data:
     flip: bool = True
     brightness: float = 0.0
     weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sources, tuple | list) or not self.sources:
+            raise ValueError(f"sources must be one or more splits, such as ('camvid/train',), not {self.sources!r}")
+        for source in self.sources:
+            check_split(sources=source)
+        check_scales(self.scales)
+        check_flag(flip=self.flip)
+        if not in_interval(self.brightness, "[0, 255]"):
+            raise ValueError(f"brightness must be a number in [0, 255], not {self.brightness!r}")
+        if not isinstance(self.weights, tuple | list) or not all(in_interval(x, "(0, inf)") for x in self.weights):
+            raise ValueError(f"weights must be positive numbers, or () for none, not {self.weights!r}")
+        if self.weights and len(self.weights) != len(self.sources):
+            raise ValueError(
+                f"weights must be one positive number for each of the {len(self.sources)} sources, not {self.weights!r}"
+            )
+        sides = sides_of("crop_size", self.crop_size)
+        if sides is None or isinstance(self.crop_size, int):
+            raise ValueError(f"crop_size must be height and width in pixels, as (513, 513), not {self.crop_size!r}")
+        set_fields(self, sources=tuple(self.sources), crop_size=sides, brightness=float(self.brightness))
+        set_fields(self, scales=tuple(map(float, self.scales)), weights=tuple(map(float, self.weights)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,18 +167,19 @@ class Stage:
     steps_per_call: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch_size", 1), ("accumulate", 1), ("steps_per_call", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        check_kind(Data, data=self.data)
+        check_kind(Part, optimizer=self.optimizer, schedule=self.schedule)
+        set_whole_numbers(self, 1, LARGEST, "steps", "batch_size", "accumulate", "steps_per_call")
         if self.batch_size % self.accumulate:
             raise ValueError(
-                f"a batch_size of {self.batch_size} cannot be split into accumulate={self.accumulate} parts"
+                f"accumulate: a batch_size of {self.batch_size} cannot be split into accumulate={self.accumulate} parts"
             )
         for name in ("l2", "clip_norm"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be at least 0 and finite, not {getattr(self, name)}")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay}; 0 is for no moving averages")
+            if not in_interval(getattr(self, name), "[0, inf)"):
+                raise ValueError(f"{name} must be at least 0 and finite, not {getattr(self, name)!r}")
+        if not in_interval(self.ema_decay, "[0, 1)"):
+            raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay!r}; 0 is for no moving averages")
+        set_fields(self, l2=float(self.l2), clip_norm=float(self.clip_norm), ema_decay=float(self.ema_decay))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,15 +207,12 @@ class Views:
     average: str = "logits"
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.scales, tuple | list) and self.scales and all(map(_is_scale, self.scales))):
-            raise ValueError(f"scales must be one or more positive numbers, such as (0.5, 1.0), not {self.scales!r}")
-        if not isinstance(self.flip, bool):
-            raise ValueError(f"flip must be True or False, not {self.flip!r}")
+        check_scales(self.scales)
+        check_flag(flip=self.flip)
         if self.average not in AVERAGES:
             raise ValueError(f"average must be one of {', '.join(map(repr, AVERAGES))}, not {self.average!r}")
-        object.__setattr__(self, "scales", tuple(map(float, self.scales)))
-        object.__setattr__(self, "window", _sides("window", self.window))
-        object.__setattr__(self, "pad_to", _sides("pad_to", self.pad_to))
+        sides = {name: sides_of(name, getattr(self, name)) for name in ("window", "pad_to")}
+        set_fields(self, scales=tuple(map(float, self.scales)), **sides)
 
     def describe(self) -> str:
         """The views in words: "scales 0.5, 1, with flip, window 513x513"."""
@@ -164,20 +225,6 @@ class Views:
         return ", ".join(parts)
 
 
-def _is_scale(value):
-    return isinstance(value, int | float) and 0 < value < math.inf
-
-
-def _sides(name, value):
-    """(height, width) of a number, a pair or None."""
-    if value is None:
-        return None
-    sides = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"{name} must be a positive integer, a pair of them or None, not {value!r}")
-    return sides
-
-
 @dataclasses.dataclass(frozen=True)
 class EvalSpec:
     """How a trained model is evaluated.
@@ -185,10 +232,17 @@ class EvalSpec:
     Attributes:
         dataset: "data set/split".
         views: how the model sees its images.
+
+    Raises:
+        ValueError: a data set that is no "data set/split", or views that are none.
     """
 
     dataset: str
     views: Views = Views()
+
+    def __post_init__(self) -> None:
+        check_split(dataset=self.dataset)
+        check_kind(Views, views=self.views)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +254,9 @@ class Experiment:
         losses: of `LOSSES`; their terms are added.
         log_every, checkpoint_every, evaluate_every: in steps; evaluate_every 0 evaluates after the last step only.
         seed: of weights, data order and augmentation.
+
+    Raises:
+        ValueError: a value that makes no sense, or an argument of a part that JSON cannot hold.
     """
 
     name: str
@@ -211,6 +268,20 @@ class Experiment:
     checkpoint_every: int = 1000
     evaluate_every: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_text(name=self.name)
+        check_kind(ModelSpec, model=self.model)
+        check_kind(EvalSpec, evaluation=self.evaluation)
+        for name, kind in (("stages", Stage), ("losses", Part)):
+            items = getattr(self, name)
+            if not isinstance(items, tuple | list) or not items or not all(isinstance(item, kind) for item in items):
+                raise ValueError(f"{name} must be one or more of {kind.__name__}, not {items!r}")
+            set_fields(self, **{name: tuple(items)})
+        set_whole_numbers(self, 0, LARGEST, "log_every", "checkpoint_every", "evaluate_every")
+        set_whole_numbers(self, 0, LARGEST_SEED, "seed")
+        for field in dataclasses.fields(self):
+            check_storable(to_dict(getattr(self, field.name)), field.name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,7 +366,7 @@ def from_dict(kind: typing.Any, value: typing.Any, path: str = "") -> typing.Any
         pairs = enumerate(zip(items, value, strict=True))
         return tuple(from_dict(item, entry, f"{path}[{i}]") for i, (item, entry) in pairs)
     if origin is Mapping or kind is Mapping:
-        return {key: _tuples(item) for key, item in _checked(value, Mapping, path, "arguments by name").items()}
+        return dict(_checked(value, Mapping, path, "arguments by name"))
     if isinstance(value, bool) and kind is not bool:  # Python's True is a number
         raise FieldTypeError(f"{path} takes {kind.__name__}, not {value!r}")
     number = kind is float and isinstance(value, int)
@@ -320,7 +391,11 @@ def _dataclass_from_dict(kind, value, path):
     missing = [name for name in required if name not in value]
     if missing:
         raise ValueError(f"{path or kind.__name__} misses {', '.join(missing)}")
-    return kind(**{name: from_dict(hints[name], item, f"{dot}{name}") for name, item in value.items()})
+    fields = {name: from_dict(hints[name], item, f"{dot}{name}") for name, item in value.items()}
+    try:
+        return kind(**fields)
+    except ValueError as error:  # its message begins with the field's name
+        raise ValueError(f"{dot}{error}") from None
 
 
 def _with_views(fields):
@@ -329,41 +404,6 @@ def _with_views(fields):
     if not old or "views" in fields:
         return fields
     return {**{name: value for name, value in fields.items() if name not in old}, "views": old}
-
-
-def _tuples(value):
-    """Lists as tuples, so that a value read back from JSON equals the one that was written."""
-    if isinstance(value, list | tuple):
-        return tuple(_tuples(item) for item in value)
-    return value
-
-
-def to_config_dict(experiment: Experiment) -> ml_collections.ConfigDict:
-    """An `ml_collections.ConfigDict` whose fields a command line can override."""
-
-    def convert(value):
-        if dataclasses.is_dataclass(value):
-            value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        if isinstance(value, Mapping):
-            return ml_collections.ConfigDict({key: convert(item) for key, item in value.items()})
-        if isinstance(value, list | tuple) and any(dataclasses.is_dataclass(item) for item in value):
-            return [convert(item) for item in value]
-        return value
-
-    return convert(experiment)
-
-
-def from_config_dict(config: ml_collections.ConfigDict) -> Experiment:
-    """The `Experiment` of a (perhaps overridden) `to_config_dict`."""
-
-    def convert(value):
-        if isinstance(value, ml_collections.ConfigDict):
-            return {key: convert(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [convert(item) for item in value]
-        return value
-
-    return from_dict(Experiment, convert(config))
 
 
 def differences(old: typing.Any, new: typing.Any, path: str = "") -> list[str]:

@@ -13,6 +13,7 @@ import json
 
 from absl import flags
 
+from deeplab_ksac.scripts.commandline import values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import write_whole
 
@@ -20,8 +21,8 @@ from deeplab_ksac.whole_files import write_whole
 def define_flags():
     """Which cases, how often, and where the results go."""
     flags.DEFINE_list("cases", [], "names of cases; all of them by default")
-    flags.DEFINE_integer("rounds", 11, "how often the sides of a case take turns", lower_bound=1)
-    flags.DEFINE_integer("processes", 5, "fresh processes per side for memory; 0 for none", lower_bound=0)
+    values.whole_number("rounds", 11, "how often the sides of a case take turns", least=1)
+    values.whole_number("processes", 5, "fresh processes per side for memory; 0 for none")
     flags.DEFINE_string("output", None, "JSON file for the results")
     flags.DEFINE_string(
         "other_python", None, "an interpreter of another environment: each side's time here / there instead"
@@ -43,17 +44,19 @@ def run(given):
         table_lines,
     )
 
-    if given.memory_of:
-        name, _, side = given.memory_of.partition("/")
-        print(memory_growth(CASES[name].sides[side]))
-        return 0
     if given.serve:
         name, _, side = given.serve.partition("/")
         interpreters.serve(CASES[name].sides[side])
         return 0
-    unknown = [name for name in given.cases if name not in CASES]
+    case, _, side = (given.memory_of or "").partition("/")
+    unknown = [name for name in ([case] if given.memory_of else given.cases) if name not in CASES]
     if unknown:
         raise ValueError(f"no case is named {unknown[0]!r}; there are {', '.join(CASES)}")
+    if given.memory_of:
+        if side not in CASES[case].sides:
+            raise ValueError(f"--memory_of must be {case}/ and one of {', '.join(CASES[case].sides)}, not {side!r}")
+        print(memory_growth(CASES[case].sides[side]))
+        return 0
     results = {}
     print(f"{MEANING}\n{HEADER}")
     for name in given.cases or CASES:

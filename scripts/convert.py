@@ -15,7 +15,7 @@ from absl import flags
 
 from deeplab_ksac.datasets import CATALOG, source
 from deeplab_ksac.datasets.info import did_you_mean, is_converted
-from deeplab_ksac.scripts.commandline import large_pictures
+from deeplab_ksac.scripts.commandline import large_pictures, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 
@@ -41,11 +41,11 @@ def define_flags():
         "What to do with images with EXIF rotation if the size of the mask does not tell which form it belongs to.",
     )
     large_pictures.define_flag()
-    flags.DEFINE_integer("processes", None, "Number of processes (default: all cores).", lower_bound=1)
+    values.whole_number("processes", None, "Number of processes (default: all cores).", least=1, most=1024)
     flags.DEFINE_string("name", None, "Name of the converted data set (default: that of the data set).")
-    flags.DEFINE_integer("seed", 0, "Seed of the generated pictures (scenes).")
-    flags.DEFINE_list("scenes_counts", None, "Generated pictures by split (scenes), as in train=1000,val=200.")
-    flags.DEFINE_list("scenes_size", None, "Height and width of the generated pictures (scenes), as in 161,193.")
+    values.whole_number("seed", 0, "Seed of the generated pictures (scenes).")
+    values.counts("scenes_counts", None, "Generated pictures by split (scenes), as in train=1000,val=200.")
+    values.height_and_width("scenes_size", None, "Height and width of the generated pictures (scenes), as in 161,193.")
     flags.mark_flags_as_required(["dataset", "raw_dir"])
 
 
@@ -54,25 +54,8 @@ def paint_scenes(raw_dir, given):
     scenes = source("scenes")
     if scenes.find_splits(raw_dir):
         return
-    counts = dict(map(split_and_count, given.scenes_counts or ()))
-    size = height_and_width(given.scenes_size) if given.scenes_size else None
     with contextlib.closing(SplitProgress("painting")) as progress:
-        scenes.generate(raw_dir, counts=counts, size=size, seed=given.seed, progress=progress)
-
-
-def split_and_count(item):
-    """("train", 1000) from "train=1000"."""
-    split, _, count = item.partition("=")
-    if not split or not (count.isdecimal() and int(count)):
-        raise ValueError(f"--scenes_counts: expected split=number, not {item!r}")
-    return split, int(count)
-
-
-def height_and_width(sides):
-    """(161, 193) from ["161", "193"]."""
-    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
-        raise ValueError(f"--scenes_size: expected height,width in pixels, not {','.join(sides)!r}")
-    return int(sides[0]), int(sides[1])
+        scenes.generate(raw_dir, counts=given.scenes_counts, size=given.scenes_size, seed=given.seed, progress=progress)
 
 
 def convert(dataset, raw_dir, given):

@@ -16,7 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.datasets.splits import Split
-from deeplab_ksac.scripts.commandline import views
+from deeplab_ksac.scripts.commandline import values, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable, remove_partial, write_whole
@@ -28,13 +28,15 @@ def define_flags():
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets", required=True)
     flags.DEFINE_string("dataset", None, "name/split, such as camvid/test (default: the experiment's)")
     views.define_flags()
-    flags.DEFINE_float("boundary", None, "tolerance of the boundary F-score: share of the diagonal, or pixels if ≥ 1")
-    flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
-    flags.DEFINE_integer("batch_size", 1, "images at a time", lower_bound=1)
-    flags.DEFINE_integer("sheet", 4, "images on the picture sheet; 0 for none", lower_bound=0)
+    values.number(
+        "boundary", None, "tolerance of the boundary F-score: share of the diagonal, or pixels if ≥ 1", "(0, inf)"
+    )
+    values.whole_number("step", None, "which checkpoint (default: the latest)")
+    values.whole_number("batch_size", 1, "images at a time", least=1)
+    values.whole_number("sheet", 4, "images on the picture sheet; 0 for none")
     flags.DEFINE_bool("watch", False, "follow the run and evaluate each new checkpoint")
-    flags.DEFINE_float("timeout", 3600.0, "seconds without a new checkpoint after which --watch ends", lower_bound=0)
-    flags.DEFINE_float("interval", 10.0, "seconds between two checks of --watch", lower_bound=0.01)
+    values.number("timeout", 3600.0, "seconds without a new checkpoint after which --watch ends", "[0, inf]")
+    values.number("interval", 10.0, "seconds between two checks of --watch", "[0.01, 86400]")
 
 
 def run(given):

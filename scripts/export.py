@@ -17,7 +17,7 @@ from absl import flags
 
 from deeplab_ksac.experiment import AVERAGES, Views
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import views
+from deeplab_ksac.scripts.commandline import values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import check_writable
 
@@ -30,15 +30,13 @@ def define_flags():
     flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
     flags.DEFINE_string("output", None, "folder (SavedModel) or file (.tflite, .onnx) to write", required=True)
     flags.DEFINE_enum("format", "saved_model", FORMATS, "what is written")
-    flags.DEFINE_list("scales", ["1"], "scales to average over inside the model, such as 0.75,1,1.25")
+    values.scales("scales", "1", "scales to average over inside the model, such as 0.75,1,1.25")
     flags.DEFINE_bool("flip", False, "average with the mirrored image inside the model")
     flags.DEFINE_enum("average", Views().average, AVERAGES, "what is averaged over scales and flip")
-    flags.DEFINE_enum(
-        "precision", "float32", PRECISIONS, "precision precision of a SavedModel's weights and arithmetic"
-    )
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "precision of a SavedModel's weights and arithmetic")
     flags.DEFINE_bool("quantize", False, "TensorFlow Lite with 8-bit kernels (dynamic range)")
-    flags.DEFINE_string("size", None, "TensorFlow Lite for images of one size only: side or height x width")
-    flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
+    values.sides("size", None, "TensorFlow Lite for images of one size only: side or height x width")
+    values.whole_number("step", None, "which checkpoint (default: the latest)")
     flags.DEFINE_bool("averaged", None, "use moving averages of the weights (default: if the run kept them)")
     flags.DEFINE_bool("check", True, "compare what was written with the model, in a separate process")
     flags.DEFINE_bool("overwrite", False, "whether an exported model at --output may be replaced")
@@ -46,7 +44,7 @@ def define_flags():
 
 def run(given):
     """Loads the workdir's model and writes it as `given` by flags."""
-    served = Views(scales=views.numbers(given.scales), flip=given.flip, average=given.average)
+    served = Views(scales=given.scales, flip=given.flip, average=given.average)
     options = options_of(given)
 
     from deeplab_ksac import export
@@ -79,7 +77,7 @@ def options_of(given):
         raise ValueError(f"--precision={given.precision} is for --format=saved_model, not for {given.format}")
     if given.format != "saved_model" and Path(given.output).suffix != f".{given.format}":
         raise ValueError(f"--output={given.output} must end in .{given.format}")
-    size = None if given.size is None else views.sides("size", given.size)
+    size = None if given.size == values.NONE else given.size
     return {"quantize": given.quantize, "size": size} if given.format == "tflite" else {}
 
 

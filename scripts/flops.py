@@ -10,13 +10,10 @@ stands its convention (`deeplab_ksac/flops/convention.py` says what that holds).
 """
 
 import logging
-import re
-import sys
 
 from absl import flags
 
-from deeplab_ksac.experiment import from_config_dict
-from deeplab_ksac.scripts.commandline import config
+from deeplab_ksac.scripts.commandline import config, values
 from deeplab_ksac.scripts.commandline.entry import start
 
 
@@ -25,24 +22,27 @@ def define_flags():
     config.define_flag()
     flags.DEFINE_string("saved_model", None, "folder of a SavedModel, instead of an experiment")
     flags.DEFINE_list("tables", None, "numbers of thesis tables that have FLOPs, instead of an experiment: 2.1,3.1,4.4")
-    flags.DEFINE_list("size", ["513"], "height and width of the image in pixels, or one number for both")
-    flags.DEFINE_integer("num_classes", None, "number of classes (default: those of the experiment's data set)")
-    flags.DEFINE_bool("training", False, "the forward pass of training, with CAR's projection and auxiliary outputs")
-    flags.DEFINE_integer(
-        "chapter", None, "whose convention (default: the table's, else 2)", lower_bound=2, upper_bound=4
+    values.height_and_width(
+        "size", "513", "height and width of the image in pixels, or one number for both", square=True
     )
+    values.whole_number(
+        "num_classes", None, "number of classes (default: those of the experiment's data set)", least=1, most=65_535
+    )
+    flags.DEFINE_bool("training", False, "the forward pass of training, with CAR's projection and auxiliary outputs")
+    values.whole_number("chapter", None, "whose convention (default: the table's, else 2)", least=2, most=4)
 
 
 def run(given):
     """Prints the counts of what was `given` by flags.
 
     Raises:
-        ValueError: not exactly one of experiment, SavedModel and tables, or a size that is none.
+        ValueError: not exactly one of experiment, SavedModel and tables.
     """
     chosen = [name for name in ("config", "saved_model", "tables") if getattr(given, name)]
     if len(chosen) != 1:
         raise ValueError(f"give one of --config, --saved_model and --tables, not {' and '.join(chosen) or 'none'}")
-    height, width = image_size(given.size)
+    experiment = config.chosen(given.config) if given.config else None
+    height, width = given.size
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its own profiler uses what it calls deprecated
 
     from deeplab_ksac.flops import count_saved_model, tables
@@ -53,7 +53,6 @@ def run(given):
     elif given.saved_model:
         print(f"{given.saved_model}, {height}x{width}\n{count_saved_model(given.saved_model, height, width)}")
     else:
-        experiment = from_config_dict(given.config)
         spec = experiment.model if given.training else tables.folded(experiment.model)
         of = (spec, given.num_classes or tables.num_classes(experiment), height, width)
         chapter = given.chapter or tables.chapter_of(experiment)
@@ -67,19 +66,5 @@ def run(given):
     return 0
 
 
-def image_size(words):
-    """(height, width) from "513" or "513,1025".
-
-    Raises:
-        ValueError: other than one or two numbers of at least 1.
-    """
-    sides = [int(word) if re.fullmatch(r"[1-9]\d*", word) else None for word in words]
-    if len(sides) not in (1, 2) or None in sides:
-        raise ValueError(
-            f"--size must be one or two numbers of pixels, such as 513 or 513,1025, not {','.join(words)!r}"
-        )
-    return sides[0], sides[-1]
-
-
 if __name__ == "__main__":
-    start("flops", define_flags, run, argv=config.with_config_file(sys.argv))
+    start("flops", define_flags, run)

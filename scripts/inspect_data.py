@@ -14,6 +14,7 @@ from absl import flags
 
 from deeplab_ksac.datasets.info import dataset_dir, load_info
 from deeplab_ksac.overwriting import check_inputs_stay
+from deeplab_ksac.scripts.commandline import values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 from deeplab_ksac.whole_files import check_writable
@@ -23,7 +24,7 @@ def define_flags():
     """Defines the flags of this script."""
     flags.DEFINE_string("data_dir", "data", "Folder of the converted data sets.")
     flags.DEFINE_list("splits", None, "Splits to check (default: all).")
-    flags.DEFINE_integer("samples", 12, "Pictures of each split on the contact sheet.", lower_bound=0)
+    values.whole_number("samples", 12, "Pictures of each split on the contact sheet.")
     flags.DEFINE_string(
         "output", None, "PNG file of the contact sheet; <data_dir>/<dataset>/inspection.png by default."
     )

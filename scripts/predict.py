@@ -15,7 +15,7 @@ from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.prediction.tiles import MAX_PIXELS
-from deeplab_ksac.scripts.commandline import large_pictures, views
+from deeplab_ksac.scripts.commandline import large_pictures, values, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -26,15 +26,13 @@ def define_flags():
     flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
     flags.DEFINE_string("images", None, "files, folders and globs, separated by commas", required=True)
     flags.DEFINE_string("output_dir", None, "folder for the predictions", required=True)
-    flags.DEFINE_list(
-        "kinds", ["index", "color", "overlay"], "any any of index, color, overlay, confidence, probabilities"
-    )
+    flags.DEFINE_list("kinds", ["index", "color", "overlay"], "any of index, color, overlay, confidence, probabilities")
     views.define_flags()
-    flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
-    flags.DEFINE_integer("batch_size", 1, "images of one size at a time", lower_bound=1)
-    flags.DEFINE_integer("max_pixels", MAX_PIXELS, "larger images are predicted in overlapping tiles", lower_bound=1024)
+    values.whole_number("step", None, "which checkpoint (default: the latest)")
+    values.whole_number("batch_size", 1, "images of one size at a time", least=1)
+    values.whole_number("max_pixels", MAX_PIXELS, "larger images are predicted in overlapping tiles", least=1024)
     large_pictures.define_flag()
-    flags.DEFINE_float("opacity", 0.5, "opacity opacity of the classes in the overlay", lower_bound=0, upper_bound=1)
+    values.number("opacity", 0.5, "opacity of the classes in the overlay", "[0, 1]")
     flags.DEFINE_bool("legend", True, "whether the overlay has a legend of its classes")
     flags.DEFINE_bool("overwrite", False, "whether predictions in the output folder may be overwritten")
 
@@ -81,10 +79,8 @@ def kinds_of(names):
     """
     from deeplab_ksac.prediction import files as written
 
-    try:
+    with values.named():
         return written.check_kinds(names)
-    except ValueError as error:
-        raise ValueError(f"--{error}") from None
 
 
 if __name__ == "__main__":

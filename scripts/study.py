@@ -12,7 +12,9 @@ import os
 
 from absl import flags
 
+from deeplab_ksac.experiment import LARGEST_SEED
 from deeplab_ksac.experiments.claims import STUDIES
+from deeplab_ksac.scripts.commandline import values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 
@@ -21,21 +23,19 @@ def define_flags():
     """What is tried, and where."""
     flags.DEFINE_string("workdir", None, "folder for data, runs and results", required=True)
     flags.DEFINE_list("studies", sorted(STUDIES), "which studies")
-    flags.DEFINE_list("seeds", ["0", "1", "2"], "one training per variant and seed")
-    flags.DEFINE_integer("jobs", os.cpu_count(), "trainings at a time, each with one thread", lower_bound=1)
-    flags.DEFINE_integer("steps", None, "optimizer steps (default: the experiments')", lower_bound=1)
+    values.whole_numbers("seeds", "0,1,2", "one training per variant and seed", most=LARGEST_SEED)
+    values.whole_number("jobs", os.cpu_count(), "trainings at a time, each with one thread", least=1, most=1024)
+    values.whole_number("steps", None, "optimizer steps (default: the experiments')", least=1)
 
 
 def run(given):
     """Data, trainings and evaluations, table."""
     from deeplab_ksac.runs import study
 
-    if not all(seed.isdecimal() for seed in given.seeds):
-        raise ValueError(f"--seeds takes whole numbers, comma-separated, not {','.join(given.seeds)!r}")
     results = study.run_studies(
         given.studies,
         given.workdir,
-        seeds=[int(seed) for seed in given.seeds],
+        seeds=given.seeds,
         steps=given.steps,
         jobs=given.jobs,
         progress=Progress,

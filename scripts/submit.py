@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import views
+from deeplab_ksac.scripts.commandline import values, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -28,7 +28,7 @@ def define_flags():
     flags.DEFINE_string("output", None, "the archive: .zip, .tar.gz or .tgz", required=True)
     flags.DEFINE_string("competition", None, "of VOC: comp5 if trained on VOC alone, comp6 (the default) if on more")
     views.define_flags()
-    flags.DEFINE_integer("step", None, "which checkpoint (default: the latest)")
+    values.whole_number("step", None, "which checkpoint (default: the latest)")
     flags.DEFINE_bool("overwrite", False, "whether an archive that exists may be replaced")
 
 

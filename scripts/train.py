@@ -15,7 +15,7 @@ import sys
 from absl import flags
 
 from deeplab_ksac.errors import in_one_line
-from deeplab_ksac.scripts.commandline import config
+from deeplab_ksac.scripts.commandline import config, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 
@@ -33,8 +33,8 @@ def define_flags():
         "strategy", "auto", "auto, one_device, mirrored, multi_worker (reads TF_CONFIG) or tpu", short_name="s"
     )
     flags.DEFINE_string("tpu", "", "address of the TPU, for --strategy=tpu")
-    flags.DEFINE_integer(
-        "cpu_replicas", 1, "logical devices made of the CPU, to try --strategy=mirrored", lower_bound=1
+    values.whole_number(
+        "cpu_replicas", 1, "logical devices made of the CPU, to try --strategy=mirrored", least=1, most=64
     )
     flags.DEFINE_string("precision", "float32", "float32, mixed_float16 or mixed_bfloat16")
     flags.DEFINE_enum(
@@ -51,10 +51,12 @@ def define_flags():
 
 def run(given):
     """Trains and prints how it ended; the exit status."""
+    experiment = config.chosen(given.config)
+
     from deeplab_ksac.training.interruption import RESTART_STATUS, RestartError
 
     try:
-        figures = train(given)
+        figures = train(experiment, given)
     except RestartError as stopped:
         print(f"train: {in_one_line(stopped)}; the same command continues", file=sys.stderr)
         return RESTART_STATUS
@@ -67,22 +69,21 @@ def run(given):
     return 0
 
 
-def train(given):
+def train(experiment, given):
     """Sets up strategy, precision and seeds, then hands over to `training.loop.train`; its figures."""
     from deeplab_ksac.keras2 import keras
-    from deeplab_ksac.experiment import from_config_dict
     from deeplab_ksac.training import loop
     from deeplab_ksac.training import strategy as strategies
 
-    experiment = from_config_dict(given.config)
     if given.cpu_replicas > 1:
         strategies.split_cpu(given.cpu_replicas)
     if given.deterministic:
         strategies.make_deterministic(experiment.seed)
     else:
         keras.utils.set_random_seed(experiment.seed)
-    strategies.set_precision(given.precision)
-    strategy = strategies.create_strategy(given.strategy, given.tpu)
+    with values.named():
+        strategies.set_precision(given.precision)
+        strategy = strategies.create_strategy(given.strategy, given.tpu)
     print(f"{experiment.name} on {strategy.num_replicas_in_sync} replica(s), {given.precision}", file=sys.stderr)
     for sentence in useless_labels(experiment, given.data_dir):
         print(f"WARNING: {sentence}", file=sys.stderr)
@@ -114,4 +115,4 @@ def useless_labels(experiment, data_dir):
 
 
 if __name__ == "__main__":
-    start("train", define_flags, run, argv=config.with_config_file(sys.argv))
+    start("train", define_flags, run)

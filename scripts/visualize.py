@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
+from deeplab_ksac.scripts.commandline import values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -31,10 +32,12 @@ def define_flags():
     flags.DEFINE_string("images", None, "files, folders or globs, comma-separated (pictures without truth)")
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets")
     flags.DEFINE_string("dataset", None, "name/split (default: the first run's evaluation)")
-    flags.DEFINE_integer("count", 3, "how many images of the data set, evenly spread", lower_bound=1)
-    flags.DEFINE_list("point", None, "row,column of the chosen pixel in the image (default: the middle)")
-    flags.DEFINE_list("box", None, "top,left,height,width of a frame (default: where the predictions differ most)")
-    flags.DEFINE_integer("channels", 25, "feature maps of each rate (branch_features)", lower_bound=1)
+    values.whole_number("count", 3, "how many images of the data set, evenly spread", least=1)
+    values.whole_numbers("point", None, "row,column of the chosen pixel in the image (default: the middle)", count=2)
+    values.whole_numbers(
+        "box", None, "top,left,height,width of a frame (default: where the predictions differ most)", count=4
+    )
+    values.whole_number("channels", 25, "feature maps of each rate (branch_features)", least=1)
     flags.DEFINE_string("output_dir", None, "where to write (default: <first workdir>/figures)")
 
 
@@ -45,8 +48,8 @@ def run(figure, given):
     from deeplab_ksac.runs import figures
 
     options = figures.Options(
-        point=whole_numbers("point", given.point, 2),
-        box=whole_numbers("box", given.box, 4),
+        point=given.point,
+        box=given.box,
         channels=given.channels,
         progress=Progress,
     )
@@ -86,23 +89,6 @@ def pictures(figure, given, first):
         count=given.count if figure in OF_PICTURES else None,
         class_names=first.info.class_names,
     )
-
-
-def whole_numbers(flag, texts, count):
-    """("1", "2") -> (1, 2); None stays None.
-
-    Raises:
-        ValueError: not as many whole numbers as `count`.
-    """
-    if texts is None:
-        return None
-    try:
-        numbers = tuple(int(text) for text in texts)
-    except ValueError:
-        numbers = ()
-    if len(numbers) != count:
-        raise ValueError(f"--{flag} takes {count} integers, comma-separated, not {','.join(texts)!r}")
-    return numbers
 
 
 if __name__ == "__main__":

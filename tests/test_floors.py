@@ -30,13 +30,15 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
         "deeplab_ksac.whole_files",
         "deeplab_ksac.datasets.splits",
     ),
+    ("deeplab_ksac.fields",),
     ("caa", "car", "deeplab_ksac.datasets", "deeplab_ksac.experiment"),
     (
         "deeplab_ksac.construct",
         "deeplab_ksac.dropout",
         "deeplab_ksac.experiments",
-        "deeplab_ksac.metrics",
         "deeplab_ksac.layers",
+        "deeplab_ksac.metrics",
+        "deeplab_ksac.overrides",
     ),
     ("deeplab_ksac.flops", "deeplab_ksac.shared_products", "deeplab_ksac.figures"),
     ("deeplab_ksac.ksac", "deeplab_ksac.backbones"),
@@ -57,11 +59,11 @@ NEIGHBORS = {  # the two halves of what a workdir gives: its model, and what tha
 }
 LAZY = "deeplab_ksac"  # its public names are loaded from any floor, when they are asked for
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
-STANDARD_LIBRARY = {"collections", "contextlib", "dataclasses", "functools", "math", "types", "typing"}
+STANDARD_LIBRARY = {"collections", "contextlib", "dataclasses", "functools", "math", "numbers", "types", "typing"}
 THIRD_PARTY = {  # what packages of the ground floors may import besides the standard library
     "caa": set(),  # of which Keras and tensor operations they are is decided in deeplab_ksac
     "car": set(),
-    "deeplab_ksac.experiment": {"ml_collections"},
+    "deeplab_ksac.experiment": set(),
 }
 ON_ANY_KERAS = (  # layers of Keras 2 or 3, whichever is chosen when the first of them is imported
     "caa",

@@ -1,56 +1,100 @@
-"""`--config=<experiment>` on a command line: names become values of which every field can be overridden.
-
-This file is also what `ml_collections.config_flags` loads for it; `get_config` is called by it.
-"""
+"""`--config=<experiment>` on a command line, and `--config.<path>=<value>` for every field of it."""
 
 import difflib
-import pathlib
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ml_collections import ConfigDict, config_flags
+from absl import flags
 
-from deeplab_ksac.experiment import to_config_dict
+from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.experiments import EXPERIMENTS, TABLE_ROWS
+from deeplab_ksac.overrides import override, steps_of, type_at
 
-CONFIG_FILE = pathlib.Path(__file__).resolve()
+OVERRIDE = re.compile(r"--?(no)?config\.([^=]*)")
 
 
-def get_config(name: str) -> ConfigDict:
-    """The experiment of that name as a `ConfigDict`.
+def named(name: str) -> Experiment:
+    """The experiment of that name.
 
     Raises:
-        LookupError: there is none; the message has the nearest names, and the others that are no table's.
+        ValueError: there is none; the message has the nearest names, and the others that are no table's.
     """
     if name in EXPERIMENTS:
-        return to_config_dict(EXPERIMENTS[name])
+        return EXPERIMENTS[name]
     if name in TABLE_ROWS:
         row = TABLE_ROWS[name]
-        raise LookupError(f"{name} ({row.method}) is quoted from another paper and cannot be run")
+        raise ValueError(f"{name} ({row.method}) is quoted from another paper and cannot be run")
     of_table = [known for known in EXPERIMENTS if known.startswith(name.partition(":")[0] + ":")]
     near = difflib.get_close_matches(name, of_table or EXPERIMENTS, n=3, cutoff=0.8)
     hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
     others = [known for known in EXPERIMENTS if known not in TABLE_ROWS]
-    raise LookupError(
+    raise ValueError(
         f"no experiment is named {name!r};{hint} there are {', '.join(others)}, and the rows of the thesis's tables, "
         "such as table_4_1:R8"
     )
 
 
 def define_flag() -> None:
-    """--config=<experiment>, and a flag for every field of it: `--config.stages[0].steps=100`."""
-    config_flags.DEFINE_config_file("config", None, "name of the experiment", sys_argv=with_config_file(sys.argv))
+    """--config=<experiment>, and a flag for each of its fields that the command line sets: --config.seed=1.
+
+    Raises:
+        flags.Error: what follows --config is not the path of a field.
+    """
+    flags.DEFINE_string("config", None, "name of the experiment; --config.<field>=<value> changes a field of it")
+    for path, without_value in _overridden(sys.argv[1:]):
+        try:
+            steps_of(path)
+        except ValueError as error:
+            raise flags.Error(f"--config.{path}: {error}") from None
+        if f"config.{path}" not in flags.FLAGS:
+            flags.DEFINE_flag(_Override(path, is_bool=without_value or _is_bool(path)))
+    # Before the validators of other flags: what is wrong with the experiment is said first.
+    flags.register_validator("config", lambda name: name is None or chosen(name) is not None)
 
 
-def with_config_file(argv: Sequence[str]) -> list[str]:
-    """The command line with `--config=<experiment>` as `config_flags` reads it: a file and its argument."""
-    named, following = [], False
-    for word in argv:
-        if following or word.startswith(("--config=", "-config=")):
-            flag, _, name = word.rpartition("=") if not following else ("", "", word)
-            word = f"{flag}={CONFIG_FILE}:{name}" if flag else f"{CONFIG_FILE}:{name}"
-            following = False
-        elif word in ("--config", "-config"):
-            following = True
-        named.append(word)
-    return named
+def chosen(name: str) -> Experiment:
+    """The experiment of that name, with the fields that the command line sets.
+
+    Raises:
+        ValueError: there is no such experiment or field, or a value that the field cannot have.
+    """
+    experiment = named(name)
+    given = [flags.FLAGS[flag] for flag in flags.FLAGS if isinstance(flags.FLAGS[flag], _Override)]
+    try:
+        return override(experiment, [(flag.path, flag.value) for flag in given if flag.value is not None])
+    except ValueError as error:  # its message begins with the path
+        raise ValueError(f"--config.{error}") from None
+
+
+class _Override(flags.Flag):
+    """The flag of one field; its value is a text, which the field's type gives a meaning."""
+
+    def __init__(self, path, *, is_bool):
+        super().__init__(
+            flags.ArgumentParser(),
+            flags.ArgumentSerializer(),
+            f"config.{path}",
+            None,
+            "a field of the experiment",
+            boolean=is_bool,
+        )
+        self.path = path
+
+
+def _overridden(argv: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """(path, whether it is written --noconfig.<path>) of every field that a command line and its flagfiles set."""
+    for word in flags.FLAGS.read_flags_from_files(argv, force_gnu=False):
+        if word == "--":
+            return
+        match = OVERRIDE.match(word)
+        if match:
+            yield match[2], match[1] is not None
+
+
+def _is_bool(path):
+    """Whether a field is True or False, so that its flag may stand without a value."""
+    try:
+        return type_at(path) is bool
+    except ValueError:  # is said once the flags are parsed
+        return False

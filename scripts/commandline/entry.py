@@ -1,12 +1,13 @@
 """How a command starts: its flags, what it takes beside them, and how much TensorFlow says."""
 
+import contextlib
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from absl import app, flags
 
-from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from deeplab_ksac.scripts.commandline.quiet import keep_tensorflow_quiet
 
@@ -42,21 +43,39 @@ def start(
             if flags.FLAGS[flag].value == "" and flags.FLAGS[flag].default != "":
                 sys.exit(f"{name}: --{flag} is empty; give it a value, or leave it out")
         if not arguments and words:
-            raise app.UsageError(f"not a flag: {' '.join(words)}")
+            sys.exit(f"{name}: not a flag: {' '.join(words)}; --help lists the flags")
         if len(words) != len(arguments):
             expected = ", ".join(f"<{argument}> ({what})" for argument, what in arguments.items())
-            raise app.UsageError(f"expected {expected}, not: {' '.join(words) or 'none'}")
+            sys.exit(f"{name}: expected {expected}, not: {' '.join(words) or 'none'}")
         return exit_status(lambda: run(*words, flags.FLAGS), name=name)
 
     def parse(argv):
-        try:
-            return app.parse_flags_with_usage(argv)
-        except (AttributeError, LookupError) as error:  # an experiment, or a field of it, that does not exist
-            sys.exit(f"{name}: {in_one_line(error)}")
+        with wrong_flags_in_one_line(name):
+            return flags.FLAGS(argv)
 
     known = set(flags.FLAGS)
-    define_flags()
+    with wrong_flags_in_one_line(name):
+        define_flags()
     own = set(flags.FLAGS) - known
     for flag in own:  # --help lists them, whichever module they are defined in
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag])
     app.run(main, argv=argv, flags_parser=parse)
+
+
+@contextlib.contextmanager
+def wrong_flags_in_one_line(name: str) -> Iterator[None]:
+    """Inside, a flag that does not exist, or whose value makes no sense, ends the process with one line and status 1.
+
+    Args:
+        name: the command's name, which stands in front.
+    """
+    try:
+        yield
+    except (flags.Error, ValueError) as error:
+        said = str(error).partition("\n")[0]  # absl has a line for each flag
+        parsed = re.fullmatch(r"flag (--[^=]*)=(.*?): ((?:must|Flag|value should) .*)", said)
+        if parsed:  # absl's "flag --step=x: …" and "flag --workdir=None: Flag --workdir must have a value …"
+            flag, value, allowed = parsed.groups()
+            allowed = allowed.removeprefix("Flag ").removeprefix(f"{flag} ")
+            said = f"{flag} {allowed}" if value == "None" else f"{flag} {allowed}, not {value!r}"
+        sys.exit(f"{name}: {said}")

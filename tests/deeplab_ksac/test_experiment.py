@@ -3,20 +3,25 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from deeplab_ksac.experiment import (
+    Data,
     EvalSpec,
     Experiment,
+    ModelSpec,
+    Part,
+    Stage,
     Views,
     differences,
-    from_config_dict,
     from_dict,
-    to_config_dict,
+    part,
     to_dict,
 )
 from deeplab_ksac.experiments import EXPERIMENTS
 from deeplab_ksac.losses import build_objective
+from deeplab_ksac.overrides import override
 from deeplab_ksac.training.optimizers import build_optimizer
 from tests.deeplab_ksac.training.tiny import EXPERIMENT
 
@@ -25,7 +30,7 @@ from tests.deeplab_ksac.training.tiny import EXPERIMENT
 def test_an_experiment_survives_json_and_the_command_lines_form(name):
     experiment = EXPERIMENTS[name]
     assert from_dict(Experiment, json.loads(json.dumps(to_dict(experiment)))) == experiment
-    assert from_config_dict(to_config_dict(experiment)) == experiment
+    assert override(experiment, ()) == experiment
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -76,6 +81,121 @@ def test_a_wrong_field_is_named_by_its_path(path, value, error, words):
         from_dict(Experiment, fields)
 
 
+NAN, INF = float("nan"), float("inf")
+DATA = Data(sources=("tiny/train",))
+BASE = {  # of every type, arguments with which it can be made
+    Part: {"name": "sgd"},
+    ModelSpec: {"backbone": part("resnet50"), "head": part("ksac")},
+    Data: {"sources": ("tiny/train",)},
+    Stage: {"data": DATA, "steps": 3},
+    Views: {},
+    EvalSpec: {"dataset": "tiny/val"},
+    Experiment: {
+        "name": "tiny",
+        "model": ModelSpec(part("resnet50"), part("ksac")),
+        "stages": (Stage(DATA, 3),),
+        "evaluation": EvalSpec("tiny/val"),
+    },
+}
+AT = {  # where in an experiment each type is
+    Part: "stages[0].optimizer",
+    ModelSpec: "model",
+    Data: "stages[0].data",
+    Stage: "stages[0]",
+    Views: "evaluation.views",
+    EvalSpec: "evaluation",
+    Experiment: "",
+}
+NO_COUNTS = (-1, 1.5, "3", None, True, NAN, 2**40)
+NO_POSITIVE_COUNTS = (0, *NO_COUNTS)
+NO_SIDES = ((-5, -5), (0, 33), (33.5, 33), (33,), (1, 2, 3), "33", ("a", 33), (True, 33), (70_000, 33))
+NO_SCALES = ((), (0.0,), (-1.0,), (1e6,), (1e-6,), (NAN,), (INF,), ("1",), (True,), 1.0, None)
+NO_PARTS = (None, "sgd", 3, {})
+NO_PART = ("sgd", 3, {})
+NO_ARGUMENTS = (3, "x", (1,), {1: 2}, {"": 1})
+NO_SPLITS = ("tiny", "/train", "tiny/", "a/b/c", "", 3, None)
+WRONG = {
+    Part: {"name": ("", 3, None, "a\nb"), "args": (None, *NO_ARGUMENTS)},
+    ModelSpec: {
+        **{"backbone": NO_PARTS, "head": NO_PARTS, "neck": NO_PART, "projection": NO_PART, "decoder": NO_PART},
+        **{"output_stride": (4, 64, 8.5, "16", None, True), "norm": (None, *NO_ARGUMENTS)},
+        **{"bottleneck": NO_ARGUMENTS, "auxiliary": NO_ARGUMENTS},
+    },
+    Data: {
+        "sources": ((), "tiny/train", None, 3, *((split,) for split in NO_SPLITS)),
+        "crop_size": (*NO_SIDES, 33, None),
+        "scales": NO_SCALES,
+        "flip": (1, "yes", None),
+        "brightness": (-1, 256, NAN, "3", None, True),
+        "weights": ((0.0,), (-1.0,), (NAN,), (1.0, 2.0), ("1",), 1.0, None),
+    },
+    Stage: {
+        "data": (None, {}, ("tiny/train",)),
+        **{"steps": NO_POSITIVE_COUNTS, "batch_size": NO_POSITIVE_COUNTS, "accumulate": (3, *NO_POSITIVE_COUNTS)},
+        **{"steps_per_call": NO_POSITIVE_COUNTS, "optimizer": NO_PARTS, "schedule": NO_PARTS},
+        **{"l2": (-1, NAN, INF, "1", None, True), "clip_norm": (-1, NAN, INF, "1", None, True)},
+        "ema_decay": (-0.1, 1, NAN, "0.5", None, True),
+    },
+    Views: {
+        **{"scales": NO_SCALES, "flip": (1, "yes", None), "average": ("votes", None, 1)},
+        **{"window": NO_SIDES, "pad_to": NO_SIDES},
+    },
+    EvalSpec: {"dataset": NO_SPLITS, "views": (None, {}, (1.0,))},
+    Experiment: {
+        **{"name": ("", 3, None), "model": (None, {}), "evaluation": (None, {}), "seed": (-1, 1.5, "3", None, 2**32)},
+        **{"stages": ((), None, (3,), "x", {}), "losses": ((), None, (3,), "x", {})},
+        **{"log_every": NO_COUNTS, "checkpoint_every": NO_COUNTS, "evaluate_every": NO_COUNTS},
+    },
+}
+CASES = [(kind, field) for kind, fields in WRONG.items() for field in fields]
+
+
+@pytest.mark.parametrize("kind", BASE)
+def test_every_field_of_every_type_is_looked_at(kind):
+    assert set(WRONG[kind]) == {field.name for field in dataclasses.fields(kind)}
+    assert kind(**BASE[kind])
+
+
+@pytest.mark.parametrize(("kind", "field"), CASES, ids=lambda x: getattr(x, "__name__", x))
+def test_a_value_that_makes_no_sense_is_an_error_where_it_is_made(kind, field):
+    for value in WRONG[kind][field]:
+        with pytest.raises(ValueError, match=rf"^{field}\b") as refused:
+            kind(**{**BASE[kind], field: value})
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("kind", "field"), CASES, ids=lambda x: getattr(x, "__name__", x))
+def test_a_value_that_makes_no_sense_in_a_file_is_named_by_its_path(kind, field):
+    for value in WRONG[kind][field]:
+        if (kind is Part and value == {1: 2}) or (field == "views" and value == {}):
+            continue  # no JSON; all of it at its defaults
+        fields = to_dict(Experiment(**BASE[Experiment]))
+        place = fields
+        for key in AT[kind].replace("[0]", ".0").split(".") if AT[kind] else ():
+            place = place[int(key) if key.isdigit() else key]
+        place[field] = value
+        path = f"{AT[kind]}.{field}" if AT[kind] else field
+        with pytest.raises(ValueError) as refused:
+            from_dict(Experiment, fields)
+        assert str(refused.value).startswith((path, f"{AT[kind]} misses"))
+
+
+@pytest.mark.parametrize("value", (NAN, INF, {1}, b"x", 1j, ..., {"a": {"b": (1, NAN)}}, {"a": {1: 2}}), ids=repr)
+def test_an_argument_that_json_cannot_hold_is_named_by_its_path(value):
+    fields = {**BASE[Experiment], "losses": (part("dice"), part("focal", gamma=value))}
+    with pytest.raises(ValueError, match=r"^losses\[1\].args.gamma"):
+        Experiment(**fields)
+
+
+def test_values_are_kept_in_one_form():
+    listed = Data(["tiny/train"], crop_size=[33, np.int64(17)], scales=[1, 2], weights=[1], brightness=0)
+    assert listed == Data(("tiny/train",), (33, 17), (1.0, 2.0), brightness=0.0, weights=(1.0,))
+    stage = Stage(listed, np.int64(3), optimizer=part("sgd", learning_rate=np.float32(0.5), x=[1, [2]], y={"z": [3]}))
+    assert stage.optimizer.args == {"learning_rate": 0.5, "x": (1, (2,)), "y": {"z": (3,)}}
+    experiment = Experiment("tiny", BASE[Experiment]["model"], [stage], EvalSpec("tiny/val"))
+    assert from_dict(Experiment, json.loads(json.dumps(to_dict(experiment)))) == experiment
+
+
 def test_a_missing_field_is_named():
     fields = to_dict(EXPERIMENT)
     del fields["evaluation"]
@@ -108,10 +228,8 @@ def test_an_evaluation_of_before_views_is_read():
 
 
 def test_a_command_line_overrides_views_one_by_one():
-    config = to_config_dict(EXPERIMENT)
-    config.evaluation.views.scales = (0.5, 1.0)
-    config.evaluation.views.window = (9, 17)
-    assert from_config_dict(config).evaluation == EvalSpec("tiny/val", Views((0.5, 1.0), window=(9, 17)))
+    texts = (("evaluation.views.scales", "(0.5, 1.0)"), ("evaluation.views.window", "(9, 17)"))
+    assert override(EXPERIMENT, texts).evaluation == EvalSpec("tiny/val", Views((0.5, 1.0), window=(9, 17)))
 
 
 def test_a_view_beside_views_is_no_field():

@@ -9,12 +9,9 @@ from deeplab_ksac.scripts import study
 
 @pytest.mark.parametrize(
     "flags, message",
-    (
-        ({"seeds": ["0", "x"]}, "--seeds takes whole numbers, comma-separated, not '0,x'"),
-        ({"studies": ["large"]}, "unknown study 'large'; the studies are combinations, scales, small"),
-    ),
+    (({"studies": ["large"]}, "unknown study 'large'; the studies are combinations, scales, small"),),
 )
 def test_wrong_flags_are_said(tmp_path, flags, message):
-    given = {"workdir": str(tmp_path), "studies": ["small"], "seeds": ["0"], "jobs": 1, "steps": None, **flags}
+    given = {"workdir": str(tmp_path), "studies": ["small"], "seeds": (0,), "jobs": 1, "steps": None, **flags}
     with pytest.raises(ValueError, match=message):
         study.run(types.SimpleNamespace(**given))

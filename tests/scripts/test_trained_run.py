@@ -58,7 +58,7 @@ def given(**flags):
     ("flags", "views", "name"),
     [
         ({"boundary": 2.0}, Views(), "eval_tiny_val"),
-        ({"scales": ["0.5"], "flip": True}, Views((0.5,), flip=True), "eval_tiny_val_ms0.5_flip"),
+        ({"scales": (0.5,), "flip": True}, Views((0.5,), flip=True), "eval_tiny_val_ms0.5_flip"),
     ],
 )
 def test_evaluate_writes_the_figures_of_the_raw_images(place, model, capsys, flags, views, name):
@@ -148,7 +148,7 @@ def test_a_model_is_not_exported_over_its_run_nor_where_tensorflow_could_not_loa
     output = tmp_path / "served"
     shutil.copytree(place / "workdir", output / "run")
     (output / "saved_model.pb").touch()
-    flags = {"scales": ["1"], "flip": False, "overwrite": True}
+    flags = {"scales": (1.0,), "flip": False, "overwrite": True}
     with pytest.raises(FileExistsError, match=r"served cannot be written to: it holds .*run, which is read"):
         export.run(given(workdir=output / "run", output=output, **flags))
     with pytest.raises(ValueError, match=r"has '\[' in it, which TensorFlow takes for a pattern"):
@@ -158,7 +158,7 @@ def test_a_model_is_not_exported_over_its_run_nor_where_tensorflow_could_not_loa
 
 def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path, capsys):
     output = tmp_path / "served"
-    assert export.run(given(workdir=place / "workdir", output=output, scales=["1"], flip=False)) == 0
+    assert export.run(given(workdir=place / "workdir", output=output, scales=(1.0,), flip=False)) == 0
     assert str(output) in capsys.readouterr().out
     image = random_images(2, 30, 41)
     served = tf.saved_model.load(str(output))(tf.constant(image, tf.uint8))["probabilities"]
@@ -172,31 +172,31 @@ def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path,
     ("flags", "message"),
     [
         ({"format": "tflite"}, r"--output=.*served must end in \.tflite"),
-        ({"size": "33"}, "--quantize and --size are for --format=tflite, not for saved_model"),
+        ({"size": (33, 33)}, "--quantize and --size are for --format=tflite, not for saved_model"),
         ({"format": "onnx", "precision": "float16"}, "--precision=float16 is for --format=saved_model, not for onnx"),
         ({"averaged": True}, "has no moving averages"),
     ],
 )
 def test_export_refuses_what_does_not_go_together(place, tmp_path, flags, message):
     with pytest.raises(ValueError, match=message):
-        export.run(given(workdir=place / "workdir", output=tmp_path / "served", scales=["1"], flip=False, **flags))
+        export.run(given(workdir=place / "workdir", output=tmp_path / "served", scales=(1.0,), flip=False, **flags))
     (tmp_path / "taken.onnx").touch()
     with pytest.raises(FileExistsError, match=r"taken\.onnx exists; choose another output"):
-        export.run(given(workdir=tmp_path, output=tmp_path / "taken.onnx", format="onnx", scales=["1"], flip=False))
+        export.run(given(workdir=tmp_path, output=tmp_path / "taken.onnx", format="onnx", scales=(1.0,), flip=False))
 
 
 def test_a_run_without_the_checkpoint_is_refused_before_anything_is_written(place, tmp_path):
     workdir = tmp_path / "workdir"
     claim_workdir(workdir, EXPERIMENT, read_workdir(place / "workdir")[1])
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        export.run(given(workdir=workdir, output=tmp_path / "served", scales=["1"], flip=False))
+        export.run(given(workdir=workdir, output=tmp_path / "served", scales=(1.0,), flip=False))
     with pytest.raises(FileNotFoundError, match="no checkpoint of step 8; it has 7"):
-        export.run(given(workdir=place / "workdir", output=tmp_path / "served", scales=["1"], flip=False, step=8))
+        export.run(given(workdir=place / "workdir", output=tmp_path / "served", scales=(1.0,), flip=False, step=8))
     assert not (tmp_path / "served").exists()
 
 
 @pytest.mark.parametrize(
-    ("script", "views"), [(evaluate, {}), (predict, {}), (export, {"scales": ["1"], "flip": False})]
+    ("script", "views"), [(evaluate, {}), (predict, {}), (export, {"scales": (1.0,), "flip": False})]
 )
 def test_a_folder_without_a_run_is_one_line_and_status_1(tmp_path, capsys, script, views):
     (tmp_path / "photo.png").touch()

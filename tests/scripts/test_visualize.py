@@ -92,9 +92,7 @@ def test_runs_of_the_same_name_are_written_beside_each_other(place, monkeypatch)
 @pytest.mark.parametrize(
     ("figure", "run", "flags", "message"),
     [
-        ("attention", "caa", {"point": ["400", "2"]}, r"the point \(400, 2\) lies outside the image of 36 rows"),
-        ("attention", "caa", {"point": ["4"]}, "--point takes 2 integers"),
-        ("predictions", "ksac", {"box": ["1", "2", "x", "4"]}, "--box takes 4 integers"),
+        ("attention", "caa", {"point": (400, 2)}, r"the point \(400, 2\) lies outside the image of 36 rows"),
         ("predictions", "ksac", {"data_dir": None}, "needs --data_dir"),
         ("predictions", "ksac", {"dataset": "tiny/test"}, "no split 'test'; it has train, val"),
         ("portrait", "ksac", {}, "unknown figure 'portrait'; the figures are predictions"),
