@@ -16,7 +16,8 @@ from deeplab_ksac.backbones.contract import (
 )
 from deeplab_ksac.backbones.efficientnet import timm_tensors
 from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmFile, TimmWeights
-from deeplab_ksac.layers import AtrousConv2D, AtrousDepthwiseConv2D, BatchNorm, DropPath
+from deeplab_ksac.dropout import DropPath
+from deeplab_ksac.layers import AtrousConv2D, AtrousDepthwiseConv2D, BatchNorm
 from deeplab_ksac.layers.norm import NormFactory
 
 STEM_FILTERS = 32  # of every size
