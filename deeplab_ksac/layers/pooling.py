@@ -16,7 +16,7 @@ from deeplab_ksac.tensor_ops import Tensor, ops
 class ImagePooling(keras.layers.Layer):
     """The image-level branch (Fig. 2.3): mean over all pixels, 1×1 convolution, spread back over the pixels.
 
-    [N, h, w, C] -> [N, h, w, filters]. The mean is taken in float32 whatever the precision policy.
+    [N, h, w, C] -> [N, h, w, filters]. The mean is taken in float32 at least, whatever the precision policy.
     """
 
     def __init__(self, filters: int, *, norm: Norm = BatchNorm(), **kwargs: Any) -> None:
@@ -33,7 +33,7 @@ class ImagePooling(keras.layers.Layer):
         return with_channels(input_shape, self.filters)
 
     def call(self, features: Tensor, training: bool | None = None) -> Tensor:
-        mean = ops.mean(ops.cast(features, "float32"), axis=(1, 2), keepdims=True)
+        mean = ops.mean(ops.at_least_float32(features), axis=(1, 2), keepdims=True)
         context = self.conv(ops.cast(mean, features.dtype), training=training)
         shape = ops.shape(features)
         spread = ops.broadcast_to(context, [shape[0], shape[1], shape[2], self.filters])

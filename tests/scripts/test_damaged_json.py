@@ -39,7 +39,15 @@ FLAGS = {
     "watch": False,
 }
 FLAGS |= {"dataset": None, "boundary": None, "batch_size": 1, "sheet": 0, "overwrite": False, "format": "saved_model"}
-FLAGS |= {"quantize": False, "size": None, "precision": "float32", "averaged": None, "kinds": ["index"], "tables": None}
+FLAGS |= {
+    "quantize": False,
+    "size": None,
+    "max_megapixels": 178,
+    "precision": "float32",
+    "averaged": None,
+    "kinds": ["index"],
+    "tables": None,
+}
 
 
 def places(value, path=()):
