@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import values, views
+from deeplab_ksac.scripts.commandline import large_pictures, values, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -29,6 +29,7 @@ def define_flags():
     flags.DEFINE_string("competition", None, "of VOC: comp5 if trained on VOC alone, comp6 (the default) if on more")
     views.define_flags()
     values.whole_number("step", None, "which checkpoint (default: the latest)")
+    large_pictures.define_flag()
     flags.DEFINE_bool("overwrite", False, "whether an archive that exists may be replaced")
 
 
@@ -37,6 +38,7 @@ def run(given):
     from deeplab_ksac.datasets.submissions import find_test_images, submission
     from deeplab_ksac.prediction import submission_archive
 
+    large_pictures.allow(given)
     benchmark = submission(given.benchmark)
     submission_archive.check_output(given.output, overwrite=given.overwrite)
     images = find_test_images(benchmark, given.raw_dir, competition=given.competition)

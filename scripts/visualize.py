@@ -16,7 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import values
+from deeplab_ksac.scripts.commandline import large_pictures, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -38,6 +38,7 @@ def define_flags():
         "box", None, "top,left,height,width of a frame (default: where the predictions differ most)", count=4
     )
     values.whole_number("channels", 25, "feature maps of each rate (branch_features)", least=1)
+    large_pictures.define_flag()
     flags.DEFINE_string("output_dir", None, "where to write (default: <first workdir>/figures)")
 
 
@@ -47,6 +48,7 @@ def run(figure, given):
         raise ValueError(f"unknown figure {figure!r}; the figures are {', '.join(FIGURES)}")
     from deeplab_ksac.runs import figures
 
+    large_pictures.allow(given)
     options = figures.Options(
         point=given.point,
         box=given.box,

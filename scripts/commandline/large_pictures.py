@@ -1,13 +1,13 @@
 """--max_megapixels: pictures above it are refused, as a guard against small files that unpack to all of the memory."""
 
-from absl import flags
+from deeplab_ksac.scripts.commandline import values
 
 USUAL = 178  # twice Pillow's own limit, above which Pillow refuses
 
 
 def define_flag():
     """--max_megapixels, the largest picture that is opened."""
-    flags.DEFINE_integer("max_megapixels", USUAL, "largest picture that is opened, in million pixels", lower_bound=1)
+    values.whole_number("max_megapixels", USUAL, "largest picture that is opened, in million pixels", least=1)
 
 
 def allow(given):

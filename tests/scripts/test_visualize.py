@@ -22,6 +22,7 @@ def place(tmp_path_factory):
 def given(place, runs, output, **flags):
     """The command's flags."""
     values = {
+        "max_megapixels": 178,
         "workdir": runs,
         "images": None,
         "data_dir": str(place / "data"),
