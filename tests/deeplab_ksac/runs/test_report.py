@@ -18,7 +18,7 @@ def test_without_a_run_everything_is_said_to_be_open(tmp_path):
 
 
 def test_markdown_shows_names_as_they_are(tmp_path):
-    name = "<b>&amp; `code` *bold* a|b [x](y)\n\n# heading"
+    name = "<b>&amp; `code` *bold* a|b [x](y) # heading"
     write_run(tmp_path, dataclasses.replace(EXPERIMENTS["scenes_ksac"], name=name), name="run")
     text = report.as_markdown(Comparison([], read_runs([f"{tmp_path}/*"])), {})
     (line,) = [line for line in text.splitlines() if "heading" in line]
