@@ -192,8 +192,10 @@ def tiny_records(folder, count):
         with tf.io.TFRecordWriter(str(target / f"many-train.tfrecord-{shard:05d}-of-00004")) as writer:
             for _ in range(count // 4):
                 writer.write(serialized)
-    of_train = {"num_examples": {"train": count}, "num_shards": {"train": 4}}
-    of_train["pixel_counts"] = {"train": info.pixel_counts["train"]}
+    of_train = {
+        name: {"train": getattr(info, name)["train"]} for name in ("pixel_counts", "ignored_pixels", "num_bytes")
+    }
+    of_train |= {"num_examples": {"train": count}, "num_shards": {"train": 4}}
     save_info(dataclasses.replace(info, name="many", **of_train), target)
     return folder
 
