@@ -31,7 +31,8 @@ class ChannelAttention(keras.layers.Layer):
     def __init__(self, width: int = 128, depth: int = 5, *, negative_slope: float = 0.2, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         require_positive(width=width, depth=depth)
-        if not 0 <= negative_slope < 1:
+        a_number = isinstance(negative_slope, int | float) and not isinstance(negative_slope, bool)
+        if not (a_number and 0 <= negative_slope < 1):
             raise ValueError(f"negative_slope must lie in [0, 1), not {negative_slope!r}")
         self.width, self.depth, self.negative_slope = width, depth, negative_slope
         self.gate_dtype = "float64" if self.variable_dtype == "float64" else "float32"

@@ -8,7 +8,7 @@ from car.centers import class_centers, moved_centers
 from car.diagnostics import class_statistics
 from car.losses import inter_center_to_center, inter_center_to_pixel, intra_center_to_pixel
 from car.pixels import check_shapes, check_values, labelled_pixels
-from car.settings import TERMS, ClassAwareSettings
+from car.settings import TERMS, ClassAwareSettings, is_number
 from deeplab_ksac.any_keras import AVERAGED, keras
 from deeplab_ksac.tensor_ops import Tensor, ops
 
@@ -63,11 +63,13 @@ class ClassAwareRegularizer(keras.layers.Layer):
         self.weights_of_terms = _weights_of_terms(terms)
         if centers not in ("batch", "image"):
             raise ValueError(f"centers must be 'batch' or 'image', not {centers!r}")
-        if moving_average is not None and not 0 <= moving_average < 1:
-            raise ValueError(f"moving_average must be None or lie in [0, 1), not {moving_average}")
+        if moving_average is not None and not (is_number(moving_average) and 0 <= moving_average < 1):
+            raise ValueError(f"moving_average must be None or lie in [0, 1), not {moving_average!r}")
         if moving_average is not None and centers == "image":
             raise ValueError("a moving average needs centers='batch', not 'image'")
         self.centers, self.moving_average = centers, moving_average
+        if not isinstance(check_inputs, bool):
+            raise ValueError(f"check_inputs must be True or False, not {check_inputs!r}")
         self.settings, self.check_inputs = ClassAwareSettings.of(settings), check_inputs
         self.moving_centers = []
 
@@ -156,12 +158,15 @@ def _at_least(least, name, value):
 
 def _weights_of_terms(terms):
     """{name: weight above 0} in the order of `TERMS`."""
-    weights = dict(terms) if isinstance(terms, Mapping) else dict.fromkeys(terms, 1.0)
-    for name, weight in weights.items():
+    if isinstance(terms, str) or not isinstance(terms, Iterable):
+        raise ValueError(f"terms must be names of {', '.join(TERMS)}, or a mapping of them to weights, not {terms!r}")
+    pairs = list(terms.items()) if isinstance(terms, Mapping) else [(name, 1.0) for name in terms]
+    for name, weight in pairs:
         if name not in TERMS:
             raise ValueError(f"terms are {', '.join(TERMS)}, not {name!r}")
-        if weight < 0:
-            raise ValueError(f"the weight of {name} must be at least 0, not {weight}")
+        if not (isinstance(weight, bool) or (is_number(weight) and weight >= 0)):
+            raise ValueError(f"the weight of {name} must be at least 0, not {weight!r}")
+    weights = dict(pairs)
     kept = {name: float(weights[name]) for name in TERMS if weights.get(name)}
     if not kept:
         raise ValueError(f"terms must name at least one of {', '.join(TERMS)}")

@@ -1,6 +1,8 @@
 """The choices that Sect. 4.3 leaves open, and those in which the author's published code departs from it."""
 
 import dataclasses
+import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +13,11 @@ CHOICES = {
     "own_similarity": ("replaced", "added"),
     "ignored_pixels": ("excluded", "counted"),
 }
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,20 +61,24 @@ class ClassAwareSettings:
     inter_margin: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.fixed_centers, tuple | list):
+            raise ValueError(f"fixed_centers must be a tuple of terms, not {self.fixed_centers!r}")
         object.__setattr__(self, "fixed_centers", tuple(self.fixed_centers))
         for name in ("c2c_threshold", "c2p_threshold"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
+            if not (is_number(getattr(self, name)) and 0 <= getattr(self, name) <= 1):
+                raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)!r}")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, not {getattr(self, name)!r}")
         unknown = [name for name in self.fixed_centers if name not in TERMS]
         if unknown:
             raise ValueError(f"fixed_centers names terms, which are {', '.join(TERMS)}, not {unknown[0]!r}")
-        if self.intra_floor < 0:
-            raise ValueError(f"intra_floor must be at least 0, not {self.intra_floor}")
-        if not 0 <= self.inter_margin < 0.5:
-            raise ValueError(f"inter_margin must lie in [0, 0.5), not {self.inter_margin}")
+        if not (is_number(self.intra_floor) and self.intra_floor >= 0):
+            raise ValueError(f"intra_floor must be at least 0, not {self.intra_floor!r}")
+        if not (is_number(self.inter_margin) and 0 <= self.inter_margin < 0.5):
+            raise ValueError(f"inter_margin must lie in [0, 0.5), not {self.inter_margin!r}")
+        if not isinstance(self.scaled_c2p, bool):
+            raise ValueError(f"scaled_c2p must be True or False, not {self.scaled_c2p!r}")
 
     @classmethod
     def thesis(cls) -> "ClassAwareSettings":
@@ -104,6 +115,6 @@ class ClassAwareSettings:
                 raise ValueError(f"{unknown[0]!r} is not a setting; the settings are {', '.join(names)}")
             return cls(**value)
         presets = {"thesis": cls.thesis, "author": cls.author}
-        if value not in presets:
+        if not isinstance(value, str) or value not in presets:
             raise ValueError(f"settings must be a ClassAwareSettings, a mapping, 'thesis' or 'author', not {value!r}")
         return presets[value]()

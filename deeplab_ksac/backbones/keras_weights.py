@@ -48,7 +48,7 @@ def load_keras(model: keras.Model, weights: str, published: KerasWeights, argume
 
     Raises:
         OSError: the file is not there, or could not be fetched.
-        ValueError: it holds another network's weights.
+        ValueError: it holds another network's weights, or NaN or infinity.
     """
     if weights != "imagenet" and not os.path.isfile(weights):
         raise FileNotFoundError(f"there is no weight file at {weights}")
@@ -66,5 +66,8 @@ def load_keras(model: keras.Model, weights: str, published: KerasWeights, argume
     ]
     if wrong or not pairs:
         raise ValueError(f"{weights} holds the weights of a network other than {model.name}; {'; '.join(wrong)}")
+    infinite = [layer.name for layer, values in pairs if not all(np.isfinite(value).all() for value in values)]
+    if infinite:
+        raise ValueError(f"{weights} cannot be used; NaN or infinite: {', '.join(infinite)}")
     for layer, values in pairs:
         layer.set_weights(values)

@@ -5,7 +5,6 @@ A weight set is made for one way of building its network: an image normalized so
 file only once, for `load_weights`.
 """
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +18,11 @@ from deeplab_ksac.backbones.keras_weights import load_keras
 from deeplab_ksac.backbones.mobilenet_v2 import KERAS as MOBILENET_V2_KERAS
 from deeplab_ksac.backbones.mobilenet_v2 import TIMM as MOBILENET_V2_TIMM
 from deeplab_ksac.backbones.weights import TimmFile, inspect_file, load_timm
+from deeplab_ksac.json_files import check_fields, is_list_of, is_number, is_text, read_object
+
+OBJECT = ("an object", lambda value: isinstance(value, dict))
+MEAN = ("three numbers", lambda value: is_list_of(value, is_number) and len(value) == 3)
+DEVIATION = ("three numbers above 0", lambda value: MEAN[1](value) and min(value) > 0)
 
 # backbone -> its `TimmWeights`
 TIMM = {
@@ -58,7 +62,8 @@ def weight_arguments(name: str, weights: str) -> dict[str, Any]:
 
     Raises:
         OSError: there is no such file.
-        ValueError: there are no such weights for this backbone, or the file is not a safetensors file.
+        ValueError: there are no such weights for this backbone, the file is not a safetensors file, or its config.json
+            is damaged.
     """
     if not is_timm(weights):
         return dict(_published(KERAS, name, weights).arguments)
@@ -116,11 +121,14 @@ def _config_beside(path):
     config = pathlib.Path(path).with_name("config.json")
     if not config.is_file():
         return {}
-    try:
-        entries = json.loads(config.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{config} is not valid JSON: {error}") from error
-    return {**entries.get("pretrained_cfg", {}), **{key: entries[key] for key in ("architecture",) if key in entries}}
+    entries = read_object(config)
+    check_fields(config, entries, {}, {"architecture": ("text", is_text), "pretrained_cfg": OBJECT})
+    entries = {
+        **entries.get("pretrained_cfg", {}),
+        **{key: entries[key] for key in ("architecture",) if key in entries},
+    }
+    check_fields(config, entries, {}, {"mean": MEAN, "std": DEVIATION, "architecture": ("text", is_text)})
+    return entries
 
 
 def _preprocessing_of(config, path):

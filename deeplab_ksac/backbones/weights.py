@@ -26,6 +26,14 @@ LAYOUTS = {
     "depthwise": lambda tensor: tensor.transpose(2, 3, 0, 1),  # C1HW -> HWC1
     "dense": lambda tensor: tensor.transpose(1, 0),  # OI -> IO
 }
+TYPES = ("F16", "BF16", "F32", "F64")  # of tensors that are read, by safetensors' names: what is no float is no weight
+WRONG = {  # what an error calls the tensors that it lists
+    "missing": "missing",
+    "mistyped": f"not of {', '.join(TYPES)}",
+    "misshapen": "misshapen",
+    "infinite": "NaN or infinite",
+    "unused": "unused",
+}
 RANKS = {"conv": 4, "depthwise": 4, "dense": 2}
 
 
@@ -69,10 +77,11 @@ def load_timm(
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not a safetensors file, or a tensor is missing, unused or of another shape; the one message
-            lists them all. Weights for images of another number of channels are named as such.
+        ValueError: it is not a safetensors file, or a tensor is missing, unused, of another shape or no float, or holds
+            NaN or infinity; the one message lists them all. Weights for images of another number of channels are named
+            as such.
     """
-    values, wrong = {}, {"missing": [], "misshapen": []}
+    values, wrong = {}, {"missing": [], "mistyped": [], "misshapen": [], "infinite": []}
     with opened(path) as stream:
         names = list(stream.keys())
         present = set(names)
@@ -80,19 +89,29 @@ def load_timm(
             if name not in present:
                 wrong["missing"].append(name)
                 continue
+            kind = stream.get_slice(name).get_dtype()
+            if kind not in TYPES:
+                wrong["mistyped"].append(f"{name} {kind}")
+                continue
             tensor = stream.get_tensor(name)
             value = _in_layout(tensor, layout)
             if value is None or tuple(value.shape) != tuple(variable.shape):
                 _require_channels(model, path, tensor, variable, layout)
                 wrong["misshapen"].append(f"{name} {list(tensor.shape)} for {variable.name} {list(variable.shape)}")
-            values[name] = value
+                continue
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+                values[name] = value.astype(variable.dtype.as_numpy_dtype)
+            if not np.isfinite(values[name].astype("float32")).all():
+                wrong["infinite"].append(name)
     used = {name for name, _, _ in tensors}
     wrong["unused"] = [name for name in names if name not in used and not _is_ignored(name, (*ignored, *COUNTERS))]
     if any(wrong.values()):
-        listed = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in wrong.items() if found)
-        raise ValueError(f"{path} holds the weights of a network other than {model.name}; {listed}")
+        listed = "; ".join(f"{WRONG[kind]}: {', '.join(found)}" for kind, found in wrong.items() if found)
+        of_another = any(wrong[kind] for kind in ("missing", "misshapen", "unused"))
+        holds = f"holds the weights of a network other than {model.name}" if of_another else "cannot be used"
+        raise ValueError(f"{path} {holds}; {listed}")
     for name, variable, _ in tensors:
-        variable.assign(values[name].astype(variable.dtype.as_numpy_dtype))
+        variable.assign(values[name])
 
 
 def opened(path: str) -> safetensors.safe_open:

@@ -30,7 +30,8 @@ class PixelAttention(keras.layers.Layer):
 
     def __init__(self, filters: int, key_filters: int = 64, *, map_bytes: int = MAP_BYTES, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters, key_filters=key_filters, map_bytes=map_bytes)
+        check_whole_numbers(1, filters=filters, key_filters=key_filters)
+        check_whole_numbers(1, 2**63 - 1, map_bytes=map_bytes)
         self.filters, self.key_filters, self.map_bytes = filters, key_filters, map_bytes
         self.query = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="query")
         self.key = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="key")

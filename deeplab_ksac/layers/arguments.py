@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from deeplab_ksac.arguments import LARGEST, in_interval
+
 LEVELS = ("c2", "c3", "c4", "c5")
 
 
@@ -16,8 +18,8 @@ def require_levels(**arguments: Any) -> None:
 
 def check_atrous_rates(atrous_rates: Sequence[int]) -> tuple[int, ...]:
     """The rates as a tuple of integers; ValueError for none at all and for rates below 1."""
-    rates = tuple(atrous_rates)
-    if not rates or any(rate != int(rate) or rate < 1 for rate in rates):
+    rates = tuple(atrous_rates) if isinstance(atrous_rates, Sequence) else ()
+    if not rates or not all(in_interval(rate, f"[1, {LARGEST}]") and rate == int(rate) for rate in rates):
         raise ValueError(f"atrous_rates must be one or more integers of at least 1, not {atrous_rates!r}")
     return tuple(int(rate) for rate in rates)
 

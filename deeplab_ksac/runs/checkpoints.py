@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
@@ -257,7 +258,8 @@ def restore_weights(model: keras.Model, path: str, averaged: bool | None = None)
         averaged: whether their moving averages are taken; None takes them where the checkpoint has some.
 
     Raises:
-        ValueError: the checkpoint is of another model; or averages are asked for, and it has none.
+        ValueError: the checkpoint is of another model, or holds a weight that is NaN or infinite; or averages are asked
+            for, and it has none.
     """
     with readable(path) as prefix:
         held = any(name.startswith("averages/values/") for name, _ in tf.train.list_variables(prefix))
@@ -268,6 +270,11 @@ def restore_weights(model: keras.Model, path: str, averaged: bool | None = None)
         averages = MovingAverages(model)
         _read_all(path, averages=averages)
         averages.copy_to(model)
+    weights = zip(model.weights, model.get_weights(), strict=True)
+    damaged = [weight.name for weight, value in weights if not np.isfinite(value).all()]
+    if damaged:
+        more = f" and {len(damaged) - NAMED_AT_MOST} more" if len(damaged) > NAMED_AT_MOST else ""
+        raise ValueError(f"{path} cannot be used; NaN or infinite: {', '.join(damaged[:NAMED_AT_MOST])}{more}")
 
 
 def _read_all(path, **objects):

@@ -136,6 +136,24 @@ def test_wrong_arguments_are_refused_with_their_value(arguments, message):
         ClassAwareRegularizer(**{"num_classes": 5, **arguments})
 
 
+@pytest.mark.parametrize("value", (float("nan"), float("inf"), "0.5", True))
+def test_a_number_that_is_none_is_refused(value):
+    if value is not True:  # as a weight it is 1
+        with pytest.raises(ValueError, match=f"the weight of intra_c2p must be at least 0, not {value!r}"):
+            ClassAwareRegularizer(5, {"intra_c2p": value})
+    with pytest.raises(ValueError, match=rf"moving_average must be None or lie in \[0, 1\), not {value!r}"):
+        ClassAwareRegularizer(5, moving_average=value)
+    for name in ("num_classes", "pooling"):
+        with pytest.raises(ValueError, match=f"{name} must be an integer of at least ., not {value!r}"):
+            ClassAwareRegularizer(**{"num_classes": 5, name: value})
+
+
+@pytest.mark.parametrize("value", ("intra_c2p", 3, None))
+def test_terms_are_names_or_weights_by_name(value):
+    with pytest.raises(ValueError, match=f"terms must be names of intra_c2p, .*, not {value!r}"):
+        ClassAwareRegularizer(5, value)
+
+
 @pytest.mark.parametrize("bad", [5, 254, -1, 256])
 def test_a_label_that_is_none_is_refused_and_named(bad):
     features, labels = as_float32(*random_pixels())

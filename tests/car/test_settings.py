@@ -24,6 +24,25 @@ def test_wrong_settings_are_refused_with_their_value(arguments, message):
         ClassAwareSettings(**arguments)
 
 
+@pytest.mark.parametrize("value", (float("nan"), float("inf"), "0.1", None, True, -0.5))
+@pytest.mark.parametrize("name", ("c2c_threshold", "c2p_threshold", "intra_floor", "inter_margin"))
+def test_a_setting_that_is_no_number_in_its_range_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} must .*, not {value!r}"):
+        ClassAwareSettings(**{name: value})
+
+
+@pytest.mark.parametrize("value", ("inter_c2c", None, 3))
+def test_fixed_centers_are_several_terms(value):
+    with pytest.raises(ValueError, match=f"fixed_centers must be a tuple of terms, not {value!r}"):
+        ClassAwareSettings(fixed_centers=value)
+
+
+@pytest.mark.parametrize("value", (3, [], ("thesis",), True))
+def test_settings_of_another_type_are_refused(value):
+    with pytest.raises(ValueError, match="settings must be a ClassAwareSettings, a mapping, 'thesis' or 'author', not"):
+        ClassAwareSettings.of(value)
+
+
 def test_the_thresholds_are_those_of_section_4_4_1():
     for settings in (ClassAwareSettings(), ClassAwareSettings.thesis(), ClassAwareSettings.author()):
         assert (settings.c2c_threshold, settings.c2p_threshold) == (0.5, 0.25)

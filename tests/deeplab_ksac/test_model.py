@@ -164,7 +164,7 @@ def test_a_head_of_two_branches_needs_two_layers_of_each_kind(kind):
     (
         (part("class_aware", term=("intra_c2p",)), "'class_aware' takes no 'term'"),
         (part("class_aware", settings={"c2c_treshold": 0.5}), "'c2c_treshold' is not a setting"),
-        (part("class_aware", settings={"c2c_threshold": "low"}), "'class_aware' cannot be made of"),
+        (part("class_aware", settings={"c2c_threshold": "low"}), r"c2c_threshold must lie in \[0, 1\], not 'low'"),
         (part("focal", gama=2), "'focal' takes no 'gama'"),
     ),
 )

@@ -59,6 +59,45 @@ def test_a_config_beside_the_file_tells_the_preprocessing_and_the_architecture(t
         weight_arguments("efficientnet_b0", path)
 
 
+NO_MEANS = ("x", ["a"] * 3, [None] * 3, [0.5], [0.5] * 4, 0.5, None, {})
+
+
+def config_text(**cfg):
+    return json.dumps({"pretrained_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, **cfg}})
+
+
+@pytest.mark.parametrize("name", ("resnet50", "efficientnet_b0", "swin_tiny"))
+@pytest.mark.parametrize(
+    "text, words",
+    (
+        ("[]", "holds no JSON object"),
+        ("null", "holds no JSON object"),
+        ("3", "holds no JSON object"),
+        ('{"a": ', "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
+        (b'{"\xe9": 1}', "is no UTF-8 text"),
+        ('{"pretrained_cfg": null}', "'pretrained_cfg', which must be an object"),
+        ('{"pretrained_cfg": []}', "'pretrained_cfg', which must be an object"),
+        ('{"architecture": 3}', "3 as 'architecture', which must be text"),
+        ('{"pretrained_cfg": {"architecture": []}}', "'architecture', which must be text"),
+        *(
+            (config_text(mean=value), "'mean', which must be three numbers")
+            for value in ("x", ["a"] * 3, [0.5], None, {})
+        ),
+        *(
+            (config_text(std=value), "'std', which must be three numbers above 0")
+            for value in ("x", [0] * 3, 0.5, [1] * 4)
+        ),
+    ),
+)
+def test_a_damaged_config_beside_the_file_is_named(name, text, words, tmp_path):
+    path = small_file(tmp_path)
+    (tmp_path / "config.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=r"config\.json.*" + words) as refused:
+        weight_arguments(name, path)
+    assert "\n" not in str(refused.value)
+
+
 def test_the_paper_s_efficientnets_pad_as_tensorflow(tmp_path):
     path = small_file(tmp_path, model="tf_efficientnet_b0")
     assert weight_arguments("efficientnet_b0", path) == {"preprocessing": "torch", "padding": "same", "epsilon": 1e-3}
@@ -97,6 +136,11 @@ def test_a_keras_file_of_another_network_is_refused(tmp_path):
     path, published = str(tmp_path / "own.h5"), KerasWeights(read_by_keras, same_layers, {})
     dense_network(5).save_weights(path)
     with pytest.raises(ValueError, match=r"own\.h5 does not fit Keras' network of small without its top"):
+        load_keras(dense_network(4), path, published, {})
+    infinite = dense_network(4)
+    infinite.set_weights([np.full([3, 4], np.nan), np.zeros(4)])
+    infinite.save_weights(path)
+    with pytest.raises(ValueError, match=r"own\.h5 cannot be used; NaN or infinite: dense"):
         load_keras(dense_network(4), path, published, {})
     dense_network(4).save_weights(path)
     model = dense_network(5)

@@ -1,5 +1,8 @@
 """The loader of safetensors files: layouts, and what it says of files that do not fit."""
 
+import json
+import pathlib
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -90,6 +93,42 @@ def test_one_error_lists_everything_that_does_not_fit_and_nothing_is_changed(mod
     assert message.endswith("unused: block.extra") and "\n" not in message
     for ours, theirs in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind, size", (("F8_E4M3", 1), ("F8_E5M2", 1), ("I64", 8), ("BOOL", 1), ("C64", 8)))
+def test_a_tensor_that_is_no_float_is_named_and_nothing_is_changed(model, tmp_path, kind, size):
+    path = write(tmp_path, file_tensors(**{"proj.bias": None}))
+    raw = pathlib.Path(path).read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    end = len(raw) - 8 - length
+    header["proj.bias"] = {"dtype": kind, "shape": [6], "data_offsets": [end, end + 6 * size]}
+    text = json.dumps(header).encode()
+    pathlib.Path(path).write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + length :] + bytes(6 * size))
+    before = model.get_weights()
+    with pytest.raises(ValueError) as refused:
+        load_timm(model, path, tensors_of(model))
+    assert str(refused.value) == f"{path} cannot be used; not of F16, BF16, F32, F64: proj.bias {kind}"
+    for ours, theirs in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "value", (np.full(4, np.nan, "float32"), np.array([0, 1, 2, -np.inf], "float16"), np.full(4, 1e300))
+)
+def test_a_tensor_that_is_not_finite_in_the_network_is_named(model, tmp_path, value):
+    path = write(tmp_path, file_tensors(**{"bn.bias": value}))
+    with pytest.raises(ValueError, match=r"cannot be used; NaN or infinite: bn\.bias$"):
+        load_timm(model, path, tensors_of(model))
+
+
+@pytest.mark.parametrize("kept", (0, 4, 60, -1))
+def test_a_file_that_was_cut_is_named(model, tmp_path, kept):
+    path = write(tmp_path, file_tensors())
+    whole = pathlib.Path(path).read_bytes()
+    pathlib.Path(path).write_bytes(whole[:kept])
+    with pytest.raises(ValueError, match=r"weights\.safetensors is not a safetensors file"):
+        load_timm(model, path, tensors_of(model))
 
 
 def test_what_is_ignored_is_named_by_beginning_or_ending(model, tmp_path):
