@@ -48,7 +48,8 @@ class ASPP(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.filters, self.atrous_rates = filters, check_atrous_rates(atrous_rates) if len(atrous_rates) else ()
+        none = isinstance(atrous_rates, tuple | list) and not atrous_rates
+        self.filters, self.atrous_rates = filters, () if none else check_atrous_rates(atrous_rates)
         self.separable, self.project = separable, project
         self.make_norm = deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
