@@ -44,15 +44,23 @@ choose_stack() {
     echo "$stack"
 }
 
-# install_project [extras]: those of the stack are added.
+# choose_extras stack [extra]: in brackets, as pip takes them, with those of the stack; keras-cv is for tests alone.
+choose_extras() {
+    case "$1 ${2:-}" in
+        "2.15 ") echo "[addons]" ;;
+        "2.15 "*) echo "[$2,addons,keras-cv]" ;;
+        "current ") echo ;;
+        *) echo "[$2]" ;;
+    esac
+}
+
+# install_project [extra]
 install_project() {
-    local extras="${1:-}" python stack constraints wanted
+    local extras python stack constraints wanted
     python="$(find_python)"
     stack="$(choose_stack "$python")"
     constraints="constraints-$stack.txt"
-    if [ "$stack" = 2.15 ]; then
-        extras="addons,${extras:+$extras,keras-cv}"
-    fi
+    extras="$(choose_extras "$stack" "${1:-}")"
     wanted="$("$python" --version), TensorFlow $stack
 $extras $(cat setup.py setup.cfg "$constraints" | sha256sum)"
     if [ "$(cat "$VENV/installed" 2> /dev/null)" = "$wanted" ]; then
@@ -64,6 +72,6 @@ $extras $(cat setup.py setup.cfg "$constraints" | sha256sum)"
     fi
     "$python" -m venv "$VENV"
     "$VENV/bin/pip" install --quiet "pip==25.3"
-    "$VENV/bin/pip" install --quiet --constraint "$constraints" --editable ".${extras:+[$extras]}"
+    "$VENV/bin/pip" install --quiet --constraint "$constraints" --editable ".$extras"
     echo "$wanted" > "$VENV/installed"
 }

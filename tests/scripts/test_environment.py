@@ -61,6 +61,23 @@ def test_what_cannot_be_installed_is_one_line(versions, variables, words, tmp_pa
     assert done.returncode != 0 and words in done.stderr and done.stderr.count("\n") == 1 and not done.stdout
 
 
+@pytest.mark.parametrize(
+    ("stack", "asked", "installed"),
+    (
+        ("2.15", "", "[addons]"),
+        ("2.15", "test", "[test,addons,keras-cv]"),
+        ("current", "", ""),
+        ("current", "test", "[test]"),
+    ),
+)
+def test_the_extras_of_a_stack_are_what_pip_takes(stack, asked, installed, tmp_path):
+    (tmp_path / "dirname").symlink_to(shutil.which("dirname"))
+    environment = {"PATH": str(tmp_path), "VENV": str(tmp_path / "venv")}
+    command = f"source {ROOT}/scripts/environment.sh; choose_extras {stack} {asked}"
+    done = subprocess.run([shutil.which("bash"), "-c", command], capture_output=True, text=True, env=environment)
+    assert done.stdout == f"{installed}\n", done.stderr
+
+
 def plain(name):
     return re.match(r"[\w.-]+", name).group().lower().replace("_", "-")
 
