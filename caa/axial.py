@@ -6,6 +6,7 @@ from typing import Any
 from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
 from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
 from deeplab_ksac.tensor_ops import Tensor, ops
+from deeplab_ksac.tensor_ops.maps import swap_axes
 
 
 def attention_weights(query: Tensor, key: Tensor) -> Tensor:
@@ -16,11 +17,6 @@ def attention_weights(query: Tensor, key: Tensor) -> Tensor:
     """
     energy = ops.matmul(query, key, transpose_b=True)
     return ops.cast(ops.softmax(ops.at_least_float32(energy)), energy.dtype)
-
-
-def swap_axes(x: Tensor) -> Tensor:
-    """Columns become rows: [N, h, w, C] -> [N, w, h, C]."""
-    return ops.transpose(x, [0, 2, 1, 3])
 
 
 def attend_rows(query_key: Tensor, value: Tensor) -> Tensor:

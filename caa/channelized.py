@@ -4,14 +4,15 @@ pixels."""
 from collections.abc import Sequence
 from typing import Any
 
-from caa.axial import AxialAttention, attend_columns, attend_rows, swap_axes
+from caa.axial import AxialAttention, attend_columns, attend_rows
 from caa.channel import ChannelAttention
 from caa.factored import channelize_axially, channelize_pixels
 from caa.grouped import channelize_in_groups, require_groups
-from caa.pixels import MAP_BYTES, attend_pixels, flatten_pixels, unflatten_pixels
+from caa.pixels import MAP_BYTES, attend_pixels
 from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
 from deeplab_ksac.any_keras import build_on_keras_3, build_sublayer, keras, with_channels
 from deeplab_ksac.tensor_ops import Tensor, ops
+from deeplab_ksac.tensor_ops.maps import flatten_pixels, swap_axes, unflatten_pixels
 
 
 @keras.saving.register_keras_serializable("caa")

@@ -11,8 +11,9 @@ attention is plain axial attention times two gates. Both are exact.
 
 from collections.abc import Callable
 
-from caa.axial import attend_rows, swap_axes
+from caa.axial import attend_rows
 from deeplab_ksac.tensor_ops import Tensor, ops
+from deeplab_ksac.tensor_ops.maps import swap_axes
 
 
 @ops.custom_gradient

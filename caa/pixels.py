@@ -6,20 +6,6 @@ from deeplab_ksac.tensor_ops import Tensor, ops
 MAP_BYTES = 2**28
 
 
-def flatten_pixels(x: Tensor) -> Tensor:
-    """[N, h, w, C] -> [N, h·w, C], with the number of pixels known where h and w are."""
-    batch, height, width, channels = x.shape
-    pixels = height * width if height and width else None
-    return ops.ensure_shape(ops.reshape(x, [ops.shape(x)[0], -1, channels]), [batch, pixels, channels])
-
-
-def unflatten_pixels(x: Tensor, like: Tensor) -> Tensor:
-    """[..., P, C] -> [N, h, w, C], with N, h and w those of `like` [N, h, w, any]."""
-    shape = ops.shape(like)
-    spread = ops.reshape(x, [shape[0], shape[1], shape[2], x.shape[-1]])
-    return ops.ensure_shape(spread, [*like.shape[:3], x.shape[-1]])
-
-
 @ops.recomputed
 @ops.custom_gradient
 def _attend_block(query, key, value):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from deeplab_ksac.tensor_ops import Tensor, ops
+from deeplab_ksac.tensor_ops.maps import resize_labels, spatial_size
 
 IGNORE_LABEL = 255
 LEAST_INT32 = -(2**31)
@@ -55,16 +56,6 @@ def check_values(branches: Sequence[Tensor], labels: Tensor, num_classes: int) -
     return ops.asserted(labels, checks)
 
 
-def resize_labels(labels: Tensor, size: tuple[int | Tensor, int | Tensor]) -> Tensor:
-    """[N, H, W] integers -> [N, h, w] int32, nearest with corners aligned as the author does; no new value can
-    appear.
-
-    In float32, which is exact below 2²⁴ and has a kernel on every device.
-    """
-    resized = ops.resize_nearest(ops.cast(labels, "float32")[..., ops.newaxis], size)
-    return ops.cast(resized[..., 0], "int32")
-
-
 def labelled_pixels(features: Tensor, labels: Tensor, num_classes: int, pooling: int = 1) -> tuple[Tensor, Tensor]:
     """Pixels with their labels: features [N, h, w, C], labels [N, H, W] -> ([N, P, C], [N, P]).
 
@@ -76,15 +67,10 @@ def labelled_pixels(features: Tensor, labels: Tensor, num_classes: int, pooling:
             author's code has 2 for UperNet and OCR.
     """
     features = ops.at_least_float32(features)
-    labels = resize_labels(labels, _size(features))
+    labels = resize_labels(ops.cast(labels, "int32"), spatial_size(features))
     if pooling > 1:
         features = ops.average_pool(features, pooling)
-        labels = resize_labels(labels, _size(features))
+        labels = resize_labels(labels, spatial_size(features))
     labels = ops.where((labels >= 0) & (labels < num_classes), labels, num_classes)
     batch = ops.shape(features)[0]
     return ops.reshape(features, [batch, -1, features.shape[-1]]), ops.reshape(labels, [batch, -1])
-
-
-def _size(features):
-    static, dynamic = features.shape, ops.shape(features)
-    return tuple(dynamic[axis] if static[axis] is None else static[axis] for axis in (1, 2))

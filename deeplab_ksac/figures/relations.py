@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from car.centers import sum_by_class
-from car.pixels import resize_labels
+from deeplab_ksac.tensor_ops.maps import resize_labels
 
 
 def feature_pixel(point: tuple[int, int], image_size: tuple[int, int], map_size: tuple[int, int]) -> tuple[int, int]:
@@ -78,7 +78,7 @@ class ClassDependency:
     @tf.function(reduce_retracing=True)
     def _gather(self, features, labels):
         shape = tf.shape(features)
-        labels = tf.reshape(resize_labels(labels, shape[1:3]), [1, -1])
+        labels = tf.reshape(resize_labels(tf.cast(labels, tf.int32), shape[1:3]), [1, -1])
         values = tf.reshape(tf.cast(features, tf.float32), [1, -1, features.shape[-1]])
         counts = tf.math.bincount(
             tf.minimum(labels[0], self.num_classes), minlength=self.num_classes + 1, dtype=tf.int64

@@ -15,11 +15,7 @@ from deeplab_ksac.layers import (
     serialize_norm,
 )
 from deeplab_ksac.layers.norm import Norm
-
-
-def swap_axes(x: tf.Tensor) -> tf.Tensor:
-    """Columns become rows: [N, h, w, C] -> [N, w, h, C]."""
-    return tf.transpose(x, [0, 2, 1, 3])
+from deeplab_ksac.tensor_ops.maps import swap_axes
 
 
 def attend_criss_cross(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:

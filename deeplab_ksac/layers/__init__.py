@@ -1,11 +1,18 @@
 """The few layers that every backbone, head and decoder is made of."""
 
 from deeplab_ksac.layers.conv import AtrousConv2D, AtrousDepthwiseConv2D, ConvNormAct, SeparableConvNormAct
-from deeplab_ksac.layers.maps import at_least_float32, flatten_pixels, spatial_size, unflatten_pixels
 from deeplab_ksac.layers.norm import BatchNorm, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.pooling import ImagePooling, PyramidPooling
-from deeplab_ksac.layers.resize import ResizeLike, resize_bilinear, resize_labels
+from deeplab_ksac.layers.resize import ResizeLike
 from deeplab_ksac.tensor_ops import ops
+from deeplab_ksac.tensor_ops.maps import (
+    at_least_float32,
+    flatten_pixels,
+    resize_bilinear,
+    resize_labels,
+    spatial_size,
+    unflatten_pixels,
+)
 
 atrous_conv2d = ops.atrous_conv2d
 

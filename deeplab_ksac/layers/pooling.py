@@ -6,10 +6,9 @@ from typing import Any
 from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
 from deeplab_ksac.arguments import check_lists_of_whole_numbers
 from deeplab_ksac.layers.conv import ConvNormAct
-from deeplab_ksac.layers.maps import at_least_float32, spatial_size
 from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
-from deeplab_ksac.layers.resize import resize_bilinear
 from deeplab_ksac.tensor_ops import Tensor, ops
+from deeplab_ksac.tensor_ops.maps import at_least_float32, resize_bilinear, spatial_size
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from car.pixels import labelled_pixels, resize_labels
+from car.pixels import labelled_pixels
+from deeplab_ksac.tensor_ops.maps import resize_labels
 from tests.literal import car as literal
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from caa import AxialAttention, ChannelizedAxialAttention, ChannelizedSelfAttention, attend_pixels
 from car import ClassAwareRegularizer, class_statistics
-from car.pixels import labelled_pixels, resize_labels
+from car.pixels import labelled_pixels
 from deeplab_ksac import KernelSharingAtrousConv
 from deeplab_ksac.any_keras import KERAS_3
 from deeplab_ksac.ksac import direct_atrous_products
@@ -18,6 +18,7 @@ from deeplab_ksac.layers import BatchNorm, resize_bilinear
 from deeplab_ksac.layers.pooling import adaptive_average_pool
 from deeplab_ksac.shared_products import shared_atrous_products
 from deeplab_ksac.tensor_ops import ops
+from deeplab_ksac.tensor_ops.maps import resize_labels
 from tests.car.examples import SETTINGS, finite_differences, literal_terms, random_pixels
 from tests.keras3.arrays import TENSORFLOW, TORCH, double_precision, random, to_numpy, values_and_gradients
 from tests.literal import caa as literal
