@@ -15,6 +15,8 @@ def require_positive(**arguments: Any) -> None:
     for name, value in arguments.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
+        if value >= 2**31:
+            raise ValueError(f"{name} must be an integer below 2^31, not {value!r}")
 
 
 def serialize_norm(norm: NormFactory | None) -> dict[str, Any] | None:

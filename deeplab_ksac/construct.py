@@ -1,13 +1,33 @@
 """From a named part to the object it names."""
 
+import contextlib
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from deeplab_ksac.experiment import Part
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+class PartError(ValueError):
+    """A part of an experiment cannot be made; the message begins with its path in the experiment."""
+
+
+@contextlib.contextmanager
+def at(path: str) -> Iterator[None]:
+    """Inside, a ValueError gets the path of the experiment's field that is made there, unless it has one already.
+
+    Raises:
+        PartError: instead of the ValueError.
+    """
+    try:
+        yield
+    except PartError:
+        raise
+    except ValueError as error:
+        raise PartError(f"{path}: {error}") from error
 
 
 def construct(table: Mapping[str, Callable], part: Part, /, **shared: Any) -> Any:
@@ -30,13 +50,17 @@ def construct_with(arguments: Mapping[str, Any], constructor: Callable, kind: st
         ValueError: an argument that the constructor does not take, whose message lists those there are; one that is
             missing, or whose value has a type that the constructor cannot take. `kind` is what the message calls it.
     """
-    parameters = inspect.signature(constructor).parameters.values()
+    parameters = tuple(inspect.signature(constructor).parameters.values())
     taken = [parameter.name for parameter in parameters if parameter.kind not in VARIADIC]
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         taken.append("name")  # of a Keras layer
     unknown = sorted(set(arguments) - set(taken))
     if unknown:
         raise ValueError(f"{kind!r} takes no {unknown[0]!r}; it takes {', '.join(taken)}")
+    for parameter in parameters:
+        value = arguments.get(parameter.name, False)
+        if parameter.annotation is bool and not isinstance(value, bool):  # "no" would be true
+            raise ValueError(f"{parameter.name} must be True or False, not {value!r}")
     try:
         return constructor(**{**{key: value for key, value in shared.items() if key in taken}, **arguments})
     except TypeError as error:

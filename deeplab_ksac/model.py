@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
-from deeplab_ksac.construct import construct, construct_with
+from deeplab_ksac.construct import at, construct, construct_with
 from deeplab_ksac.experiment import ModelSpec
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.heads.auxiliary import AuxiliaryClassifier
@@ -82,32 +82,44 @@ def build_model(spec: ModelSpec, num_classes: int) -> keras.Model:
         ValueError: a part that its registry does not have, an argument that a part does not take, or an invalid
             value; a projection without the bottleneck that it is folded into.
     """
-    norm = construct_with(spec.norm, BatchNorm, "norm")
+    with at("model.norm"):
+        norm = construct_with(spec.norm, BatchNorm, "norm")
     shared = {"norm": norm, "output_stride": spec.output_stride, "num_classes": num_classes}
-    backbone = construct(BACKBONES, spec.backbone, **shared)
-    head = construct(HEADS, spec.head, name="head", **shared)
+    with at("model.backbone"):
+        backbone = construct(BACKBONES, spec.backbone, **shared)
+    with at("model.head"):
+        head = construct(HEADS, spec.head, name="head", **shared)
     branches = range(getattr(head, "branches", 1))
     arguments = head.bottleneck if spec.bottleneck is None else spec.bottleneck
-    bottleneck = projection = None
+    bottleneck = projection = neck = decoder = auxiliary = None
     if arguments is not None:
-        bottleneck = [
-            construct_with(arguments, Bottleneck, "bottleneck", norm=norm, name=f"bottleneck_{i}") for i in branches
-        ]
+        with at("model.bottleneck"):
+            bottleneck = [
+                construct_with(arguments, Bottleneck, "bottleneck", norm=norm, name=f"bottleneck_{i}") for i in branches
+            ]
     if spec.projection is not None:
         if bottleneck is None:
             raise ValueError(f"a projection needs a bottleneck after it, and {spec.head.name!r} has none; give one")
         shared["use_bias"] = bottleneck[0].kernel_size == 1
-        projection = [construct(PROJECTIONS, spec.projection, name=f"projection_{i}", **shared) for i in branches]
-    auxiliary = spec.auxiliary
-    if auxiliary is not None:
-        auxiliary = construct_with(auxiliary, AuxiliaryClassifier, "auxiliary", name="auxiliary", **shared)
-    return segmentation_model(
-        backbone,
-        head,
-        num_classes=num_classes,
-        projection=projection,
-        bottleneck=bottleneck,
-        neck=spec.neck and construct(NECKS, spec.neck, name="neck", **shared),
-        decoder=spec.decoder and construct(DECODERS, spec.decoder, name="decoder", **shared),
-        auxiliary=auxiliary,
-    )
+        with at("model.projection"):
+            projection = [construct(PROJECTIONS, spec.projection, name=f"projection_{i}", **shared) for i in branches]
+    if spec.auxiliary is not None:
+        with at("model.auxiliary"):
+            auxiliary = construct_with(spec.auxiliary, AuxiliaryClassifier, "auxiliary", name="auxiliary", **shared)
+    if spec.neck is not None:
+        with at("model.neck"):
+            neck = construct(NECKS, spec.neck, name="neck", **shared)
+    if spec.decoder is not None:
+        with at("model.decoder"):
+            decoder = construct(DECODERS, spec.decoder, name="decoder", **shared)
+    with at("model"):
+        return segmentation_model(
+            backbone,
+            head,
+            num_classes=num_classes,
+            projection=projection,
+            bottleneck=bottleneck,
+            neck=neck,
+            decoder=decoder,
+            auxiliary=auxiliary,
+        )

@@ -28,10 +28,11 @@ def rates_at(output_stride: int, atrous_rates: Sequence[int]) -> tuple[int, ...]
     """Rates given for output stride 16, in pixels of the map at `output_stride`: doubled at 8, halved at 32.
 
     Raises:
-        ValueError: an output stride other than 8, 16, 32, or rates that do not halve to whole pixels.
+        ValueError: an output stride other than 8, 16, 32, rates below 1, or such that do not halve to whole pixels.
     """
     if output_stride not in (8, 16, 32):
         raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride}")
+    atrous_rates = check_atrous_rates(atrous_rates) if atrous_rates != () else ()
     scaled = tuple(max(1, rate * 16 / output_stride) for rate in atrous_rates)
     if any(rate != int(rate) for rate in scaled):
         raise ValueError(f"atrous_rates {tuple(atrous_rates)} are not integers at output stride {output_stride}")

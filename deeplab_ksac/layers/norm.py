@@ -1,6 +1,7 @@
 """Batch normalization as a value: what every layer of the project normalizes with."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,7 @@ class BatchNorm:
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1), not {self.momentum}")
-        if self.epsilon <= 0:
+        if isinstance(self.epsilon, bool) or not 0 < self.epsilon < math.inf:
             raise ValueError(f"epsilon must be above 0, not {self.epsilon}")
 
     def __call__(self, **kwargs: Any) -> keras.layers.Layer:

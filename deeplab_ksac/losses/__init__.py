@@ -5,7 +5,7 @@ A scalar is scaled so that its mean over the replicas is the loss of the global 
 
 from collections.abc import Iterable
 
-from deeplab_ksac.construct import construct
+from deeplab_ksac.construct import at, construct
 from deeplab_ksac.experiment import Part
 from deeplab_ksac.losses.affinity import AffinityLoss
 from deeplab_ksac.losses.class_aware import ClassAware
@@ -29,4 +29,8 @@ def build_objective(parts: Iterable[Part], num_classes: int) -> Objective:
     Raises:
         ValueError: an unknown name or argument, or a value that makes no sense.
     """
-    return Objective(construct(LOSSES, part, num_classes=num_classes) for part in parts)
+    losses = []
+    for index, part in enumerate(parts):
+        with at(f"losses[{index}]"):
+            losses.append(construct(LOSSES, part, num_classes=num_classes))
+    return Objective(losses)

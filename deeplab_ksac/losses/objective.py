@@ -48,7 +48,15 @@ class Objective:
         return tf.stack(columns, axis=1)
 
     def build(self, outputs: Mapping[str, tf.Tensor]) -> None:
-        """Makes the variables of the losses that have some, before a checkpoint is read."""
+        """Makes the variables of the losses that have some, before a checkpoint is read; `outputs` are the model's.
+
+        Raises:
+            ValueError: a loss reads an output that the model does not have.
+        """
+        for index, loss in enumerate(self.losses):
+            read = getattr(loss, "output", None)
+            if hasattr(loss, "output") and not (isinstance(read, str) and read in outputs):
+                raise ValueError(f"losses[{index}]: output must be one of {', '.join(outputs)}, not {read!r}")
         for loss in self._measuring:
             loss.build(outputs)
 

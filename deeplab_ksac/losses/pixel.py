@@ -63,6 +63,8 @@ class PixelLoss(abc.ABC):
 
     def __post_init__(self):
         check_numbers("(0, inf)", weight=self.weight)
+        if self.num_classes is not None:
+            check_whole_numbers(1, num_classes=self.num_classes)
 
     def __call__(self, outputs: Mapping[str, tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """labels [N, H, W] in 0…K-1, all else ignored -> {"<name>/<output>": scalar}."""
@@ -106,6 +108,8 @@ class WeightedPixelLoss(PixelLoss):
         super().__post_init__()
         if self.class_weights is None:
             return
+        if isinstance(self.class_weights, str) or not isinstance(self.class_weights, Sequence):
+            raise ValueError(f"class_weights must be numbers, one for each class, not {self.class_weights!r}")
         self.class_weights = tuple(self.class_weights)
         if not all(in_interval(value, "[0, inf)") for value in self.class_weights) or not any(self.class_weights):
             raise ValueError(f"class_weights must be finite, at least 0 and not all 0, not {self.class_weights}")

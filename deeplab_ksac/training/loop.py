@@ -18,6 +18,7 @@ from deeplab_ksac.runs.workdir import OF_TRAINING, claim_workdir, only_one_train
 from deeplab_ksac.training.initial_weights import initialize, with_backbone_weights
 from deeplab_ksac.training.interruption import RestartError, StopRequest, agreement, failures_in_one_line
 from deeplab_ksac.training.log import StageLog
+from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.stage import DivergenceError, StageRun
 from deeplab_ksac.training.strategy import workers
 from deeplab_ksac.whole_files import remove_partial
@@ -85,8 +86,12 @@ def train(
         raise ValueError("the first stage starts from init_from or from backbone_weights, not from both")
     experiment = with_backbone_weights(experiment, backbone_weights, workdir)
     info = check_data(experiment, data_dir)
+    for index, stage in enumerate(experiment.stages):  # what only a later stage needs is not found after days
+        build_optimizer(stage.optimizer, stage.steps, stage.schedule, stage=index)
+    places = {"data_dir": data_dir, "workdir": workdir, "strategy": strategy}
     writes = strategy.extended.should_checkpoint
     with only_one_training(workdir) if writes else contextlib.nullcontext():
+        first = [StageRun(experiment, 0, info, **places)]  # what cannot be built leaves the folder as it was
         claim_workdir(workdir, experiment, info)
         if writes:
             remove_partial(workdir, OF_TRAINING)
@@ -94,9 +99,8 @@ def train(
         return _train_stages(
             experiment,
             info,
-            data_dir=data_dir,
-            workdir=workdir,
-            strategy=strategy,
+            first,
+            places=places,
             weights={
                 "init_from": init_from,
                 "backbone_weights": backbone_weights,
@@ -109,14 +113,18 @@ def train(
         )
 
 
-def _train_stages(experiment, info, *, data_dir, workdir, strategy, weights, progress, options):
-    """Trains all stages, each from its newest checkpoint or its beginning; the last evaluation's figures."""
+def _train_stages(experiment, info, first_run, *, places, weights, progress, options):
+    """Trains all stages, each from its newest checkpoint or its beginning; the last evaluation's figures.
+
+    `first_run` is a list, from which the first stage's run is taken, so that nothing keeps it while others are trained.
+    """
+    workdir, strategy = places["workdir"], places["strategy"]
     if strategy.extended.should_save_summary:
         record_start(workdir, {**provenance(strategy), "deterministic": options["deterministic"]})
     figures = None
     with StopRequest(agreement(strategy, workers(strategy)[0])) as stop:
         for index in range(len(experiment.stages)):
-            run = StageRun(experiment, index, info, data_dir=data_dir, workdir=workdir, strategy=strategy)
+            run = first_run.pop() if first_run else StageRun(experiment, index, info, **places)
             first = run.checkpoints.restore()
             if first == 0:
                 initialize(run.model, experiment.model.backbone, workdir, index, **weights)

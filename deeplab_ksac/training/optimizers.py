@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.arguments import check_numbers
-from deeplab_ksac.construct import construct
+from deeplab_ksac.construct import at, construct
 from deeplab_ksac.experiment import Part
 from deeplab_ksac.training import decoupled_optimizers
 from deeplab_ksac.training.schedules import Scaled, Schedule, build_schedule, plateau_in
@@ -48,6 +48,7 @@ class GroupedOptimizer(tf.Module):
     def __init__(self, make: Callable, schedule: Schedule, backbone_lr: float = 1.0, exempt: Sequence[str] = ()):
         check_numbers("[0, inf)", backbone_lr=backbone_lr)
         super().__init__(name="optimizer")
+        _check_patterns(exempt)
         self.make, self.schedule, self.backbone_lr, self.exempt = make, schedule, backbone_lr, tuple(exempt)
         self.groups, self._backbone = {}, frozenset()
         half = keras.mixed_precision.global_policy().name == "mixed_float16"
@@ -122,6 +123,16 @@ class GroupedOptimizer(tf.Module):
     def learning_rate(self) -> tf.Tensor:
         """The rate of the last step taken, of all but the backbone; a scalar tensor."""
         return self.schedule(tf.maximum(self.iterations.read_value() - 1, 0))
+
+
+def _check_patterns(patterns):
+    for pattern in patterns if isinstance(patterns, tuple | list) else [None]:
+        try:
+            re.compile(pattern)
+        except (TypeError, re.error):
+            raise ValueError(
+                f"exclude_from_weight_decay must be regular expressions, such as ('gamma$',), not {patterns!r}"
+            ) from None
 
 
 def _create_variables(optimizer, variables):
@@ -329,17 +340,29 @@ def decoupled() -> types.ModuleType:
 OPTIMIZERS = {"adam": adam, "adamw": adamw, "lamb": lamb, "sgd": sgd, "sgdw": sgdw}
 
 
-def build_optimizer(part: Part, steps: int, schedule: Part = Part("poly")) -> GroupedOptimizer:  # noqa: B008 (frozen)
+def build_optimizer(
+    part: Part,
+    steps: int,
+    schedule: Part = Part("poly"),  # noqa: B008 (frozen)
+    *,
+    stage: int = 0,
+) -> GroupedOptimizer:
     """The optimizer of a stage of `steps` steps, with loss scaling under the policy mixed_float16.
 
     Args:
         part: of `OPTIMIZERS`.
         steps: of the stage.
         schedule: of `SCHEDULES`.
+        stage: its index, for errors.
 
     Raises:
         ValueError: an unknown name or argument, or a value that makes no sense.
     """
-    if "schedule" in part.args:
-        raise ValueError(f"{part.name!r} takes no 'schedule'; it is a field of the stage")
-    return construct(OPTIMIZERS, part, schedule=lambda learning_rate: build_schedule(schedule, learning_rate, steps))
+
+    def scheduled(learning_rate):
+        return build_schedule(schedule, learning_rate, steps, stage=stage)
+
+    with at(f"stages[{stage}].optimizer"):
+        if "schedule" in part.args:
+            raise ValueError(f"{part.name!r} takes no 'schedule'; it is a field of the stage")
+        return construct(OPTIMIZERS, part, schedule=scheduled)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.arguments import check_numbers, check_whole_numbers
-from deeplab_ksac.construct import construct
+from deeplab_ksac.construct import at, construct
 from deeplab_ksac.experiment import Part
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
@@ -202,14 +202,15 @@ def plateau_in(schedule: Schedule) -> Plateau | None:
 SCHEDULES = {"constant": constant, "cosine": cosine, "plateau": plateau, "poly": poly}
 
 
-def build_schedule(part: Part, learning_rate: float, steps: int) -> Schedule:
-    """The schedule of a stage of `steps` steps.
+def build_schedule(part: Part, learning_rate: float, steps: int, *, stage: int = 0) -> Schedule:
+    """The schedule of a stage of `steps` steps; `stage` is its index, for errors.
 
     Raises:
         ValueError: an unknown name or argument, or a value that makes no sense.
     """
-    for name in ("learning_rate", "steps"):
-        if name in part.args:
-            raise ValueError(f"the schedule {part.name!r} takes no {name!r}; the optimizer or the stage has it")
     check_numbers("(0, inf)", learning_rate=learning_rate)
-    return construct(SCHEDULES, part, learning_rate=learning_rate, steps=steps)
+    with at(f"stages[{stage}].schedule"):
+        for name in ("learning_rate", "steps"):
+            if name in part.args:
+                raise ValueError(f"the schedule {part.name!r} takes no {name!r}; the optimizer or the stage has it")
+        return construct(SCHEDULES, part, learning_rate=learning_rate, steps=steps)

@@ -58,7 +58,7 @@ class StageRun:
             self.model = build_model(experiment.model, info.num_classes)
             objective = build_objective(experiment.losses, info.num_classes)
             objective.build(self.model.output)
-            self.optimizer = build_optimizer(stage.optimizer, stage.steps, stage.schedule)
+            self.optimizer = build_optimizer(stage.optimizer, stage.steps, stage.schedule, stage=index)
             backbone = backbone_variables(self.model) if self.optimizer.backbone_lr != 1 else ()
             self.optimizer.build(self.model.trainable_variables, backbone)
             self.averages = MovingAverages(self.model, stage.ema_decay) if stage.ema_decay else None

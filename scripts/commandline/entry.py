@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from absl import app, flags
 
+from deeplab_ksac.errors import printable
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from deeplab_ksac.scripts.commandline.quiet import keep_tensorflow_quiet
 
@@ -43,10 +44,10 @@ def start(
             if flags.FLAGS[flag].value == "" and flags.FLAGS[flag].default != "":
                 sys.exit(f"{name}: --{flag} is empty; give it a value, or leave it out")
         if not arguments and words:
-            sys.exit(f"{name}: not a flag: {' '.join(words)}; --help lists the flags")
+            sys.exit(f"{name}: not a flag: {printable(' '.join(words))}; --help lists the flags")
         if len(words) != len(arguments):
             expected = ", ".join(f"<{argument}> ({what})" for argument, what in arguments.items())
-            sys.exit(f"{name}: expected {expected}, not: {' '.join(words) or 'none'}")
+            sys.exit(f"{name}: expected {expected}, not: {printable(' '.join(words)) or 'none'}")
         return exit_status(lambda: run(*words, flags.FLAGS), name=name)
 
     def parse(argv):
@@ -72,10 +73,14 @@ def wrong_flags_in_one_line(name: str) -> Iterator[None]:
     try:
         yield
     except (flags.Error, ValueError) as error:
-        said = str(error).partition("\n")[0]  # absl has a line for each flag
-        parsed = re.fullmatch(r"flag (--[^=]*)=(.*?): ((?:must|Flag|value should) .*)", said)
-        if parsed:  # absl's "flag --step=x: …" and "flag --workdir=None: Flag --workdir must have a value …"
-            flag, value, allowed = parsed.groups()
-            allowed = allowed.removeprefix("Flag ").removeprefix(f"{flag} ")
-            said = f"{flag} {allowed}" if value == "None" else f"{flag} {allowed}, not {value!r}"
-        sys.exit(f"{name}: {said}")
+        sys.exit(f"{name}: {_first_in_one_line(str(error))}")
+
+
+def _first_in_one_line(said):
+    """What is wrong with the first of the flags of which absl says something."""
+    first = re.split(r"\nflag --", said)[0]  # "flag --workdir=None: Flag --workdir must have a value …"
+    of_absl = re.fullmatch(r"flag (--[^=]*)=(.*): (?:Flag \1 )?(must have .*|value should .*)", first, re.DOTALL)
+    if of_absl:
+        flag, value, allowed = of_absl.groups()
+        first = f"{flag} {allowed}" if value == "None" else f"{flag} {allowed}, not {value!r}"
+    return printable(" ".join(first.split()))

@@ -102,11 +102,11 @@ def named() -> Iterator[None]:
 
 
 class _Parser(flags.ArgumentParser):
-    """Reads a value by a function that raises ValueError for a wrong one."""
+    """Reads a value by a function that raises ValueError for a wrong one, and says whose value is wrong."""
 
-    def __init__(self, read, allowed):
+    def __init__(self, name, read, allowed):
         super().__init__()
-        self.read, self.allowed = read, allowed
+        self.name, self.read, self.allowed = name, read, allowed
 
     def parse(self, argument):
         if not isinstance(argument, str):  # a default
@@ -114,11 +114,11 @@ class _Parser(flags.ArgumentParser):
         try:
             return self.read(argument.strip())
         except ValueError:
-            raise ValueError(f"must be {self.allowed}") from None
+            raise flags.Error(f"--{self.name} must be {self.allowed}, not {argument!r}") from None
 
 
 def _define(name: str, default: Any, meaning: str, read: Callable[[str], Any], allowed: str) -> None:
-    flags.DEFINE(_Parser(read, allowed), name, default, meaning)
+    flags.DEFINE(_Parser(name, read, allowed), name, default, meaning)
 
 
 def _refuse():

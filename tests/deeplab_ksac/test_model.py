@@ -143,6 +143,43 @@ def test_a_part_that_does_not_exist_is_refused_in_words(changes, words):
         build_model(spec(**changes), 3)
 
 
+@pytest.mark.parametrize(
+    "changes, path",
+    (
+        ({"head": part("kasc")}, "model.head"),
+        ({"head": part("deeplabv3", separable="no")}, "model.head"),
+        ({"head": part("ksac", atrous_rates=(0,))}, "model.head"),
+        ({"backbone": part("resnet50", blocks=3)}, "model.backbone"),
+        ({"neck": part("joint")}, "model.neck"),
+        ({"decoder": part("low_level", separable=1)}, "model.decoder"),
+        ({"projection": part("linear", filters=0)}, "model.projection"),
+        ({"bottleneck": {"filters": 0}}, "model.bottleneck"),
+        ({"auxiliary": {"level": "c6"}}, "model.auxiliary"),
+        ({"norm": {"epsilon": float("nan")}}, "model.norm"),
+    ),
+)
+def test_a_part_is_named_by_its_path(changes, path):
+    with pytest.raises(ValueError, match=rf"^{path}: "):
+        build_model(spec(**changes), 3)
+
+
+def test_losses_and_optimizers_are_named_by_their_paths():
+    with pytest.raises(ValueError, match=r"^losses\[1\]: gamma must be a number"):
+        build_objective((part("dice"), part("focal", gamma=-1)), 3)
+    with pytest.raises(ValueError, match=r"^stages\[2\].optimizer: momentum must be a number"):
+        build_optimizer(part("sgd", momentum=2), 3, stage=2)
+    with pytest.raises(ValueError, match=r"^stages\[2\].optimizer: learning_rate must be a number"):
+        build_optimizer(part("sgd", learning_rate=0), 3, stage=2)
+    with pytest.raises(ValueError, match=r"^stages\[2\].schedule: power must be a number"):
+        build_optimizer(part("sgd"), 3, part("poly", power=-1), stage=2)
+
+
+@pytest.mark.parametrize("value", ("no", 1, None))
+def test_what_is_true_or_false_is_nothing_else(value):
+    with pytest.raises(ValueError, match=f"nesterov must be True or False, not {value!r}"):
+        build_optimizer(part("sgd", nesterov=value), 3)
+
+
 def test_an_empty_bottleneck_is_the_layer_with_its_defaults():
     model = build_model(spec(head=part("fcn", filters=4), bottleneck={}), 3)
     default = Bottleneck().get_config()

@@ -62,6 +62,19 @@ def test_two_losses_of_one_name_are_refused():
         objective({"logits": tf.zeros([1, 2, 2, 2])}, tf.zeros([1, 2, 2], tf.int32))
 
 
+@pytest.mark.parametrize("output", ("nope", 3, ("logits",), {"a": 1}, None))
+def test_a_loss_of_an_output_that_the_model_has_not_is_named(output):
+    objective = build_objective((part("dice"), part("cross_entropy", output=output)), 2)
+    with pytest.raises(ValueError, match=r"^losses\[1\]: output must be one of logits, features, not "):
+        objective.build({"logits": tf.zeros([1, 2, 2, 2]), "features": tf.zeros([1, 2, 2, 4])})
+
+
+@pytest.mark.parametrize("value", ("1,2", 3, {"a": 1.0}))
+def test_weights_of_classes_are_several_numbers(value):
+    with pytest.raises(ValueError, match="class_weights must be numbers, one for each class"):
+        build_objective((part("cross_entropy", class_weights=value),), 2)
+
+
 def test_a_weight_of_nothing_is_refused():
     with pytest.raises(ValueError, match=r"weight must be a number in \(0, inf\), not 0"):
         CrossEntropy(weight=0)

@@ -199,6 +199,23 @@ def test_what_a_later_stage_or_the_evaluation_lacks_is_said_before_the_first_ste
     assert not (tmp_path / "run").exists()
 
 
+def test_what_cannot_be_built_is_said_before_the_first_step_and_leaves_no_run(data_dir, tmp_path):
+    later = dataclasses.replace(EXPERIMENT.stages[0], optimizer=part("sgd", momentum=2.0))
+    scheduled = dataclasses.replace(EXPERIMENT.stages[0], schedule=part("poly", power=-1.0))
+    model = dataclasses.replace(EXPERIMENT.model, head=part("fcn", filters=-1))
+    for changes, words in (
+        ({"stages": (*EXPERIMENT.stages, later)}, r"^stages\[1\].optimizer: momentum must be"),
+        ({"stages": (*EXPERIMENT.stages, scheduled)}, r"^stages\[1\].schedule: power must be"),
+        ({"model": model}, r"^model.head: filters must be"),
+        ({"losses": (part("dice"), part("focal", gama=1))}, r"^losses\[1\]: 'focal' takes no 'gama'"),
+        ({"losses": (part("dice", output="depth"),)}, r"^losses\[0\]: output must be one of "),
+    ):
+        with pytest.raises(ValueError, match=words):
+            train(dataclasses.replace(EXPERIMENT, **changes), data_dir, tmp_path / "run")
+        assert not (tmp_path / "run" / "experiment.json").exists()
+        assert not list(tmp_path.glob("run/stage_*"))
+
+
 def test_data_sets_of_different_classes_are_refused(tmp_path):
     data_dir = convert(tmp_path, "tiny")
     convert(tmp_path, "other", classes=2)

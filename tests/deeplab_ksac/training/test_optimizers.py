@@ -163,6 +163,13 @@ def test_a_ratio_without_a_known_backbone_is_refused():
         build_optimizer(part("sgd", backbone_lr=0.1), STEPS).build([tf.Variable(1.0)])
 
 
+@pytest.mark.parametrize("value", ("gamma", ("(",), (0,), None))
+@pytest.mark.parametrize("name", ("adamw", "lamb", "sgdw"))
+def test_patterns_of_what_does_not_decay_are_regular_expressions(name, value):
+    with pytest.raises(ValueError, match="exclude_from_weight_decay must be regular expressions"):
+        build_optimizer(part(name, exclude_from_weight_decay=value), STEPS)
+
+
 def test_the_loss_scale_moves_as_that_of_keras():
     ours, variable = LossScale(growth_steps=3), tf.Variable(0.0)
     keras_own = keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD(0.0), dynamic_growth_steps=3)
