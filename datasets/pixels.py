@@ -20,6 +20,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageOps
 
+from deeplab_ksac.datasets.info import DatasetError
+
 TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112  # EXIF: 1 as stored, 2…4 mirrored or upside down, 5…8 turned by a quarter
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -44,7 +46,7 @@ def opened(path: str | os.PathLike) -> Iterator[Image.Image]:
     try:
         with _open(path) as image:
             yield image
-    except (OSError, UnknownRangeError):
+    except (OSError, UnknownRangeError, DatasetError):  # the last are the caller's own
         raise
     except Image.DecompressionBombError as error:
         raise OSError(too_large(error)) from error

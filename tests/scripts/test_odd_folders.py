@@ -155,3 +155,12 @@ def test_a_list_of_classes_is_refused_with_its_line(tmp_path, content, words):
     (raw / "classes.txt").write_bytes(content)
     with pytest.raises(DatasetError, match=words):
         convert(raw, tmp_path)
+
+
+@pytest.mark.parametrize(("mode", "kind", "words"), (("L", "jpeg", "holds JPEG"), ("RGB", "png", "holds colors")))
+def test_what_is_wrong_with_a_mask_is_said_once(mode, kind, words, tmp_path):
+    path = tmp_path / "mask.png"
+    Image.new(mode, (9, 9)).save(path, kind)
+    with pytest.raises(DatasetError) as raised:
+        read_mask(path)
+    assert str(raised.value).startswith(f"mask {path} {words}") and str(raised.value).count("mask.png") == 1
