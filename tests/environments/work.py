@@ -110,9 +110,8 @@ def go_on(others, own):
     model = joined(seed=7)
     model.load_weights(others / "heads.weights.h5")
     write(own / "h5_of_others", model(IMAGE))
-    if (
-        json.loads((others / "versions.json").read_text())["tensorflow"] < TENSORFLOW
-    ):  # Keras reads no later Keras' files
+    theirs = json.loads((others / "versions.json").read_text())["tensorflow"]
+    if theirs < TENSORFLOW:  # Keras reads no later Keras' files
         write(own / "keras_of_others", keras.models.load_model(others / "heads.keras")(IMAGE))
     write(own / "joined", joined()(IMAGE))
 
