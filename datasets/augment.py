@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from deeplab_ksac.datasets import encoding
-from deeplab_ksac.datasets.distortions import PADDING_COLOR, Distortions, distort
+from deeplab_ksac.datasets.distortions import PADDING_COLOR, UNDISTORTED, Distortions, distort
 from deeplab_ksac.datasets.info import IGNORE_LABEL
 
 # A JPEG decoder interpolates color over one pixel beyond the window, which at its edge it does not have.
@@ -33,7 +33,7 @@ def augment(
     size: tuple[int, int],
     scales: Sequence[float],
     flip: bool,
-    distortions: Distortions = Distortions(),
+    distortions: Distortions = UNDISTORTED,
 ) -> dict[str, tf.Tensor]:
     """The training crop of an encoded example: {"image": float32 [h, w, 3], 0…255, "labels": uint8 [h, w]}.
 

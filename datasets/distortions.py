@@ -38,6 +38,9 @@ class Distortions(NamedTuple):
     cutout: float = 0.0
 
 
+UNDISTORTED = Distortions()
+
+
 def distort(
     image: tf.Tensor,
     labels: tf.Tensor,

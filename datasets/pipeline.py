@@ -45,7 +45,7 @@ def train_batches(
             record is seen once an epoch. See `order.RunOrder`.
         first_step: step of the first batch.
         input_context: the `tf.distribute.InputContext`; batches are then per replica.
-        largest: of `distortions.Distortions`: brightness (the author's code has 32), contrast, hue …; 0 each by default.
+        largest: fields of `distortions.Distortions`: brightness (the author's code has 32), contrast, …; 0 by default.
 
     Raises:
         ValueError: the replicas or pipelines do not divide the batch, or weights that do not fit the sources.

@@ -66,8 +66,8 @@ def write_records(
         shards: files per split; None makes one per 64 examples, at most 256.
         processes: how many work at once; None takes all cores.
         dataset_name: the name of the converted data set, where it is not `name`.
-        classes: names of the classes that are kept, for the labels 0, 1, …; pixels of all others are ignored. None keeps
-            all. The data set then needs a name of its own.
+        classes: names of the classes that are kept, for the labels 0, 1, …; pixels of all others are ignored, and the
+            data set needs a name of its own. None keeps all.
         progress: called as `progress(split, done, total)` after each example, and first with what was done before.
         tell: called with a line on files that are there and are not converted, before anything is written.
 

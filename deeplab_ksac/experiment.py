@@ -166,8 +166,8 @@ class Stage:
         clip_norm: largest norm of all gradients of a step together; 0 for no clipping.
         ema_decay: of moving averages of the weights, which are then evaluated and exported; 0 for none.
         steps_per_call: steps that are computed without coming back to Python; the results are the same.
-        freeze: the backbone up to this stage, "c2" … "c5" (all of it), is not trained: it computes as in prediction, and
-            no gradient is taken of it. None for training all.
+        freeze: the backbone up to this stage, "c2" … "c5" (all of it), is not trained: it computes as in prediction,
+            and no gradient is taken of it. None for training all.
         freeze_norm: whether normalization uses its moving statistics and keeps them, as DeepLab with
             fine_tune_batch_norm=False; its scales and shifts are trained.
 

@@ -45,7 +45,9 @@ def define_flags():
     values.whole_number("processes", None, "Number of processes (default: all cores).", least=1, most=1024)
     flags.DEFINE_string("name", None, "Name of the converted data set (default: that of the data set).")
     flags.DEFINE_list(
-        "classes", None, "Classes that are kept, in this order; pixels of others are ignored (default: all; wants --name)."
+        "classes",
+        None,
+        "Classes that are kept, in this order; pixels of others are ignored (default: all). It wants a --name.",
     )
     values.whole_number("seed", 0, "Seed of the generated pictures (scenes).")
     values.counts("scenes_counts", None, "Generated pictures by split (scenes), as in train=1000,val=200.")

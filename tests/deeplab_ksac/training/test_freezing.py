@@ -184,6 +184,6 @@ def test_a_ratio_for_a_backbone_that_is_frozen_whole_is_refused(place):
     optimizer = part("sgd", backbone_lr=0.1)
     stage = dataclasses.replace(EXPERIMENT.stages[0], freeze="c5", optimizer=optimizer)
     experiment = dataclasses.replace(EXPERIMENT, model=MODEL, stages=(stage,))
-    with pytest.raises(ValueError, match="backbone_lr is 0.1, but there are no variables of a backbone to train"):
+    with pytest.raises(ValueError, match=r"backbone_lr is 0\.1, but there are no variables of a backbone to train"):
         loop.train(experiment, workdir=folder / "refused", **options)
     assert not (folder / "refused" / "experiment.json").exists()
