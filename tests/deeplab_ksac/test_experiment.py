@@ -127,7 +127,7 @@ WRONG = {
         "scales": NO_SCALES,
         "flip": (1, "yes", None),
         "brightness": (-1, 256, NAN, "3", None, True),
-        **{name: (-0.1, 1.1, NAN, "3", None, True) for name in ("contrast", "saturation", "cutout")},
+        **dict.fromkeys(("contrast", "saturation", "cutout"), (-0.1, 1.1, NAN, "3", None, True)),
         **{"hue": (-1, 181, NAN, "3", None, True), "rotation": (-1, 46, NAN, "3", None, True)},
         "weights": ((0.0,), (-1.0,), (NAN,), (1.0, 2.0), ("1",), 1.0, None),
     },
