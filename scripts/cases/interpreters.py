@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import time
+import weakref
 
 import deeplab_ksac
 from deeplab_ksac.scripts.cases import Bound, Case
@@ -45,6 +46,7 @@ def in_process(python, name, side):
             process.stdin.flush()
             return float(answer(process))
 
+        weakref.finalize(run, process.communicate)  # with its case the process ends, and frees its memory
         return run
 
     return prepare
