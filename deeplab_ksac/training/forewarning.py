@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac.arguments import in_interval
 from deeplab_ksac.datasets.findings import find_useless_labels, named_absent
 from deeplab_ksac.datasets.info import load_info
