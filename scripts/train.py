@@ -2,8 +2,10 @@
 
     ksac train --config=scenes_ksac --workdir=runs/scenes --data_dir=data
     ksac train --config=camvid_ksac --config.stages[0].steps=100 --workdir=runs/try --data_dir=data
+    ksac train --config=finetune --data=mine --init_from=runs/camvid --workdir=runs/mine --data_dir=data
 
-The experiment says what is trained, the other flags where. Every field of the experiment can be overridden.
+The experiment says what is trained, the other flags where. Every field of the experiment can be overridden. `finetune`
+is derived from the number and the sizes of the pictures of a data set; what was derived is printed.
 
 Exit status: 0 trained, 1 an error that the last line names, 42 stopped before the end (SIGTERM or SIGUSR1 came, or
 another worker was lost): the same command, on every worker, continues.
@@ -15,6 +17,8 @@ import sys
 from absl import flags
 
 from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.experiments import finetune
+from deeplab_ksac.experiments.finetune import FINETUNE
 from deeplab_ksac.scripts.commandline import config, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
@@ -23,6 +27,7 @@ from deeplab_ksac.scripts.commandline.progress import Progress
 def define_flags():
     """The experiment and where it runs."""
     config.define_flag()
+    flags.DEFINE_string("data", None, "the data set of --config=finetune, or one of its splits: mine, mine/train")
     flags.DEFINE_string("workdir", None, "folder of the run: configuration, checkpoints, events, metrics")
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets")
     flags.DEFINE_string("init_from", None, "workdir of a run whose weights the first stage starts from")
@@ -51,7 +56,9 @@ def define_flags():
 
 def run(given):
     """Trains and prints how it ended; the exit status."""
-    experiment = config.chosen(given.config)
+    if (given.config == FINETUNE) != (given.data is not None):
+        raise ValueError(f"--config={FINETUNE} and --data=<a converted data set> go together")
+    experiment = derived_from(given) if given.data else config.chosen(given.config)
 
     from deeplab_ksac.training.interruption import RESTART_STATUS, RestartError
 
@@ -67,6 +74,28 @@ def run(given):
     else:
         print(f"{given.workdir} was already finished")
     return 0
+
+
+def derived_from(given):
+    """The experiment that fine-tunes on the data set of --data; prints what was derived and not overridden."""
+    from deeplab_ksac.datasets.info import load_info
+    from deeplab_ksac.datasets.sizes import sample_sizes
+    from deeplab_ksac.datasets.splits import Split
+
+    split = Split.parse(given.data) if "/" in given.data else None
+    info = load_info(split.dataset if split else given.data, given.data_dir)
+    train_split = finetune.split_to_train(info, split and split.name)
+    sizes = sample_sizes([f"{info.name}/{train_split}"], given.data_dir)
+    experiment, derived = finetune.finetune(info, sizes, split=train_split)
+    for path, value, reason in derived:
+        if not config.is_overridden(path):
+            print(f"--config.{path}={shown(value)}  ({reason})", file=sys.stderr)
+    return config.chosen(FINETUNE, experiment)
+
+
+def shown(value):
+    """A derived value as it would be given on a command line."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def train(experiment, given):

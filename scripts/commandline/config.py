@@ -9,6 +9,7 @@ from absl import flags
 
 from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.experiments import EXPERIMENTS, TABLE_ROWS
+from deeplab_ksac.experiments.finetune import FINETUNE
 from deeplab_ksac.overrides import override, steps_of, type_at
 
 OVERRIDE = re.compile(r"--?(no)?config\.([^=]*)")
@@ -22,13 +23,17 @@ def named(name: str) -> Experiment:
     """
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
+    if name == FINETUNE:
+        raise ValueError(
+            f"{FINETUNE} is derived from a data set, by `ksac train --config={FINETUNE} --data=<its name>`"
+        )
     if name in TABLE_ROWS:
         row = TABLE_ROWS[name]
         raise ValueError(f"{name} ({row.method}) is quoted from another paper and cannot be run")
     of_table = [known for known in EXPERIMENTS if known.startswith(name.partition(":")[0] + ":")]
     near = difflib.get_close_matches(name, of_table or EXPERIMENTS, n=3, cutoff=0.8)
     hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
-    others = [known for known in EXPERIMENTS if known not in TABLE_ROWS]
+    others = [FINETUNE, *(known for known in EXPERIMENTS if known not in TABLE_ROWS)]
     raise ValueError(
         f"no experiment is named {name!r};{hint} there are {', '.join(others)}, and the rows of the thesis's tables, "
         "such as table_4_1:R8"
@@ -41,7 +46,11 @@ def define_flag() -> None:
     Raises:
         flags.Error: what follows --config is not the path of a field.
     """
-    flags.DEFINE_string("config", None, "name of the experiment; --config.<field>=<value> changes a field of it")
+    flags.DEFINE_string(
+        "config",
+        None,
+        f"name of the experiment, or {FINETUNE} for your own pictures; --config.<field>=<value> changes a field of it",
+    )
     for path, without_value in _overridden(sys.argv[1:]):
         try:
             steps_of(path)
@@ -50,21 +59,32 @@ def define_flag() -> None:
         if f"config.{path}" not in flags.FLAGS:
             flags.DEFINE_flag(_Override(path, is_bool=without_value or _is_bool(path)))
     # Before the validators of other flags: what is wrong with the experiment is said first.
-    flags.register_validator("config", lambda name: name is None or chosen(name) is not None)
+    flags.register_validator("config", lambda name: name in (None, FINETUNE) or chosen(name) is not None)
 
 
-def chosen(name: str) -> Experiment:
-    """The experiment of that name, with the fields that the command line sets.
+def chosen(name: str, derived: Experiment | None = None) -> Experiment:
+    """The experiment of that name, or the one that was derived, with the fields that the command line sets.
 
     Raises:
         ValueError: there is no such experiment or field, or a value that the field cannot have.
     """
-    experiment = named(name)
+    experiment = named(name) if derived is None else derived
     given = [flags.FLAGS[flag] for flag in flags.FLAGS if isinstance(flags.FLAGS[flag], _Override)]
     try:
         return override(experiment, [(flag.path, flag.value) for flag in given if flag.value is not None])
     except ValueError as error:  # its message begins with the path
         raise ValueError(f"--config.{error}") from None
+
+
+def is_overridden(path: str) -> bool:
+    """Whether the command line sets a field, or one above or below it."""
+    given = [flags.FLAGS[flag] for flag in flags.FLAGS if isinstance(flags.FLAGS[flag], _Override)]
+    wanted = steps_of(path)
+    return any(
+        all(a == b for a, b in zip(steps_of(flag.path), wanted, strict=False))
+        for flag in given
+        if flag.value is not None
+    )
 
 
 class _Override(flags.Flag):

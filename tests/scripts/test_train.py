@@ -60,3 +60,37 @@ def test_a_wrong_flag_is_said_in_words(arguments, words, tmp_path):
     assert done.returncode != 0
     assert words in done.stderr + done.stdout and "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_fine_tuning_prints_what_it_derives_from_the_pictures(data_dir, tmp_path):
+    """Ten pictures of 36 to 38 by 40 or 41 pixels; what the command line sets is not said to be derived."""
+    smaller = ("--config.stages[0].steps=1", "--config.evaluate_every=0", "--config.model.backbone.args.width=0.1")
+    done = call("--config=finetune", "--data=tiny", *smaller, f"--workdir={tmp_path}", f"--data_dir={data_dir}")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("--config.")]
+    assert said == [
+        "--config.stages[0].data.sources=tiny/train  (10 pictures)",
+        "--config.evaluation.dataset=tiny/val  (3 pictures)",
+        "--config.stages[0].data.crop_size=49,49  (pictures are about 37x40.5)",
+        "--config.stages[0].data.scales=0.5,0.75,1.0,1.25,1.5  (pictures are about 37x40.5)",
+        "--config.evaluation.views.scales=1.0  (as in training)",
+        "--config.stages[0].batch_size=8  (10 pictures)",
+    ]
+    assert "finetune_tiny on 1 replica(s)" in done.stderr and done.stdout.startswith("mIoU 0.")
+    (stage,) = load_model(tmp_path).experiment.stages
+    assert (stage.steps, stage.batch_size, stage.data.crop_size) == (1, 8, (49, 49))
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    (
+        (["--config=finetune"], "--config=finetune and --data=<a converted data set> go together"),
+        (["--config=scenes_ksac", "--data=tiny"], "--config=finetune and --data=<a converted data set> go together"),
+        (["--config=finetune", "--data=tinny"], "no converted data set 'tinny'"),
+        (["--config=finetune", "--data=tiny/trian"], "tiny has no split 'trian'; it has train, val"),
+    ),
+)
+def test_fine_tuning_without_its_data_is_said_in_words(arguments, words, data_dir, tmp_path):
+    done = call(*arguments, f"--data_dir={data_dir}", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()

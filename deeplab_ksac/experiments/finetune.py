@@ -1,0 +1,129 @@
+"""`finetune`: one stage on a user's own pictures, derived from how many there are and how large."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError
+from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, Views, part
+from deeplab_ksac.experiments import animals
+
+FINETUNE = "finetune"
+CELL = 16  # pixels a side that one of the network's outputs stands for, before its decoder
+LONGEST_CROP = 321  # trains on two cores in a second for 8 pictures
+LARGE, SEEN_AS = 640, 480  # pictures with a longer shorter side are seen with one of so many pixels
+SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
+BATCH_SIZE, EPOCHS, STEPS = 8, 50, (400, 6000)
+VALIDATION = ("val", "validation", "test")
+VALIDATED = 100  # pictures of an evaluation during training
+
+
+class Derived(NamedTuple):
+    """A value that follows from a data set: the path of its field, the value, and why it is that."""
+
+    path: str
+    value: Any
+    reason: str
+
+
+def finetune(
+    info: ConvertedInfo,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    split: str | None = None,
+    model: ModelSpec = animals.KSAC.model,
+) -> tuple[Experiment, tuple[Derived, ...]]:
+    """The experiment that fine-tunes a model on a data set, and what in it was derived.
+
+    Pictures whose shorter side is above 640 pixels are seen at a scale that makes it about 480, in training and in
+    evaluation. Crops hold a whole picture, or 321 pixels of a side. There are 50 epochs, but 400 steps at least and
+    6,000 at most.
+
+    Args:
+        info: of the converted data set.
+        sizes: (height, width) in pixels of its training pictures, or of some of them.
+        split: what is trained on; by default `split_to_train`'s.
+        model: what is trained.
+
+    Raises:
+        DatasetError: the data set has no such split, or none to validate with.
+    """
+    train = split_to_train(info, split)
+    validation = split_to_validate(info, train)
+    number = info.num_examples[train]
+    height, width = (statistics.median(sides) for sides in zip(*sizes, strict=True))
+    shorter = min(height, width)
+    scale = 1.0 if shorter <= LARGE else round(SEEN_AS / shorter, 3)
+    crop = tuple(min(LONGEST_CROP, _in_cells(scale * side)) for side in (height, width))
+    batch = min(BATCH_SIZE, number)
+    wanted = EPOCHS * number / batch
+    steps = max(STEPS[0], min(STEPS[1], math.ceil(wanted / 100) * 100))
+    scales = tuple(round(scale * factor, 4) for factor in SCALES)
+    stage = Stage(
+        data=Data(
+            sources=(f"{info.name}/{train}",),
+            crop_size=crop,
+            scales=scales,
+            brightness=24.0,
+            contrast=0.2,
+            saturation=0.3,
+            hue=10.0,
+        ),
+        steps=steps,
+        batch_size=batch,
+        optimizer=part("adamw", learning_rate=1e-3, weight_decay=0.05, backbone_lr=0.1),
+        l2=0.0,
+        ema_decay=min(0.999, 1 - 5 / steps),
+    )
+    experiment = Experiment(
+        name=f"{FINETUNE}_{info.name}",
+        model=model,
+        stages=(stage,),
+        evaluation=EvalSpec(f"{info.name}/{validation}", Views(scales=(scale,))),
+        checkpoint_every=steps // 8,
+        evaluate_every=steps // 4,
+        evaluate_images=VALIDATED if info.num_examples[validation] > VALIDATED else 0,
+    )
+    seen = f"pictures are about {height:g}x{width:g}"
+    return experiment, (
+        Derived("stages[0].data.sources", f"{info.name}/{train}", f"{number} pictures"),
+        Derived("evaluation.dataset", f"{info.name}/{validation}", f"{info.num_examples[validation]} pictures"),
+        Derived("stages[0].data.crop_size", crop, seen),
+        Derived("stages[0].data.scales", scales, f"seen at {scale:g} of their size" if scale != 1 else seen),
+        Derived("evaluation.views.scales", (scale,), "as in training"),
+        Derived("stages[0].batch_size", batch, f"{number} pictures"),
+        Derived("stages[0].steps", steps, f"{steps * batch / number:.0f} epochs"),
+    )
+
+
+def split_to_train(info: ConvertedInfo, split: str | None = None) -> str:
+    """The split that is trained on: the one asked for, or "train", or the first there is.
+
+    Raises:
+        DatasetError: the data set does not have it.
+    """
+    train = split or ("train" if "train" in info.num_examples else next(iter(info.num_examples)))
+    if train not in info.num_examples:
+        raise DatasetError(f"{info.name} has no split {train!r}; it has {', '.join(info.num_examples)}")
+    return train
+
+
+def split_to_validate(info: ConvertedInfo, train: str) -> str:
+    """The split to validate with what `train` has trained: "val", "validation", "test", or another.
+
+    Raises:
+        DatasetError: there is no other split.
+    """
+    for name in (*VALIDATION, *info.num_examples):
+        if name in info.num_examples and name != train:
+            return name
+    raise DatasetError(
+        f"{info.name} has the split {train} alone and nothing to validate with; convert it with a second one "
+        "(--val_share=0.2 takes a fifth)"
+    )
+
+
+def _in_cells(side):
+    """The smallest 16 n + 1 that is not below a side in pixels: sizes at which corners stay aligned at every stride."""
+    return CELL * max(1, math.ceil((side - 1) / CELL)) + 1

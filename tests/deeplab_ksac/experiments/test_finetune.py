@@ -1,0 +1,63 @@
+"""An experiment for one's own pictures, derived from how many there are and how large."""
+
+import pytest
+
+from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError
+from deeplab_ksac.experiment import Experiment, from_dict, to_dict
+from deeplab_ksac.experiments.finetune import finetune
+
+
+def info(**num_examples):
+    return ConvertedInfo("mine", ("a", "b"), ((0, 0, 0), (9, 9, 9)), num_examples=num_examples)
+
+
+@pytest.mark.parametrize(
+    ("number", "sizes", "crop", "scale", "batch", "steps"),
+    [
+        (367, [(360, 480)] * 3, (321, 321), 1.0, 8, 2300),  # 50 · 367 / 8, in hundreds
+        (25, [(360, 480)], (321, 321), 1.0, 8, 400),
+        (5, [(161, 193)], (161, 193), 1.0, 5, 400),
+        (3131, [(375, 500), (500, 375), (333, 500)], (321, 321), 1.0, 8, 6000),
+        (100, [(3000, 4000)], (321, 321), 0.16, 8, 700),
+        (100, [(100, 1300)], (113, 321), 1.0, 8, 700),
+    ],
+)
+def test_steps_follow_from_the_number_of_pictures_crop_and_scale_from_their_size(
+    number, sizes, crop, scale, batch, steps
+):
+    experiment, derived = finetune(info(train=number, val=7), sizes)
+    (stage,) = experiment.stages
+    assert (stage.data.crop_size, stage.batch_size, stage.steps) == (crop, batch, steps)
+    assert experiment.evaluation.views.scales == (scale,) and stage.data.scales[2] == pytest.approx(scale)
+    assert all(side % 16 == 1 for side in crop)
+    assert from_dict(Experiment, to_dict(experiment)) == experiment
+    assert experiment.checkpoint_every and experiment.evaluate_every <= steps
+    values = to_dict(experiment)
+    for path, value, reason in derived:
+        place = values
+        for step in path.replace("[0]", ".0").split("."):
+            place = place[int(step) if step.isdigit() else step]
+        assert place in (to_dict(value), [value]) and reason
+
+
+@pytest.mark.parametrize(
+    ("splits", "asked", "found"),
+    [
+        ({"train": 9, "val": 3, "test": 2}, None, ("train", "val")),
+        ({"test": 9, "train": 3}, None, ("train", "test")),
+        ({"a": 9, "b": 3}, None, ("a", "b")),
+        ({"train": 9, "val": 3, "trainval": 12}, "trainval", ("trainval", "val")),
+    ],
+)
+def test_it_trains_on_train_and_validates_with_val_where_there_are_such_splits(splits, asked, found):
+    experiment, _ = finetune(info(**splits), [(9, 9)], split=asked)
+    assert (*experiment.stages[0].data.sources, experiment.evaluation.dataset) == tuple(
+        f"mine/{name}" for name in found
+    )
+
+
+def test_a_split_that_is_not_there_and_one_alone_are_refused():
+    with pytest.raises(DatasetError, match="mine has no split 'b'; it has train, val"):
+        finetune(info(train=9, val=3), [(9, 9)], split="b")
+    with pytest.raises(DatasetError, match=r"the split train alone and nothing to validate with; .*--val_share"):
+        finetune(info(train=9), [(9, 9)])
