@@ -23,6 +23,11 @@ from deeplab_ksac.scripts.commandline import config, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 
+RANDOM = (
+    "fine-tuning from random weights learns little from few pictures; --init_from takes those of another run, "
+    "--backbone_weights published ones"
+)
+
 
 def define_flags():
     """The experiment and where it runs."""
@@ -86,6 +91,8 @@ def derived_from(given):
     info = load_info(split.dataset if split else given.data, given.data_dir)
     train_split = finetune.split_to_train(info, split and split.name)
     sizes = sample_sizes([f"{info.name}/{train_split}"], given.data_dir)
+    if not given.init_from and not given.backbone_weights:
+        print(f"WARNING: {RANDOM}", file=sys.stderr)
     experiment, derived = finetune.finetune(info, sizes, split=train_split)
     for path, value, reason in derived:
         if not config.is_overridden(path):
