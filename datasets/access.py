@@ -76,6 +76,11 @@ class RecordTable:
         )
 
 
+def evenly_spread(count: int, size: int) -> np.ndarray:
+    """`count` of the numbers 0 … size − 1, evenly spread: ⌊i · size / count⌋ for i = 0 … count − 1, int64 [count]."""
+    return np.arange(count, dtype=np.int64) * size // count
+
+
 def record_at(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
     """The dataset of the one serialized example at a byte of a TFRecord file; its checksums are verified.
 

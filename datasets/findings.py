@@ -99,8 +99,13 @@ def _about_the_labels(info, survey):
             f"too low, or is there a class too many in the list?"
         )
     else:
-        listed = _list(f"{label} ({names[label]})" for label in absent)
-        yield f"{split}: {len(absent)} of {info.num_classes} classes never occur: {listed}"
+        yield f"{split}: {named_absent(absent, names)}"
+
+
+def named_absent(absent: Sequence[int], class_names: Sequence[str]) -> str:
+    """ "2 of 5 classes never occur: 3 (car), 4 (dog)", of the labels that do not."""
+    listed = _list(f"{label} ({class_names[label]})" for label in absent)
+    return f"{len(absent)} of {len(class_names)} classes never occur: {listed}"
 
 
 def _zero_and_ignored(split):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from deeplab_ksac.datasets import augment, encoding
-from deeplab_ksac.datasets.access import RecordTable
+from deeplab_ksac.datasets.access import RecordTable, evenly_spread
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.order import RunOrder
 
@@ -98,18 +98,29 @@ def eval_batches(
     *,
     data_dir: str | os.PathLike,
     batch_size: int = 1,
+    images: int = 0,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """All images of a split, uncut, each once: {"image": float32 [b, H, W, 3], "labels": int32 [b, H, W]}.
+    """The images of a split, uncut, each once: {"image": float32 [b, H, W, 3], "labels": int32 [b, H, W]}.
 
     A batch holds images of one size, so that no network sees a filling: one by one they come in stored order; of
     larger batches those that are full come first, and what is left of each size at the end. Until then the records
     wait as they are stored.
 
     With an `input_context` every pipeline reads its own images only, and `batch_size` counts the images per replica.
+
+    Args:
+        name, split: of the converted data set.
+        data_dir: where converted data sets live.
+        batch_size: images of a batch.
+        images: how many are taken, spread evenly over the split; 0 for all, as where there are no more.
+        input_context: the `tf.distribute.InputContext`.
     """
     table = RecordTable((f"{name}/{split}",), data_dir)
-    numbers = tf.data.Dataset.range(*table.sizes).enumerate()
+    numbers = tf.data.Dataset.range(*table.sizes)
+    if 0 < images < table.sizes[0]:
+        numbers = tf.data.Dataset.from_tensor_slices(evenly_spread(images, table.sizes[0]))
+    numbers = numbers.enumerate()
     if input_context is not None:
         numbers = numbers.shard(input_context.num_input_pipelines, input_context.input_pipeline_id)
     num_classes, records = load_info(name, data_dir).num_classes, table.read(numbers)

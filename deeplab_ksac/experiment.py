@@ -150,6 +150,9 @@ class Stage:
         clip_norm: largest norm of all gradients of a step together; 0 for no clipping.
         ema_decay: of moving averages of the weights, which are then evaluated and exported; 0 for none.
         steps_per_call: steps that are computed without coming back to Python; the results are the same.
+        patience: the stage ends early once so many evaluations in a row have not raised its validation mIoU above all
+            before them; 0 for no early end. The schedule is that of all `steps` nevertheless, and the next stage starts
+            from the last weights, as after a full stage.
 
     Raises:
         ValueError: a value that makes no sense, or a batch that cannot be taken in so many parts.
@@ -165,11 +168,13 @@ class Stage:
     clip_norm: float = 0.0
     ema_decay: float = 0.0
     steps_per_call: int = 1
+    patience: int = 0
 
     def __post_init__(self) -> None:
         check_kind(Data, data=self.data)
         check_kind(Part, optimizer=self.optimizer, schedule=self.schedule)
         set_whole_numbers(self, 1, LARGEST, "steps", "batch_size", "accumulate", "steps_per_call")
+        set_whole_numbers(self, 0, LARGEST, "patience")
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"accumulate: a batch_size of {self.batch_size} cannot be split into accumulate={self.accumulate} parts"
@@ -253,6 +258,9 @@ class Experiment:
         name: what the run is called in reports.
         losses: of `LOSSES`; their terms are added.
         log_every, checkpoint_every, evaluate_every: in steps; evaluate_every 0 evaluates after the last step only.
+        evaluate_images: how many pictures of its split, spread evenly over it, an evaluation during training takes; 0
+            for all. By their mIoU the best checkpoint is chosen, and patience waits for it to rise: figures of the same
+            pictures. After the last step of a stage all pictures are evaluated besides.
         seed: of weights, data order and augmentation.
 
     Raises:
@@ -267,6 +275,7 @@ class Experiment:
     log_every: int = 50
     checkpoint_every: int = 1000
     evaluate_every: int = 0
+    evaluate_images: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -278,7 +287,7 @@ class Experiment:
             if not isinstance(items, tuple | list) or not items or not all(isinstance(item, kind) for item in items):
                 raise ValueError(f"{name} must be one or more of {kind.__name__}, not {items!r}")
             set_fields(self, **{name: tuple(items)})
-        set_whole_numbers(self, 0, LARGEST, "log_every", "checkpoint_every", "evaluate_every")
+        set_whole_numbers(self, 0, LARGEST, "log_every", "checkpoint_every", "evaluate_every", "evaluate_images")
         set_whole_numbers(self, 0, LARGEST_SEED, "seed")
         for field in dataclasses.fields(self):
             check_storable(to_dict(getattr(self, field.name)), field.name)

@@ -2,6 +2,7 @@
 
     python scripts/evaluate.py --workdir=runs/scenes --data_dir=data
     python scripts/evaluate.py --workdir=runs/voc --data_dir=data --scales=0.5,0.75,1,1.25,1.5,1.75 --flip
+    python scripts/evaluate.py --workdir=runs/voc --data_dir=data --checkpoint=best
     python scripts/evaluate.py --workdir=runs/voc --data_dir=data --watch --timeout=7200
 
 Writes `eval_<name>_<split>[_ms][_flip][_window<height>x<width>]….json`, and of the same name `.csv`, `_confusion.png`
@@ -16,7 +17,8 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.datasets.splits import Split
-from deeplab_ksac.scripts.commandline import values, views
+from deeplab_ksac.runs.places import NEWEST
+from deeplab_ksac.scripts.commandline import values, views, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable, remove_partial, write_whole
@@ -31,7 +33,7 @@ def define_flags():
     values.number(
         "boundary", None, "tolerance of the boundary F-score: share of the diagonal, or pixels if ≥ 1", "(0, inf)"
     )
-    values.whole_number("step", None, "which checkpoint (default: the latest)")
+    which_checkpoint.define_flag()
     values.whole_number("batch_size", 1, "images at a time", least=1)
     values.whole_number("sheet", 4, "images on the picture sheet; 0 for none")
     flags.DEFINE_bool("watch", False, "follow the run and evaluate each new checkpoint")
@@ -42,8 +44,8 @@ def define_flags():
 def run(given):
     """Evaluates the workdir's model as `given` by flags: one checkpoint, or with --watch all that come."""
     split = None if given.dataset is None else split_of(given.dataset)
-    if given.watch and given.step is not None:
-        raise ValueError("--watch evaluates every new checkpoint; it cannot be given a --step")
+    if given.watch and given.checkpoint != NEWEST:
+        raise ValueError("--watch evaluates every new checkpoint; it cannot be given a --checkpoint")
 
     from deeplab_ksac.runs import checkpoints
     from deeplab_ksac.runs.evaluation import RunEvaluation, follow_run
@@ -62,7 +64,7 @@ def run(given):
         check_writable(given.workdir)
         remove_partial(given.workdir)
     if not given.watch:
-        evaluate(begin(checkpoints.load_model(given.workdir, step=given.step)), given)
+        evaluate(begin(checkpoints.load_model(given.workdir, given.checkpoint)), given)
         return 0
     count = 0
     tell = functools.partial(print, file=sys.stderr)

@@ -17,7 +17,7 @@ from absl import flags
 
 from deeplab_ksac.experiment import AVERAGES, Views
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import values
+from deeplab_ksac.scripts.commandline import values, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import check_writable
 
@@ -36,7 +36,7 @@ def define_flags():
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "precision of a SavedModel's weights and arithmetic")
     flags.DEFINE_bool("quantize", False, "TensorFlow Lite with 8-bit kernels (dynamic range)")
     values.sides("size", None, "TensorFlow Lite for images of one size only: side or height x width")
-    values.whole_number("step", None, "which checkpoint (default: the latest)")
+    which_checkpoint.define_flag()
     flags.DEFINE_bool("averaged", None, "use moving averages of the weights (default: if the run kept them)")
     flags.DEFINE_bool("check", True, "compare what was written with the model, in a separate process")
     flags.DEFINE_bool("overwrite", False, "whether an exported model at --output may be replaced")
@@ -53,7 +53,7 @@ def run(given):
     export.check_output(given.format, given.output, overwrite=given.overwrite)
     check_inputs_stay([given.workdir], [given.output])
     check_writable(Path(os.path.abspath(given.output)).parent)
-    loaded = checkpoints.load_model(given.workdir, step=given.step, averaged=given.averaged)
+    loaded = checkpoints.load_model(given.workdir, given.checkpoint, averaged=given.averaged)
     spec = loaded.experiment.model
     folded = export.fold_projection(loaded.model, spec)
     model = export.in_precision(folded, export.without_projection(spec), given.precision)

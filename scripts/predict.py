@@ -15,7 +15,7 @@ from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.prediction.tiles import MAX_PIXELS
-from deeplab_ksac.scripts.commandline import large_pictures, values, views
+from deeplab_ksac.scripts.commandline import large_pictures, values, views, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -28,7 +28,7 @@ def define_flags():
     flags.DEFINE_string("output_dir", None, "folder for the predictions", required=True)
     flags.DEFINE_list("kinds", ["index", "color", "overlay"], "any of index, color, overlay, confidence, probabilities")
     views.define_flags()
-    values.whole_number("step", None, "which checkpoint (default: the latest)")
+    which_checkpoint.define_flag()
     values.whole_number("batch_size", 1, "images of one size at a time", least=1)
     values.whole_number("max_pixels", MAX_PIXELS, "larger images are predicted in overlapping tiles", least=1024)
     large_pictures.define_flag()
@@ -53,7 +53,7 @@ def run(given):
     from deeplab_ksac.prediction.predictor import Predictor
     from deeplab_ksac.runs import checkpoints
 
-    loaded = checkpoints.load_model(given.workdir, step=given.step)
+    loaded = checkpoints.load_model(given.workdir, given.checkpoint)
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
     print(f"checkpoint at step {loaded.step}, {len(paths)} files, {chosen.describe()}", file=sys.stderr)
     summary = predict_files(

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import large_pictures, values, views
+from deeplab_ksac.scripts.commandline import large_pictures, views, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -28,7 +28,7 @@ def define_flags():
     flags.DEFINE_string("output", None, "the archive: .zip, .tar.gz or .tgz", required=True)
     flags.DEFINE_string("competition", None, "of VOC: comp5 if trained on VOC alone, comp6 (the default) if on more")
     views.define_flags()
-    values.whole_number("step", None, "which checkpoint (default: the latest)")
+    which_checkpoint.define_flag()
     large_pictures.define_flag()
     flags.DEFINE_bool("overwrite", False, "whether an archive that exists may be replaced")
 
@@ -49,7 +49,7 @@ def run(given):
     from deeplab_ksac.runs import checkpoints
     from deeplab_ksac.runs.evaluation import check_classes
 
-    loaded = checkpoints.load_model(given.workdir, step=given.step)
+    loaded = checkpoints.load_model(given.workdir, given.checkpoint)
     check_classes(loaded.info, benchmark.info)
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
     print(f"checkpoint at step {loaded.step}, {len(images)} images, {chosen.describe()}", file=sys.stderr)

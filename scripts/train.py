@@ -74,6 +74,7 @@ def train(experiment, given):
     from deeplab_ksac.keras2 import keras
     from deeplab_ksac.training import loop
     from deeplab_ksac.training import strategy as strategies
+    from deeplab_ksac.training.forewarning import forewarnings
 
     if given.cpu_replicas > 1:
         strategies.split_cpu(given.cpu_replicas)
@@ -85,7 +86,8 @@ def train(experiment, given):
         strategies.set_precision(given.precision)
         strategy = strategies.create_strategy(given.strategy, given.tpu)
     print(f"{experiment.name} on {strategy.num_replicas_in_sync} replica(s), {given.precision}", file=sys.stderr)
-    for sentence in useless_labels(experiment, given.data_dir):
+    start = {"replicas": strategy.num_replicas_in_sync, "trained_before": given.init_from is not None}
+    for sentence in forewarnings(experiment, given.data_dir, **start):
         print(f"WARNING: {sentence}", file=sys.stderr)
     return loop.train(
         experiment,
@@ -101,17 +103,6 @@ def train(experiment, given):
         allow_new_layers=given.allow_new_layers,
         tell=functools.partial(print, file=sys.stderr),
     )
-
-
-def useless_labels(experiment, data_dir):
-    """Sentences on data sets of the experiment from which nothing can be learned."""
-    from deeplab_ksac.datasets.findings import find_useless_labels
-    from deeplab_ksac.datasets.info import load_info
-    from deeplab_ksac.datasets.splits import Split
-
-    splits = dict.fromkeys(Split.parse(source) for stage in experiment.stages for source in stage.data.sources)
-    found = (find_useless_labels(load_info(split.dataset, data_dir), [split.name]) for split in splits)
-    return list(dict.fromkeys(sentence for sentences in found for sentence in sentences))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import large_pictures, values
+from deeplab_ksac.scripts.commandline import large_pictures, values, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -38,6 +38,7 @@ def define_flags():
         "box", None, "top,left,height,width of a frame (default: where the predictions differ most)", count=4
     )
     values.whole_number("channels", 25, "feature maps of each rate (branch_features)", least=1)
+    which_checkpoint.define_flag()
     large_pictures.define_flag()
     flags.DEFINE_string("output_dir", None, "where to write (default: <first workdir>/figures)")
 
@@ -58,7 +59,7 @@ def run(figure, given):
     if figure == "curves":
         models, examples = figures.distinct_names(given.workdir), ()
     else:
-        models = figures.load_models(given.workdir)
+        models = figures.load_models(given.workdir, given.checkpoint)
         examples = pictures(figure, given, next(iter(models.values())))
     folder = Path(given.output_dir or Path(given.workdir[0], "figures"))
     check_writable(folder)

@@ -13,6 +13,7 @@ from deeplab_ksac.experiment import Views
 from deeplab_ksac.prediction import scores
 from deeplab_ksac.prediction.tiles import MAX_PIXELS, TILE_MARGIN, TILE_SIDE, tiles
 from deeplab_ksac.runs.checkpoints import load_model
+from deeplab_ksac.runs.places import NEWEST, Checkpoint
 
 OUTPUTS = ("classes", "confidence", "probabilities")
 
@@ -58,7 +59,7 @@ class Predictor:
         workdir: str | os.PathLike,
         *,
         views: Views | None = None,
-        step: int | None = None,
+        checkpoint: Checkpoint = NEWEST,
         max_pixels: int = MAX_PIXELS,
     ) -> "Predictor":
         """The predictor of a training run.
@@ -66,14 +67,14 @@ class Predictor:
         Args:
             workdir: the run's folder.
             views: how the model sees the images; by default as in the run's evaluation.
-            step: of the checkpoint; by default the latest.
+            checkpoint: "newest", "best", or the step of one, as `runs.checkpoints.checkpoint_path`.
             max_pixels: of what the model sees at once.
 
         Raises:
             FileNotFoundError: no run or no such checkpoint in the folder.
             ValueError: the checkpoint is of another model.
         """
-        loaded = load_model(workdir, step=step)
+        loaded = load_model(workdir, checkpoint)
         views = loaded.experiment.evaluation.views if views is None else views
         return cls(loaded.model, views, max_pixels=max_pixels, info=loaded.info)
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,9 +18,12 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Experiment
+from deeplab_ksac.json_files import is_whole
 from deeplab_ksac.losses import Objective
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs import seals
+from deeplab_ksac.runs.best import best_dir, best_path, keep_if_best, remove_leftovers, stage_of_best
+from deeplab_ksac.runs.places import BEST, NEWEST, Checkpoint, checkpoint_number, stage_dir, stage_dirs, stage_number
 from deeplab_ksac.runs.workdir import METRICS_FILE, read_workdir, went_past_a_checkpoint
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.interruption import LOST_WORKER
@@ -30,11 +34,6 @@ NAMED_AT_MOST = 3
 PATTERN = re.compile(r"[*?\[\\\ud800-\udfff]")  # what TensorFlow takes for patterns, and names that are no UTF-8
 
 
-def stage_dir(workdir: str | os.PathLike, stage: int) -> pathlib.Path:
-    """The folder of a stage's checkpoints and events."""
-    return pathlib.Path(workdir) / f"stage_{stage}"
-
-
 class LostCheckpointsError(ValueError):
     """A stage has no whole checkpoint any more, though it had; the message names each and what is wrong with it."""
 
@@ -43,7 +42,8 @@ def prepare_stages(workdir: str | os.PathLike, number: int, *, start_over: bool 
     """Looks through a run's checkpoints before it is continued; only the one training of the folder may call it.
 
     What killed saves have left is removed. Where a stage has lost its checkpoints, nothing is begun again unless it is
-    asked for: then what is there of this stage and of the later ones is set aside, and the stage begins at step 0.
+    asked for: then what is there of this stage and of the later ones is set aside, with the best checkpoint where it is
+    one of these, and the stage begins at step 0.
 
     Args:
         workdir: the run's folder.
@@ -53,6 +53,7 @@ def prepare_stages(workdir: str | os.PathLike, number: int, *, start_over: bool 
     Raises:
         LostCheckpointsError: a stage has lost its checkpoints, and `start_over` is False.
     """
+    remove_leftovers(workdir)
     for stage in range(number):
         folder = stage_dir(workdir, stage)
         problem = _lost(workdir, stage)
@@ -76,7 +77,9 @@ def _lost(workdir, stage):
         return None
     prefixes = {seals.checkpoint_prefix(folder, step): problem for step, problem in damaged.items()}
     later = any(seals.steps_in(other) for other in stage_dirs(workdir) if stage_number(other) > stage)
-    if len(prefixes) > 1 or any(map(seals.is_sealed, prefixes)) or later or went_past_a_checkpoint(workdir, stage):
+    best = stage_of_best(workdir)
+    logged = went_past_a_checkpoint(workdir, stage) or (best is not None and best >= stage)
+    if len(prefixes) > 1 or any(map(seals.is_sealed, prefixes)) or later or logged:
         return described(prefixes) or "the run went on from one, and it is gone"
     return None
 
@@ -86,6 +89,9 @@ def _set_aside(workdir, stage):
     workdir = pathlib.Path(workdir)
     aside = next(place for n in itertools.count(1) if not (place := workdir / f"set_aside_{n}").exists())
     aside.mkdir()
+    best = stage_of_best(workdir)
+    if best_dir(workdir).exists() and (best is None or best >= stage):  # first: what is left still says what was lost
+        best_dir(workdir).rename(aside / BEST)
     for folder in stage_dirs(workdir):
         if stage_number(folder) >= stage:
             folder.rename(aside / folder.name)
@@ -125,7 +131,8 @@ class StageCheckpoints:
         if averages is not None:
             saved["averages"] = averages
         self.checkpoint = tf.train.Checkpoint(**saved)
-        self.keep, self.resumed = keep, stage_dir(workdir, stage)
+        self.keep, self.workdir, self.stage = keep, workdir, stage
+        self.resumed = stage_dir(workdir, stage)
         self.folder = self.resumed
         if not strategy.extended.should_checkpoint:
             self.discarded = tempfile.TemporaryDirectory(prefix="worker_")
@@ -166,6 +173,21 @@ class StageCheckpoints:
         for old in seals.whole_steps(self.folder)[: -self.keep]:
             seals.remove(seals.checkpoint_prefix(self.folder, old))
 
+    def keep_best(self, step: int, figures: Mapping[str, Any]) -> None:
+        """Keeps the saved checkpoint of a step beside the newest if it is the run's best: as `best.keep_if_best`.
+
+        Of several workers all may call it, and one writes.
+
+        Args:
+            step: whose checkpoint is saved.
+            figures: of its evaluation.
+
+        Raises:
+            OSError: it cannot be kept; the best before is as it was.
+        """
+        if self.folder == self.resumed:
+            keep_if_best(self.workdir, self.stage, step, figures)
+
     def newest(self) -> int | None:
         """The step of the newest complete checkpoint, or None."""
         return seals.newest_whole(self.resumed)
@@ -194,30 +216,40 @@ def readable(prefix: str) -> Iterator[str]:
         yield os.path.join(link, name)
 
 
-def checkpoint_path(workdir: str | os.PathLike, step: int | None = None, stage: int | None = None) -> str:
-    """The checkpoint of a step (default: the latest) of a stage (default: the last that has one).
+def checkpoint_path(workdir: str | os.PathLike, checkpoint: Checkpoint = NEWEST, stage: int | None = None) -> str:
+    """A checkpoint of a run.
 
     Only the files of that checkpoint are read, and of those that are newer but damaged.
 
+    Args:
+        workdir: the run's folder.
+        checkpoint: "newest", "best" (by the validation mIoU during training), or the step of one of those there are.
+        stage: that it is of; by default the last stage that has one.
+
     Raises:
+        ValueError: `checkpoint` is none of these.
         FileNotFoundError: there is none; the message lists the steps there are, and what is wrong with those that are
             damaged.
     """
+    if checkpoint == BEST:
+        return best_path(workdir, stage)
+    if checkpoint != NEWEST and not is_whole(checkpoint):
+        raise ValueError(f"checkpoint must be {NEWEST!r}, {BEST!r} or a number of steps, not {checkpoint!r}")
     damaged = {}
     folders = stage_dirs(workdir)
     if stage is not None:
         folders = [folder for folder in folders if folder == stage_dir(workdir, stage)]
     for folder in reversed(folders):
-        wanted = seals.newest_whole(folder) if step is None else step
+        wanted = seals.newest_whole(folder) if checkpoint == NEWEST else checkpoint
         if wanted is not None and seals.damage(seals.checkpoint_prefix(folder, wanted)) is None:
             return seals.checkpoint_prefix(folder, wanted)
         found = {seals.checkpoint_prefix(folder, number): what for number, what in seals.damages(folder).items()}
         steps = seals.whole_steps(folder)
         if steps:
-            problem = found.get(seals.checkpoint_prefix(folder, step))
-            why = "" if problem is None else f" (that of step {step} is damaged: {problem})"
+            problem = found.get(seals.checkpoint_prefix(folder, checkpoint))
+            why = "" if problem is None else f" (that of step {checkpoint} is damaged: {problem})"
             listed = ", ".join(map(str, steps))
-            raise FileNotFoundError(f"{folder} has no checkpoint of step {step}; it has {listed}{why}")
+            raise FileNotFoundError(f"{folder} has no checkpoint of step {checkpoint}; it has {listed}{why}")
         damaged |= found
     where = pathlib.Path(workdir) if stage is None else stage_dir(workdir, stage)
     if damaged:
@@ -230,23 +262,6 @@ def described(damaged: Mapping[str, str]) -> str:
     named = [f"{path}: {problem}" for path, problem in itertools.islice(damaged.items(), NAMED_AT_MOST)]
     more = [f"and {len(damaged) - NAMED_AT_MOST} more"] if len(damaged) > NAMED_AT_MOST else []
     return "; ".join(named + more)
-
-
-def stage_dirs(workdir: str | os.PathLike) -> list[pathlib.Path]:
-    """The folders of a run's stages that there are, in order."""
-    found = [path for path in pathlib.Path(workdir).glob("stage_*") if re.fullmatch("stage_(0|[1-9][0-9]*)", path.name)]
-    return sorted(filter(pathlib.Path.is_dir, found), key=stage_number)
-
-
-def stage_number(folder: pathlib.Path) -> int:
-    """The stage of a folder of checkpoints: the reverse of `stage_dir`."""
-    return int(folder.name.split("_")[1])
-
-
-def checkpoint_number(path: str | os.PathLike) -> tuple[int, int]:
-    """(stage, step) of …/stage_<stage>/ckpt-<step>."""
-    path = pathlib.Path(path)
-    return stage_number(path.parent), int(path.name.rsplit("-", 1)[1])
 
 
 def restore_weights(model: keras.Model, path: str, averaged: bool | None = None) -> None:
@@ -307,19 +322,23 @@ class LoadedModel:
 
 
 def load_model(
-    workdir: str | os.PathLike, step: int | None = None, *, stage: int | None = None, averaged: bool | None = None
+    workdir: str | os.PathLike,
+    checkpoint: Checkpoint = NEWEST,
+    *,
+    stage: int | None = None,
+    averaged: bool | None = None,
 ) -> LoadedModel:
-    """The model of a run with the weights of a checkpoint: by default the latest of its last stage.
+    """The model of a run with the weights of a checkpoint: by default the newest of its last stage.
 
     Args:
-        workdir, step, stage: as `checkpoint_path`.
+        workdir, checkpoint, stage: as `checkpoint_path`.
         averaged: as `restore_weights`: by default the weights are moving averages where the run kept some.
 
     Raises:
         FileNotFoundError: no run or no such checkpoint in the folder.
     """
     experiment, info = read_workdir(workdir)
-    path = checkpoint_path(workdir, step, stage)
+    path = checkpoint_path(workdir, checkpoint, stage)
     model = build_model(experiment.model, info.num_classes)
     restore_weights(model, path, averaged)
     stage, step = checkpoint_number(path)

@@ -93,7 +93,8 @@ class Comparison:
         if found:
             run, evaluation = found[-1]
             reached = f"{100 * evaluation['miou']:.2f} after step {evaluation['step']:,} of a stage"
-            words = f"unfinished, {reached}: {run.workdir}"
+            begin = "unfinished" if run.steps < run.all_steps else "not of the last step"
+            words = f"{begin}, {reached}: {run.workdir}"
         elif own:
             words = f"trained {own[-1].steps:,} of {own[-1].all_steps:,} steps, not evaluated so: {own[-1].workdir}"
         else:

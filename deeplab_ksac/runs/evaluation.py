@@ -15,8 +15,10 @@ from deeplab_ksac.experiment import Views
 from deeplab_ksac.figures import drawing
 from deeplab_ksac.figures.colors import encode_png
 from deeplab_ksac.prediction.predictor import Predictor
-from deeplab_ksac.runs.checkpoints import LoadedModel, checkpoint_number, checkpoint_path, load_model, restore_weights
+from deeplab_ksac.runs.checkpoints import LoadedModel, checkpoint_path, load_model, restore_weights
 from deeplab_ksac.runs.following import follow
+from deeplab_ksac.runs.patience import last_steps
+from deeplab_ksac.runs.places import checkpoint_number
 from deeplab_ksac.runs.results import EvaluationResult
 
 
@@ -105,11 +107,6 @@ class RunEvaluation:
         stage, step = checkpoint_number(path)
         self.loaded = dataclasses.replace(self.loaded, step=step, stage=stage)
 
-    def is_last(self) -> bool:
-        """Whether the run is finished with the checkpoint that is loaded."""
-        stages = self.loaded.experiment.stages
-        return self.loaded.stage == len(stages) - 1 and self.loaded.step >= stages[-1].steps
-
     def _batches(self, batch_size):
         return eval_batches(self.split.dataset, self.split.name, data_dir=self.data_dir, batch_size=batch_size)
 
@@ -141,14 +138,17 @@ def follow_run(
             evaluation.restore(path)
             return evaluation.loaded
         stage, step = checkpoint_number(path)
-        return load_model(workdir, step=step, stage=stage)
+        return load_model(workdir, step, stage=stage)
+
+    def ended():
+        experiment = evaluation.loaded.experiment
+        last = len(experiment.stages) - 1, last_steps(workdir, experiment)[-1]
+        return (evaluation.loaded.stage, evaluation.loaded.step) >= last
 
     newest = functools.partial(checkpoint_path, workdir)
-    for loaded in follow(newest, load, timeout=timeout, interval=interval, tell=tell):
+    for loaded in follow(newest, load, timeout=timeout, interval=interval, tell=tell, ended=ended):
         evaluation = evaluation or begin(loaded)
         yield evaluation
-        if evaluation.is_last():
-            return
     if evaluation is None:
         raise FileNotFoundError(f"{workdir}: no checkpoint came within {timeout:g} seconds")
 

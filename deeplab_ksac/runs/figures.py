@@ -27,6 +27,7 @@ from deeplab_ksac.prediction.images import find_images, read_image
 from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.runs.checkpoints import LoadedModel, load_model
 from deeplab_ksac.runs.history import read_run
+from deeplab_ksac.runs.places import NEWEST, Checkpoint
 from deeplab_ksac.whole_files import write_whole
 
 SCALARS = ("train/loss", "train/learning_rate", "eval/miou", "eval/pixel_accuracy")
@@ -95,14 +96,18 @@ class Drawing:
 Models = Mapping[str, LoadedModel]
 
 
-def load_models(workdirs: Iterable[str | os.PathLike]) -> dict[str, LoadedModel]:
+def load_models(workdirs: Iterable[str | os.PathLike], checkpoint: Checkpoint = NEWEST) -> dict[str, LoadedModel]:
     """{name: model} of runs, by their names as `distinct_names`.
+
+    Args:
+        workdirs: the runs' folders.
+        checkpoint: of each, as `checkpoints.checkpoint_path`.
 
     Raises:
         FileNotFoundError: a folder without a run.
         ValueError: runs of different classes.
     """
-    models = {name: load_model(place) for name, place in distinct_names(workdirs).items()}
+    models = {name: load_model(place, checkpoint) for name, place in distinct_names(workdirs).items()}
     (first, model), *others = models.items()
     for name, other in others:
         if other.info.class_names != model.info.class_names:

@@ -14,8 +14,9 @@ def follow(
     timeout: float,
     interval: float,
     tell: Callable[[str], None] = lambda line: None,
+    ended: Callable[[], bool] = lambda: False,
 ) -> Iterator:
-    """Yields what `load` makes of each checkpoint that appears, until none has for `timeout` seconds.
+    """Yields what `load` makes of each checkpoint that appears, until the last, or none has for `timeout` seconds.
 
     What cannot be found or read is tried again: the run may not have begun, or be in the middle of writing, or have
     removed the checkpoint meanwhile. The time that the caller takes between two does not count as waiting.
@@ -25,6 +26,7 @@ def follow(
         load: checkpoint -> what is yielded; an error of the input or an AssertionError means "not yet".
         timeout, interval: in seconds.
         tell: called once per reason, with a line that says what is being waited for.
+        ended: () -> whether the last one that was yielded is the last of all; asked after it, and while none comes.
     """
     seen, told, since = None, None, time.monotonic()
     while True:
@@ -40,6 +42,8 @@ def follow(
             if not (is_input_error(error) or isinstance(error, AssertionError)):
                 raise
             reason = in_one_line(error)
+        if seen is not None and ended():
+            return
         if reason is not None and reason != told:
             tell(f"waiting: {reason}")
             told = reason

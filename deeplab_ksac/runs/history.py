@@ -17,6 +17,7 @@ from deeplab_ksac.json_files import (
     is_whole,
     read_object,
 )
+from deeplab_ksac.runs.patience import last_steps
 from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment, read_metrics
 
 CURVES = ("train/loss", "eval/miou")
@@ -62,6 +63,7 @@ class Run:
         evaluations: what its eval_*.json hold, each with "dataset", "split", "scales", "flip", "step" and "miou".
         curves: {quantity: ((step counted over all stages, value), …)} of `CURVES`, or of what else was asked for.
         steps: optimizer steps that were logged, over all stages.
+        last_steps: the step after which each stage ends: its last, or where its patience has run out.
     """
 
     workdir: str
@@ -69,17 +71,18 @@ class Run:
     evaluations: tuple[Mapping[str, Any], ...]
     curves: Mapping[str, tuple[tuple[int, float], ...]]
     steps: int
+    last_steps: tuple[int, ...]
 
     @property
     def all_steps(self) -> int:
-        """The steps of all stages."""
-        return sum(stage.steps for stage in self.experiment.stages)
+        """The steps of all stages, as far as these go."""
+        return sum(self.last_steps)
 
     def is_finished(self, evaluation: Mapping[str, Any]) -> bool:
         """Whether an evaluation is of the last step of the last stage."""
         stages = self.experiment.stages
         last = evaluation.get("stage", len(stages) - 1) == len(stages) - 1
-        return last and evaluation["step"] == stages[-1].steps
+        return last and evaluation["step"] == self.last_steps[-1]
 
 
 def read_runs(patterns: Iterable[str]) -> list[Run]:
@@ -115,8 +118,9 @@ def read_run(workdir: str | os.PathLike, quantities: Sequence[str] = CURVES) -> 
         raise FileNotFoundError(f"{workdir} has no {EXPERIMENT_FILE}: it is no folder of a training run")
     experiment = read_experiment(workdir)
     evaluations = tuple(read_evaluation(path) for path in sorted(workdir.glob("eval_*.json")))
-    curves, steps = _read_curves(workdir, [stage.steps for stage in experiment.stages], quantities)
-    return Run(str(workdir), experiment, evaluations, curves, steps)
+    lengths = tuple(last_steps(workdir, experiment))
+    curves, steps = _read_curves(workdir, lengths, quantities)
+    return Run(str(workdir), experiment, evaluations, curves, steps, lengths)
 
 
 def read_evaluation(path: str | os.PathLike) -> dict[str, Any]:

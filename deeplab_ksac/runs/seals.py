@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import re
+import shutil
 
 from deeplab_ksac.errors import printable
 from deeplab_ksac.json_files import read_object
@@ -28,6 +29,18 @@ def seal(prefix: str) -> None:
     sums = {path.name: _sha256(path) for path in _files(prefix)}
     write_whole(prefix + SEAL, json.dumps(sums, indent=1) + "\n")
     _verdicts[prefix, _stamp(prefix)] = None
+
+
+def duplicate(prefix: str, folder: str | os.PathLike) -> None:
+    """Gives a sealed checkpoint a second place, the seal last: by links, or copies where the file system has none."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    remove(str(folder / pathlib.Path(prefix).name))
+    for path in (*_files(prefix), pathlib.Path(prefix + SEAL)):
+        try:
+            os.link(path, folder / path.name)
+        except OSError:
+            shutil.copyfile(path, folder / path.name)
 
 
 def steps_in(folder: str | os.PathLike) -> list[int]:

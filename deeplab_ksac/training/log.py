@@ -16,7 +16,7 @@ from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.figures.colors import colorize, to_bytes
 from deeplab_ksac.prediction.scores import predict_classes
-from deeplab_ksac.runs.checkpoints import stage_dir
+from deeplab_ksac.runs.places import stage_dir
 from deeplab_ksac.runs.workdir import MetricsLog
 from deeplab_ksac.training.optimizers import GroupedOptimizer
 from deeplab_ksac.whole_files import write_whole
@@ -106,10 +106,22 @@ class StageLog:
                 panels = [to_bytes(image[0].numpy()), colorize(labels, info.colors), colorize(classes, info.colors)]
                 tf.summary.image(f"pictures/{number}", np.concatenate(panels, axis=1)[np.newaxis])
 
-    def write_evaluation(self, done: int, figures: dict[str, Any]) -> None:
-        """Writes the scalar figures, the JSON line last: where that line is, the evaluation is logged completely."""
-        scalars = {name: value for name, value in figures.items() if isinstance(value, float)}
-        self._write(done, {f"eval/{name}": value for name, value in scalars.items()}, flush=True)
+    def write_evaluation(self, done: int, figures: dict[str, Any], whole: dict[str, Any] | None = None) -> None:
+        """Writes the scalar figures, the JSON line last: where that line is, the evaluation is logged completely.
+
+        Args:
+            done: steps.
+            figures: of the evaluation during training: "eval/miou" …
+            whole: where that takes a part of the split, those of all of it after the last step: "eval_whole/miou" …
+        """
+        several = {"eval": figures} if whole is None else {"eval": figures, "eval_whole": whole}
+        scalars = {
+            f"{kind}/{name}": value
+            for kind, found in several.items()
+            for name, value in found.items()
+            if isinstance(value, float)
+        }
+        self._write(done, scalars, flush=True)
 
     def _write(self, done, values, flush=False):
         with self.writer.as_default(step=done):

@@ -68,7 +68,7 @@ def train(
         deterministic: whether what could not be repeated bit for bit is an error before the first step.
         start_over: whether a stage that has lost its checkpoints begins again; what is left of it is set aside.
         allow_new_layers: whether most layers may be new with `init_from`.
-        tell: called with a line that says what was taken from `init_from`.
+        tell: called with lines that say what was taken from `init_from`, and that a stage ended early.
 
     Returns:
         The last evaluation's figures, as `deeplab_ksac.evaluation.summarize`; None if there was none.
@@ -84,6 +84,7 @@ def train(
     """
     if init_from is not None and backbone_weights is not None:
         raise ValueError("the first stage starts from init_from or from backbone_weights, not from both")
+    _check_patience(experiment, evaluates)
     experiment = with_backbone_weights(experiment, backbone_weights, workdir)
     info = check_data(experiment, data_dir)
     for index, stage in enumerate(experiment.stages):  # what only a later stage needs is not found after days
@@ -109,7 +110,7 @@ def train(
                 "tell": tell,
             },
             progress=progress or SilentProgress,
-            options={"evaluates": evaluates, "deterministic": deterministic},
+            options={"evaluates": evaluates, "deterministic": deterministic, "tell": tell},
         )
 
 
@@ -125,7 +126,7 @@ def _train_stages(experiment, info, first_run, *, places, weights, progress, opt
     with StopRequest(agreement(strategy, workers(strategy)[0])) as stop:
         for index in range(len(experiment.stages)):
             run = first_run.pop() if first_run else StageRun(experiment, index, info, **places)
-            first = run.checkpoints.restore()
+            first = run.restore()
             if first == 0:
                 initialize(run.model, experiment.model.backbone, workdir, index, **weights)
             figures = train_stage(run, first, progress, stop, **options) or figures
@@ -140,6 +141,7 @@ def train_stage(
     *,
     evaluates: bool = True,
     deterministic: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any] | None:
     """Trains a stage to its end, from its beginning or from its newest checkpoint.
 
@@ -148,7 +150,7 @@ def train_stage(
     Args:
         run: the stage, with the weights that it begins with or goes on from.
         first: the steps that were done by then.
-        progress, evaluates, deterministic: as `train`.
+        progress, evaluates, deterministic, tell: as `train`.
         stop: is asked after every call of the step.
 
     Returns:
@@ -157,10 +159,10 @@ def train_stage(
     Raises:
         DivergenceError, ValueError, OSError, RestartError: as `train`.
     """
-    plan, steps, figures = run.experiment, run.stage.steps, None
+    plan, steps, figures, done = run.experiment, run.stage.steps, None, first
     logged = first == 0 or was_evaluated(run.workdir, run.index, first)
     owed = evaluates and not logged and run.due(first, plan.evaluate_every)
-    if first >= steps and not owed:
+    if run.is_over(first) and not owed:
         return None
     writes = run.strategy.extended.should_save_summary
     place = functools.partial(damaged_file, (*run.stage.data.sources, plan.evaluation.dataset), run.data_dir)
@@ -183,7 +185,23 @@ def train_stage(
                 raise RestartError(f"stopped on request after step {done}; its checkpoint is saved")
             if evaluated:
                 figures = run.evaluate(done, log, stop)
+    if done < steps:
+        tell(
+            f"stage {run.index + 1}/{len(plan.stages)} ended after step {done} of {steps}: the mIoU has not risen for "
+            f"{run.stage.patience} evaluations"
+        )
     return figures
+
+
+def _check_patience(experiment, evaluates):
+    """Raises ValueError where a stage's patience waits for evaluations that are not made."""
+    for index, stage in enumerate(experiment.stages):
+        if stage.patience and not (evaluates and experiment.evaluate_every):
+            missing = "evaluate_every is 0" if evaluates else "this training does not evaluate (--mode=train)"
+            raise ValueError(
+                f"stages[{index}].patience is {stage.patience}, but {missing}; evaluate during training, or set "
+                "patience to 0"
+            )
 
 
 def check_data(experiment: Experiment, data_dir: str | os.PathLike) -> ConvertedInfo:

@@ -16,6 +16,7 @@ from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.checkpoints import StageCheckpoints
+from deeplab_ksac.runs.patience import early_end, logged_evaluations
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.interruption import StopRequest
 from deeplab_ksac.training.log import StageLog
@@ -66,6 +67,7 @@ class StageRun:
             kept = {"objective": objective, "averages": self.averages, "strategy": strategy}
             self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer, **kept)
         options = {"l2": stage.l2, "accumulate": stage.accumulate, "clip_norm": stage.clip_norm}
+        self.evaluations = []  # (steps, mIoU) of each that was made so far
         self.train_step = TrainStep(self.model, objective, self.optimizer, strategy, averages=self.averages, **options)
         self.order = {
             "sources": stage.data.sources,
@@ -74,6 +76,16 @@ class StageRun:
             "batch_size": stage.batch_size,
             "seed": experiment.seed + index,
         }
+
+    def restore(self) -> int:
+        """Goes on from the newest whole checkpoint, and what was logged by then; the steps done, 0 for a new stage."""
+        first = self.checkpoints.restore()
+        self.evaluations = logged_evaluations(self.workdir, self.index, first)
+        return first
+
+    def is_over(self, done: int) -> bool:
+        """Whether the stage ends after `done` steps: there are no more, or its patience has run out."""
+        return done >= self.stage.steps or early_end(self.evaluations, self.stage.patience) is not None
 
     def due(self, done: int, every: int) -> bool:
         """Whether something that is done every so many steps, and after the last, is due after `done` steps."""
@@ -92,7 +104,7 @@ class StageRun:
         batches, done, before = self._batches(first), first, None
         if deterministic:
             check_repeatable(self.train_step.traced(batches), device_type(self.strategy))
-        while done < self.stage.steps:
+        while not self.is_over(done):
             if self.stage.steps_per_call == 1:
                 terms = [self.train_step(log.timed_next(batches))]
             else:
@@ -151,21 +163,38 @@ class StageRun:
     def evaluate(self, done: int, log: StageLog, stop: StopRequest) -> dict[str, Any]:
         """Evaluates the model on the validation split as the experiment says, and logs figures and first pictures.
 
+        The checkpoint of these steps, which must be saved, is kept where it is the best.
+
+        Returns:
+            The figures of the whole split where it was evaluated, else of the part that evaluation during training
+            takes.
+
         Raises:
             RestartError: this process was asked to stop.
+            OSError: the best checkpoint cannot be kept.
         """
-        split = Split.parse(self.experiment.evaluation.dataset)
-        whole = {"name": split.dataset, "split": split.name, "data_dir": self.data_dir}
+        split, part, whole = Split.parse(self.experiment.evaluation.dataset), self.experiment.evaluate_images, None
+        size = load_info(split.dataset, self.data_dir).num_examples[split.name]
+        stored = {"name": split.dataset, "split": split.name, "data_dir": self.data_dir}
+
+        def measured(images):
+            share = self._share_of(images)
+            return self.evaluator(eval_batches(**stored, images=images, input_context=share), progress=stop)
+
         averaged = self.averages.in_place(self.model, self.strategy) if self.averages else contextlib.nullcontext()
         with log.paused(), averaged:
-            figures = self.evaluator(eval_batches(**whole, input_context=self._share_of(split)), progress=stop)
-            log.write_pictures(done, self.model, eval_batches(**whole), self.info, self.views)
-        log.write_evaluation(done, figures)
-        return figures
+            figures = measured(min(part or size, size))
+            self.evaluations.append((done, figures["miou"]))
+            if 0 < part < size and self.is_over(done):
+                whole = measured(size)
+            log.write_pictures(done, self.model, eval_batches(**stored), self.info, self.views)
+        self.checkpoints.keep_best(done, figures)
+        log.write_evaluation(done, figures, whole)
+        return figures if whole is None else whole
 
-    def _share_of(self, split):
-        """Which part of a split this worker reads; None for all of it, as where there are more workers than images."""
+    def _share_of(self, images):
+        """Which part of so many images this worker reads; None for all, as where there are more workers than images."""
         number, index = workers(self.strategy)
-        if not 1 < number <= load_info(split.dataset, self.data_dir).num_examples[split.name]:
+        if not 1 < number <= images:
             return None
         return tf.distribute.InputContext(number, index, self.strategy.num_replicas_in_sync)

@@ -1,12 +1,12 @@
 """Flags whose values are numbers, sides of pictures, or lists of them.
 
-Each function defines a flag; what `entry.start` makes of a wrong value is one line: "evaluate: --step must be a whole
+Each function defines a flag; what `entry.start` makes of a wrong value is one line: "evaluate: --sheet must be a whole
 number from 0 to 2147483647, not '1e3'".
 """
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from absl import flags
@@ -23,6 +23,15 @@ def whole_number(name: str, default: int | None, meaning: str, *, least: int = 0
         return _whole(text, least, most)
 
     _define(name, default, meaning, read, f"a whole number from {least} to {most}")
+
+
+def whole_number_or_word(name: str, default: int | str, meaning: str, words: Sequence[str]) -> None:
+    """A flag for a whole number, or for one of some words."""
+
+    def read(text):
+        return text if text in words else _whole(text, 0, LARGEST)
+
+    _define(name, default, meaning, read, f"{', '.join(words)} or a whole number from 0 to {LARGEST}")
 
 
 def number(name: str, default: float | None, meaning: str, interval: str) -> None:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from deeplab_ksac.datasets import access, pipeline, records
 from deeplab_ksac.datasets.info import DatasetError, dataset_dir, load_info, save_info
 from deeplab_ksac.datasets.order import RunOrder
+from deeplab_ksac.datasets.sizes import sample_sizes
 from tests import fakes
 from tests.replicas import two_replicas
 
@@ -291,6 +292,31 @@ def test_evaluation_pipelines_read_disjoint_images(data_dir):
     assert [len(part) for part in parts] == [3, 2]
     for i, labels in enumerate(whole):
         np.testing.assert_array_equal(parts[i % 2][i // 2], labels)
+
+
+@pytest.mark.parametrize(
+    ("images", "taken"), ((1, [0]), (2, [0, 3]), (3, [0, 2, 4]), (6, [0, 1, 2, 3, 4, 5]), (7, range(7)), (9, range(7)))
+)
+def test_a_part_of_a_split_is_spread_evenly_over_it(data_dir, images, taken):
+    whole = [b["image"] for b in pipeline.eval_batches("one", "train", data_dir=data_dir).as_numpy_iterator()]
+    for batch_size in (1, 2):
+        part = pipeline.eval_batches("one", "train", data_dir=data_dir, images=images, batch_size=batch_size)
+        found = [image for batch in part.as_numpy_iterator() for image in batch["image"]]
+        assert sorted(map(bytes, found)) == sorted(whole[index].tobytes() for index in taken)
+        if batch_size == 1:
+            assert [image.tobytes() for image in found] == [whole[index].tobytes() for index in taken]
+    shares = [tf.distribute.InputContext(2, index, 2) for index in range(2)]
+    parts = [pipeline.eval_batches("one", "train", data_dir=data_dir, images=images, input_context=s) for s in shares]
+    found = [batch["image"].tobytes() for part in parts for batch in part.as_numpy_iterator()]
+    assert sorted(found) == sorted(whole[index].tobytes() for index in taken)
+
+
+def test_the_sizes_of_pictures_are_those_that_their_records_state(data_dir):
+    whole = [b["labels"] for b in pipeline.eval_batches("one", "train", data_dir=data_dir).as_numpy_iterator()]
+    expected = [labels.shape[1:] for labels in whole]
+    assert sample_sizes(("one/train",), data_dir) == expected
+    assert sample_sizes(("one/train",), data_dir, 2) == [expected[0], expected[3]]
+    assert sample_sizes(("one/train", "two/train"), data_dir)[:7] == expected
 
 
 def test_the_global_random_seed_changes_nothing(data_dir):

@@ -133,6 +133,7 @@ WRONG = {
         "data": (None, {}, ("tiny/train",)),
         **{"steps": NO_POSITIVE_COUNTS, "batch_size": NO_POSITIVE_COUNTS, "accumulate": (3, *NO_POSITIVE_COUNTS)},
         **{"steps_per_call": NO_POSITIVE_COUNTS, "optimizer": NO_PARTS, "schedule": NO_PARTS},
+        "patience": NO_COUNTS,
         **{"l2": (-1, NAN, INF, "1", None, True), "clip_norm": (-1, NAN, INF, "1", None, True)},
         "ema_decay": (-0.1, 1, NAN, "0.5", None, True),
     },
@@ -145,6 +146,7 @@ WRONG = {
         **{"name": ("", 3, None), "model": (None, {}), "evaluation": (None, {}), "seed": (-1, 1.5, "3", None, 2**32)},
         **{"stages": ((), None, (3,), "x", {}), "losses": ((), None, (3,), "x", {})},
         **{"log_every": NO_COUNTS, "checkpoint_every": NO_COUNTS, "evaluate_every": NO_COUNTS},
+        "evaluate_images": NO_COUNTS,
     },
 }
 CASES = [(kind, field) for kind, fields in WRONG.items() for field in fields]

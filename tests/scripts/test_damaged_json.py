@@ -28,14 +28,16 @@ VALUES = st.recursive(
 EVALUATION = {"dataset": "tiny", "split": "val", "step": 4, "scales": [1.0], "flip": False, "miou": 0.5, "stage": 0}
 EVALUATION |= {"iou": [0.5, None, 0.1], "class_names": ["a", "b", "c"], "window": None, "average": "logits"}
 METRICS = {"stage": 0, "step": 1, "train/loss": 1.0, "eval/miou": 0.5}
+BEST = {"stage": 0, "step": 4, "miou": 0.5, "images": 3}
 RIGHT = {"experiment.json": to_dict(EXPERIMENT), "eval_tiny_val.json": EVALUATION, "metrics.jsonl": METRICS}
+RIGHT |= {"best/best.json": BEST}
 FLAGS = {
     "scales": ["1"],
     "flip": False,
     "window": None,
     "pad_to": None,
     "average": "logits",
-    "step": None,
+    "checkpoint": "newest",
     "watch": False,
 }
 FLAGS |= {"dataset": None, "boundary": None, "batch_size": 1, "sheet": 0, "overwrite": False, "format": "saved_model"}
@@ -91,6 +93,8 @@ def workdir(tmp_path_factory):
     claim_workdir(folder, EXPERIMENT, fake_info(3))
     (folder / "eval_tiny_val.json").write_text(json.dumps(EVALUATION))
     (folder / "metrics.jsonl").write_text(json.dumps(METRICS) + "\n")
+    (folder / "best").mkdir()
+    (folder / "best" / "best.json").write_text(json.dumps(BEST))
     return folder
 
 
@@ -108,11 +112,12 @@ def test_a_damaged_file_of_a_run_is_one_line(command, file, workdir, tmp_path):
     (run / file[0]).write_bytes(file[1])
     (tmp_path / "a.png").touch()
     before = sorted(run.iterdir())
-    flags = {"workdir": run, "runs": [str(run)], "output": str(output), "output_dir": str(output)}
+    flags = {**FLAGS, "checkpoint": "best" if file[0] == "best/best.json" else "newest"}
+    flags |= {"workdir": run, "runs": [str(run)], "output": str(output), "output_dir": str(output)}
     flags |= {"images": str(tmp_path / "a.png"), "data_dir": str(tmp_path)}
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-        status = exit_status(lambda: COMMANDS[command].run(types.SimpleNamespace(**FLAGS, **flags)), name=command)
+        status = exit_status(lambda: COMMANDS[command].run(types.SimpleNamespace(**flags)), name=command)
     text = said.getvalue()
     if status == 1:
         assert text.startswith(f"{command}: ") and text.count("\n") == 1 and text[:-1].isprintable()

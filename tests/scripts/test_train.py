@@ -36,6 +36,7 @@ def test_an_overridden_experiment_trains_on_two_replicas_and_resumes(data_dir, t
     assert done.returncode == 0, done.stderr
     assert "scenes_ksac on 2 replica(s), float32" in done.stderr and "2/2 100%" in done.stderr
     assert done.stdout.startswith("mIoU 0.")
+    assert "\nWARNING: after 2 updates at momentum 0.97 the moving averages" in done.stderr
     loaded = load_model(tmp_path)
     assert loaded.step == 2
     assert loaded.experiment.model.backbone.args["alpha"] == 0.1

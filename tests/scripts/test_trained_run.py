@@ -18,7 +18,9 @@ from deeplab_ksac.datasets.records import write_records
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.prediction import scores
 from deeplab_ksac.runs import following as watch
-from deeplab_ksac.runs.checkpoints import load_model
+from deeplab_ksac.runs import seals
+from deeplab_ksac.runs.best import keep_if_best
+from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
 from deeplab_ksac.runs.workdir import claim_workdir, read_workdir
 from deeplab_ksac.scripts import evaluate, export, predict
 from deeplab_ksac.scripts.commandline import large_pictures
@@ -28,7 +30,7 @@ from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, NAMES, SIZES, checkp
 from tests.places import ROOT
 
 FLAGS = {
-    **{"scales": None, "flip": None, "window": None, "step": None, "overwrite": False},
+    **{"scales": None, "flip": None, "window": None, "checkpoint": "newest", "overwrite": False},
     **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5, "pad_to": None, "average": "logits"},
     **{"boundary": None, "watch": False, "timeout": 60.0, "interval": 0.05},
     **{"format": "saved_model", "precision": "float32", "quantize": False, "size": None},
@@ -106,8 +108,8 @@ def test_watch_evaluates_each_checkpoint_that_comes_and_ends_with_the_run(place,
 def test_watch_without_any_checkpoint_ends_after_the_timeout_in_words(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no checkpoint came within 0\.1 seconds"):
         evaluate.run(given(workdir=tmp_path / "none", data_dir=tmp_path, watch=True, timeout=0.1))
-    with pytest.raises(ValueError, match="cannot be given a --step"):
-        evaluate.run(given(workdir=tmp_path, data_dir=tmp_path, watch=True, step=3))
+    with pytest.raises(ValueError, match="cannot be given a --checkpoint"):
+        evaluate.run(given(workdir=tmp_path, data_dir=tmp_path, watch=True, checkpoint=3))
 
 
 def test_evaluate_refuses_another_data_sets_classes_and_an_unknown_split(place, tmp_path):
@@ -186,13 +188,30 @@ def test_export_refuses_what_does_not_go_together(place, tmp_path, flags, messag
 
 
 def test_a_run_without_the_checkpoint_is_refused_before_anything_is_written(place, tmp_path):
-    workdir = tmp_path / "workdir"
+    workdir, one_view = tmp_path / "workdir", {"scales": (1.0,), "flip": False}
     claim_workdir(workdir, EXPERIMENT, read_workdir(place / "workdir")[1])
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        export.run(given(workdir=workdir, output=tmp_path / "served", scales=(1.0,), flip=False))
+        export.run(given(workdir=workdir, output=tmp_path / "served", **one_view))
     with pytest.raises(FileNotFoundError, match="no checkpoint of step 8; it has 7"):
-        export.run(given(workdir=place / "workdir", output=tmp_path / "served", scales=(1.0,), flip=False, step=8))
+        export.run(given(workdir=place / "workdir", output=tmp_path / "served", **one_view, checkpoint=8))
+    with pytest.raises(FileNotFoundError, match="has no best checkpoint, since no evaluation during its training"):
+        export.run(given(workdir=place / "workdir", output=tmp_path / "served", **one_view, checkpoint="best"))
     assert not (tmp_path / "served").exists()
+
+
+def test_the_best_checkpoint_is_chosen_by_its_word(place, tmp_path, capsys):
+    shutil.copytree(place / "workdir", tmp_path / "run")
+    keep_if_best(tmp_path / "run", 0, 7, {"miou": 0.5, "images": 3})
+    seals.remove(checkpoint_path(tmp_path / "run"))
+    chosen = {"workdir": tmp_path / "run", "checkpoint": "best"}
+    assert evaluate.run(given(**chosen, data_dir=place / "data", sheet=0)) == 0
+    result = json.loads((tmp_path / "run" / "eval_tiny_val.json").read_text(encoding="utf-8"))
+    assert (result["stage"], result["step"]) == (0, 7)
+    images = {"images": str(place / "raw" / "images" / "val"), "output_dir": str(tmp_path / "out")}
+    assert predict.run(given(**chosen, **images)) == 0
+    assert export.run(given(**chosen, output=tmp_path / "served", scales=(1.0,), flip=False)) == 0
+    told = capsys.readouterr()
+    assert told.err.count("checkpoint at step 7, ") == 2 and "step 7" in told.out
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def given(place, runs, output, **flags):
     """The command's flags."""
     values = {
         "max_megapixels": 178,
+        "checkpoint": "newest",
         "workdir": runs,
         "images": None,
         "data_dir": str(place / "data"),

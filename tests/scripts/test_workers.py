@@ -15,6 +15,7 @@ import tensorflow as tf
 from deeplab_ksac.datasets.pipeline import eval_batches
 from deeplab_ksac.evaluation import evaluate
 from deeplab_ksac.runs import seals
+from deeplab_ksac.runs.best import best_path, read_best
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import convert
@@ -100,6 +101,9 @@ def test_two_workers_train_one_model_and_one_of_them_writes(straight, data_dir):
     lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [STEPS, STEPS]
     assert len((straight / "starts.jsonl").read_text().splitlines()) == 1
+    best = read_best(straight)
+    assert (best.step, best.miou, best.images) == (STEPS, lines[-1]["eval/miou"], 3)
+    assert seals.damage(best_path(straight)) is None
     alone = evaluate(loaded.model, eval_batches("tiny", "val", data_dir=data_dir), num_classes=3)
     for name in ("miou", "pixel_accuracy"):  # the shares of the workers are the whole split
         assert lines[-1][f"eval/{name}"] == pytest.approx(alone[name], abs=1e-3)

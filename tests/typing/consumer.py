@@ -45,14 +45,14 @@ def training(stage: Stage) -> None:
 
 
 def prediction(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
-    predictor = Predictor.load("runs/mine", views=Views(flip=True))
+    predictor = Predictor.load("runs/mine", views=Views(flip=True), checkpoint="best")
     classes: npt.NDArray[np.uint8] = predictor(image)
     probabilities: npt.NDArray[np.float32] = predictor.probabilities(image)
     return classes if predictor.info is None else probabilities
 
 
 def evaluation(batches: Iterable[Mapping[str, tf.Tensor]]) -> float:
-    loaded = load_model("runs/mine", step=100)
+    loaded = load_model("runs/mine", checkpoint=100)
     export_saved_model(loaded.model, "saved_model", info=loaded.info, views=loaded.experiment.evaluation.views)
     evaluator = Evaluator(loaded.model, num_classes=loaded.info.num_classes)
     again = evaluate(loaded.model, batches, num_classes=loaded.info.num_classes, boundary_tolerance=0.0075)

@@ -1,7 +1,10 @@
 """A run's evaluation from Python, without any command."""
 
 import dataclasses
+import functools
 import io
+import json
+import time
 
 import numpy as np
 import pytest
@@ -85,18 +88,40 @@ def test_a_model_of_other_classes_is_refused_with_the_first_difference():
 def test_each_checkpoint_of_a_run_is_evaluated_and_its_last_ends_it(place, loaded, tmp_path):
     stage = dataclasses.replace(EXPERIMENT.stages[0], steps=20)
     claim_workdir(tmp_path, dataclasses.replace(EXPERIMENT, stages=(stage,)), read_workdir(place / "workdir")[1])
-    run, begun, found = checkpoints_of(loaded.model, tmp_path), [], []
+    run, begun, found, start = checkpoints_of(loaded.model, tmp_path), [], [], time.monotonic()
     run.save(7)
 
     def begin(first):
         begun.append(RunEvaluation(first, data_dir=place / "data"))
         return begun[-1]
 
-    for evaluation in follow_run(tmp_path, begin, timeout=30, interval=0.01):
-        found.append((evaluation.loaded.step, evaluation.is_last()))
+    for evaluation in follow_run(tmp_path, begin, timeout=60, interval=0.01):
+        found.append(evaluation.loaded.step)
         if len(found) == 1:
             run.save(20)  # the run goes on while this one is evaluated
-    assert found == [(7, False), (20, True)] and len(begun) == 1
+    assert found == [7, 20] and len(begun) == 1 and time.monotonic() - start < 60
+
+
+def test_a_run_that_ends_early_is_followed_to_its_end(place, loaded, tmp_path):
+    stage = dataclasses.replace(EXPERIMENT.stages[0], steps=20, patience=1)
+    experiment = dataclasses.replace(EXPERIMENT, stages=(stage,), evaluate_every=5)
+    claim_workdir(tmp_path, experiment, read_workdir(place / "workdir")[1])
+    run, found, start = checkpoints_of(loaded.model, tmp_path), [], time.monotonic()
+    run.save(5)
+
+    def evaluated(step):
+        with (tmp_path / "metrics.jsonl").open("a") as stream:
+            stream.write(json.dumps({"stage": 0, "step": step, "eval/miou": 0.5}) + "\n")
+
+    begin = functools.partial(RunEvaluation, data_dir=place / "data")
+    for evaluation in follow_run(tmp_path, begin, timeout=60, interval=0.01):
+        found.append(evaluation.loaded.step)
+        if found == [5]:
+            evaluated(5)
+            run.save(10)
+        else:
+            evaluated(10)  # what ends the stage, and may come after this evaluation of the checkpoint
+    assert found == [5, 10] and time.monotonic() - start < 60
 
 
 def test_a_run_without_checkpoints_ends_after_the_timeout(tmp_path):

@@ -43,6 +43,14 @@ def test_one_that_cannot_be_read_yet_is_tried_again():
     assert found == ["a"] and told == ["waiting: torn", "waiting: half"]
 
 
+def test_it_ends_with_the_last_one_also_where_that_is_known_later_than_it_comes():
+    asked = iter([False, False, True])
+    start = time.monotonic()
+    assert followed(["a"], timeout=60, ended=lambda: next(asked))[0] == ["a"]
+    assert followed([FileNotFoundError("none"), "a", "b"], timeout=60, ended=lambda: True)[0] == ["a"]
+    assert time.monotonic() - start < 30
+
+
 def test_it_ends_when_nothing_has_come_for_the_timeout():
     start = time.monotonic()
     assert followed([FileNotFoundError("none")], timeout=0.1, interval=60)[0] == []

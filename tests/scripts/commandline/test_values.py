@@ -35,13 +35,11 @@ REQUIRED = {  # what a command cannot do without, beside the flag under test
 WHOLE = {  # flags for one whole number: command -> {flag: least}
     benchmark: {"rounds": 1, "processes": 0},
     convert: {"processes": 1, "seed": 0},
-    evaluate: {"step": 0, "batch_size": 1, "sheet": 0},
-    export: {"step": 0},
+    evaluate: {"batch_size": 1, "sheet": 0},
     flops: {"num_classes": 1, "chapter": 2},
     inspect_data: {"samples": 0},
-    predict: {"step": 0, "batch_size": 1, "max_pixels": 1024},
+    predict: {"batch_size": 1, "max_pixels": 1024},
     study: {"jobs": 1, "steps": 1},
-    submit: {"step": 0},
     train: {"cpu_replicas": 1},
     visualize: {"count": 1, "channels": 1},
 }
@@ -73,6 +71,14 @@ def test_a_whole_number_is_one_and_in_its_range(module, flag):
     most = 1024 if (module, flag) == (convert, "processes") else most
     for text in (*NO_WHOLE, str(least - 1), str(most + 1)):
         assert_refused(module, flag, text, f"a whole number from {least} to {most}")
+
+
+@pytest.mark.parametrize("module", (evaluate, export, predict, submit, visualize))
+def test_a_checkpoint_is_a_step_or_one_of_two_words(module):
+    for text, value in (("newest", "newest"), ("best", "best"), ("0", 0), ("2147483647", 2**31 - 1)):
+        assert value_of(module, "checkpoint", text) == value
+    for text in (*NO_WHOLE, "2147483648", "bset", "Best"):
+        assert_refused(module, "checkpoint", text, "newest, best or a whole number from 0 to 2147483647")
 
 
 @pytest.mark.parametrize(("module", "flag"), [(module, flag) for module in REAL for flag in REAL[module]])
@@ -175,7 +181,7 @@ def test_defaults_are_values_that_the_flags_take(module):
         (("--workdir=x", "--data_dir=y", "--noflip=3"), "evaluate: --noflip=3 does not take an argument"),
         (("--data_dir=y",), "evaluate: --workdir must have a value other than None."),
         (("--workdir=x", "--data_dir=y", "--flagfile=nowhere"), "evaluate: ERROR:: Unable to open flagfile: "),
-        (("--workdir=x", "--data_dir=y", "--step"), "evaluate: Missing value for flag --step"),
+        (("--workdir=x", "--data_dir=y", "--checkpoint"), "evaluate: Missing value for flag --checkpoint"),
         (("--workdir=x", "--data_dir=y", "--average=votes"), "evaluate: --average value should be one of <logits|"),
     ),
 )
