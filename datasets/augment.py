@@ -1,4 +1,5 @@
-"""The augmentation of Sect. 2.3.1.5: scale, brightness, pad, crop and flip in one sampling of an encoded example.
+"""The augmentation of Sect. 2.3.1.5: scale, brightness, pad, crop and flip in one sampling of an encoded example;
+after it the further distortions of `deeplab_ksac.datasets.distortions`, where they are asked for.
 
 The result is that of these steps one after another (labels equal, images up to the rounding of float32 coordinates),
 at a fraction of the cost, from no more of the file than the crop shows. An image that fits into the crop is resized
@@ -16,9 +17,9 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from deeplab_ksac.datasets import encoding
+from deeplab_ksac.datasets.distortions import PADDING_COLOR, UNDISTORTED, Distortions, distort
 from deeplab_ksac.datasets.info import IGNORE_LABEL
 
-PADDING_COLOR = 127.5  # becomes 0 where a network maps 0…255 to −1…1
 # A JPEG decoder interpolates color over one pixel beyond the window, which at its edge it does not have.
 MARGIN = 2
 # `CropAndResize` takes rounded coordinates beyond the last pixel for padding, so they are drawn in by this share.
@@ -32,7 +33,7 @@ def augment(
     size: tuple[int, int],
     scales: Sequence[float],
     flip: bool,
-    brightness: float,
+    distortions: Distortions = UNDISTORTED,
 ) -> dict[str, tf.Tensor]:
     """The training crop of an encoded example: {"image": float32 [h, w, 3], 0…255, "labels": uint8 [h, w]}.
 
@@ -42,8 +43,7 @@ def augment(
         size: (h, w) of the crop in pixels. A smaller image is filled up at the bottom and the right (127.5, 255).
         scales: factors of the size, each with equal chance; the whole part of scale · size is taken.
         flip: whether to mirror half of the examples.
-        brightness: with probability one half a number in ±`brightness` is added to the image, which is then clipped to
-            0…255; 0 for none.
+        distortions: how far the further changes go at most.
     """
     scale_seed, brightness_seed, crop_seed, flip_seed = split_seed(seed)
     stored = tf.stack([parsed["height"], parsed["width"]])
@@ -62,12 +62,16 @@ def augment(
     )
     rows, columns = (_nearest(shown[axis], begin[axis], extent[axis]) for axis in (0, 1))
     columns = tf.where(flipped, columns[::-1], columns)
-    if brightness:
-        image = tf.clip_by_value(image + draw_brightness(brightness_seed, brightness), 0.0, 255.0)
-        inside = (rows < extent[0])[:, tf.newaxis, tf.newaxis] & (columns < extent[1])[tf.newaxis, :, tf.newaxis]
-        image = tf.where(inside, image, PADDING_COLOR)
     labels = _pick(tf.slice(encoding.decode_labels(parsed), begin, extent), rows, columns)
-    return {"image": tf.ensure_shape(image, [*size, 3]), "labels": tf.ensure_shape(labels, size)}
+    image, labels = distort(
+        tf.ensure_shape(image, [*size, 3]),
+        tf.ensure_shape(labels, size),
+        inside=(rows < extent[0])[:, tf.newaxis] & (columns < extent[1])[tf.newaxis, :],
+        seed=seed,
+        brightness_seed=brightness_seed,
+        largest=distortions,
+    )
+    return {"image": image, "labels": labels}
 
 
 def split_seed(seed: tf.Tensor) -> list[tf.Tensor]:
@@ -90,12 +94,6 @@ def draw_offset(seed: tf.Tensor, size: tf.Tensor, crop_size: tuple[int, int]) ->
 def draw_flip(seed: tf.Tensor) -> tf.Tensor:
     """True with probability one half."""
     return _uniform(seed, []) < 0.5
-
-
-def draw_brightness(seed: tf.Tensor, max_delta: float) -> tf.Tensor:
-    """What to add to every value: with probability one half 0, else uniform in [−max_delta, max_delta)."""
-    draws = _uniform(seed, [2])
-    return tf.where(draws[0] < 0.5, (2.0 * draws[1] - 1.0) * max_delta, 0.0)
 
 
 def _uniform(seed, shape):
@@ -142,7 +140,9 @@ def _decode_window(parsed, begin, extent):
     window = tf.concat([begin, extent], axis=0)
     return tf.cond(
         parsed["format"] == "jpeg",
-        lambda: tf.image.decode_and_crop_jpeg(parsed["encoded"], window, channels=3),
+        lambda: tf.image.decode_and_crop_jpeg(
+            parsed["encoded"], window, channels=3, dct_method=encoding.JPEG_TRANSFORM
+        ),
         lambda: tf.slice(
             tf.io.decode_png(parsed["encoded"], channels=3),
             tf.concat([begin, [0]], axis=0),

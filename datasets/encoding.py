@@ -22,6 +22,7 @@ LABELS = "image/segmentation/class/encoded"
 LABELS_FORMAT = "image/segmentation/class/format"
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+JPEG_TRANSFORM = "INTEGER_ACCURATE"  # libjpeg's exact one, as Pillow takes it; TensorFlow's default is a fast one
 UP = 2  # PNG's filter that stores a line as its difference from the line above
 
 
@@ -121,7 +122,7 @@ def decode_image(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """The picture of a parsed example: uint8 [H, W, 3], RGB."""
     return tf.cond(
         parsed["format"] == "jpeg",
-        lambda: tf.io.decode_jpeg(parsed["encoded"], channels=3),
+        lambda: tf.io.decode_jpeg(parsed["encoded"], channels=3, dct_method=JPEG_TRANSFORM),
         lambda: tf.io.decode_png(parsed["encoded"], channels=3),
     )
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from deeplab_ksac.datasets import augment, encoding
 from deeplab_ksac.datasets.access import RecordTable, evenly_spread
+from deeplab_ksac.datasets.distortions import Distortions
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.order import RunOrder
 
@@ -20,14 +21,14 @@ def train_batches(
     seed: int,
     scales: Sequence[float],
     flip: bool,
-    brightness: float,
     weights: Sequence[float] = (),
     first_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
+    **largest: float,
 ) -> tf.data.Dataset:
     """The endless training stream: {"image": float32 [b, h, w, 3], 0…255, "labels": int32 [b, h, w]}.
 
-    Scaled, brightened, padded, cropped and flipped (Sect. 2.3.1.5), all of it a function of the seed and the example's
+    Scaled, padded, cropped, flipped (Sect. 2.3.1.5) and distorted, all of it a function of the seed and the example's
     position in the run: the stream from `first_step` is the tail of that from step 0, and the global batch does not
     depend on the number of replicas or input pipelines. A pipeline reads the records of its own part of each batch and
     no others, wherever in the run it starts.
@@ -40,17 +41,18 @@ def train_batches(
         seed: of the order and of the augmentation.
         scales: factors of the random scale, each with equal chance.
         flip: whether to mirror half of the images.
-        brightness: largest change of the random brightness, in values of 0…255; 0 for none, the author's code has 32.
         weights: how often each source is drawn, relative to the others; empty for plain concatenation, in which every
             record is seen once an epoch. See `order.RunOrder`.
         first_step: step of the first batch.
         input_context: the `tf.distribute.InputContext`; batches are then per replica.
+        largest: fields of `distortions.Distortions`: brightness (the author's code has 32), contrast, …; 0 by default.
 
     Raises:
         ValueError: the replicas or pipelines do not divide the batch, or weights that do not fit the sources.
         DatasetError: a source is missing, or the sources' classes differ.
     """
     height, width = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
+    distortions = Distortions(**largest)
     pipelines, pipeline, per_replica = _shares(batch_size, input_context)
     table = RecordTable(sources, data_dir)
     order = RunOrder(table.sizes, seed, weights)
@@ -66,7 +68,7 @@ def train_batches(
             size=(height, width),
             scales=scales,
             flip=flip,
-            brightness=brightness,
+            distortions=distortions,
         )
 
     batches = table.read(numbers).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

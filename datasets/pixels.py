@@ -7,8 +7,8 @@
     EXIF orientation        upright; conversion leaves that to the size of the mask
     floating point          refused: the range is unknown
 
-Records hold what this gives, and so does `deeplab_ksac.export.decoding` inside a served graph; the JPEG decoder of
-TensorFlow, with which records are read, rounds in another way than Pillow's.
+Records hold what this gives, and so does `deeplab_ksac.export.decoding` inside a served graph. TensorFlow's JPEG
+decoder, with which both are read, agrees with Pillow's to the bit where it is told to (`encoding.JPEG_TRANSFORM`).
 """
 
 import contextlib

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from deeplab_ksac import datasets
 from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError, dataset_dir, did_you_mean, load_info
+from deeplab_ksac.datasets.kept_classes import KeptClasses, with_classes
 from deeplab_ksac.datasets.metadata import write_metadata
 from deeplab_ksac.datasets.pictures import ROTATIONS
 from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
@@ -44,6 +45,7 @@ def write_records(
     shards: int | None = None,
     processes: int | None = None,
     dataset_name: str | None = None,
+    classes: Sequence[str] | None = None,
     progress: Progress | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> ConvertedInfo:
@@ -64,6 +66,8 @@ def write_records(
         shards: files per split; None makes one per 64 examples, at most 256.
         processes: how many work at once; None takes all cores.
         dataset_name: the name of the converted data set, where it is not `name`.
+        classes: names of the classes that are kept, for the labels 0, 1, …; pixels of all others are ignored, and the
+            data set needs a name of its own. None keeps all.
         progress: called as `progress(split, done, total)` after each example, and first with what was done before.
         tell: called with a line on files that are there and are not converted, before anything is written.
 
@@ -78,7 +82,13 @@ def write_records(
     if rotation not in ROTATIONS:
         raise ValueError(f"rotation must be one of {', '.join(ROTATIONS)}, not {rotation!r}")
     source, root = datasets.source(name), pathlib.Path(root)
-    info = _open_raw(source, root, dataset_name)
+    info = whole = _open_raw(source, root, dataset_name)
+    if classes is not None:
+        if dataset_name is None:
+            raise DatasetError(
+                f"{info.name} with other classes is another data set: give it a name of its own (--name)"
+            )
+        info = with_classes(info, classes)
     target = dataset_dir(info.name, data_dir)
     check_inputs_stay([root], [target])
     with only_one(target):
@@ -86,6 +96,8 @@ def write_records(
         if target.exists() and not overwrite:
             raise DatasetError(f"{target} exists; allow overwriting (--overwrite), or choose another name or data_dir")
         examples = _find_examples(source, root, splits)
+        if classes is not None:
+            examples = {split: KeptClasses(items, whole, info) for split, items in examples.items()}
         for words in _left_out(source, root, examples):
             tell(f"left out: {words}")
         _check_counts(info, root, examples, allow_other_counts)

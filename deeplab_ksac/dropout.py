@@ -9,7 +9,8 @@ from deeplab_ksac.keras2 import keras
 class Dropout(keras.layers.Dropout):
     """Sets values to 0 with probability `rate` and divides the others by 1 − rate, in training only.
 
-    As `keras.layers.Dropout`, but the draws are a function of the number of calls, counted from a random start, and of
+    As `keras.layers.Dropout`, but a layer that is not trained drops nothing, as batch normalization then keeps its
+    statistics. And the draws are a function of the number of calls, counted from a random start, and of
     the replica: a run that is resumed from a checkpoint drops what the run without an interruption drops. Keras' own
     draws go on from a state that no checkpoint holds. The count is saved with the layer and is none of its weights.
     """
@@ -28,7 +29,7 @@ class Dropout(keras.layers.Dropout):
 
     def call(self, inputs: tf.Tensor, training: bool | tf.Tensor | None = None) -> tf.Tensor:
         training = keras.backend.learning_phase() if training is None else training
-        if not self.rate:
+        if not self.rate or not self.trainable:
             return tf.identity(inputs)
         if tf.is_tensor(training):
             return tf.cond(tf.cast(training, tf.bool), lambda: self._dropped(inputs), lambda: tf.identity(inputs))

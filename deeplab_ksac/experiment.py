@@ -5,7 +5,7 @@ import types
 import typing
 from collections.abc import Mapping
 
-from deeplab_ksac.arguments import LARGEST, in_interval
+from deeplab_ksac.arguments import LARGEST, check_numbers, in_interval
 from deeplab_ksac.fields import (
     check_arguments,
     check_flag,
@@ -20,8 +20,10 @@ from deeplab_ksac.fields import (
     sides_of,
 )
 
+DISTORTIONS = ("brightness", "contrast", "saturation", "hue", "rotation", "cutout")
 AVERAGES = ("logits", "probabilities")
 OUTPUT_STRIDES = (8, 16, 32)
+BACKBONE_STAGES = ("c2", "c3", "c4", "c5")
 LARGEST_SEED = 2**32 - 1  # of NumPy's generators
 OLD_VIEWS = ("scales", "flip", "window", "pad_to")  # fields of the evaluation itself before `Views` held them
 
@@ -99,7 +101,12 @@ class Data:
         crop_size: height and width of the training images, in pixels.
         scales: random factors of the size.
         flip: whether images are mirrored with probability one half.
-        brightness: largest random shift, of 0…255; 0 for none.
+        brightness: largest random shift, of 0…255; 0 for none, as for all that follow, which each leave half of the
+            examples as they are (`datasets.distortions`).
+        contrast, saturation: largest relative change, 0…1.
+        hue: largest turn of the colors, in degrees, 0…180.
+        rotation: largest turn of the crop, in degrees, 0…45.
+        cutout: share of both sides of a part of the crop that is cut out, in [0, 1).
         weights: how often each source is drawn, relative to the others; empty for plain concatenation.
 
     Raises:
@@ -111,6 +118,11 @@ class Data:
     scales: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
     flip: bool = True
     brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    rotation: float = 0.0
+    cutout: float = 0.0
     weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -120,8 +132,11 @@ class Data:
             check_split(sources=source)
         check_scales(self.scales)
         check_flag(flip=self.flip)
-        if not in_interval(self.brightness, "[0, 255]"):
-            raise ValueError(f"brightness must be a number in [0, 255], not {self.brightness!r}")
+        check_numbers("[0, 255]", brightness=self.brightness)
+        check_numbers("[0, 1]", contrast=self.contrast, saturation=self.saturation)
+        check_numbers("[0, 180]", hue=self.hue)
+        check_numbers("[0, 45]", rotation=self.rotation)
+        check_numbers("[0, 1)", cutout=self.cutout)
         if not isinstance(self.weights, tuple | list) or not all(in_interval(x, "(0, inf)") for x in self.weights):
             raise ValueError(f"weights must be positive numbers, or () for none, not {self.weights!r}")
         if self.weights and len(self.weights) != len(self.sources):
@@ -131,7 +146,8 @@ class Data:
         sides = sides_of("crop_size", self.crop_size)
         if sides is None or isinstance(self.crop_size, int):
             raise ValueError(f"crop_size must be height and width in pixels, as (513, 513), not {self.crop_size!r}")
-        set_fields(self, sources=tuple(self.sources), crop_size=sides, brightness=float(self.brightness))
+        set_fields(self, sources=tuple(self.sources), crop_size=sides)
+        set_fields(self, **{name: float(getattr(self, name)) for name in DISTORTIONS})
         set_fields(self, scales=tuple(map(float, self.scales)), weights=tuple(map(float, self.weights)))
 
 
@@ -150,6 +166,10 @@ class Stage:
         clip_norm: largest norm of all gradients of a step together; 0 for no clipping.
         ema_decay: of moving averages of the weights, which are then evaluated and exported; 0 for none.
         steps_per_call: steps that are computed without coming back to Python; the results are the same.
+        freeze: the backbone up to this stage, "c2" … "c5" (all of it), is not trained: it computes as in prediction,
+            and no gradient is taken of it. None for training all.
+        freeze_norm: whether normalization uses its moving statistics and keeps them, as DeepLab with
+            fine_tune_batch_norm=False; its scales and shifts are trained.
         patience: the stage ends early once so many evaluations in a row have not raised its validation mIoU above all
             before them; 0 for no early end. The schedule is that of all `steps` nevertheless, and the next stage starts
             from the last weights, as after a full stage.
@@ -168,6 +188,8 @@ class Stage:
     clip_norm: float = 0.0
     ema_decay: float = 0.0
     steps_per_call: int = 1
+    freeze: str | None = None
+    freeze_norm: bool = False
     patience: int = 0
 
     def __post_init__(self) -> None:
@@ -184,6 +206,9 @@ class Stage:
                 raise ValueError(f"{name} must be at least 0 and finite, not {getattr(self, name)!r}")
         if not in_interval(self.ema_decay, "[0, 1)"):
             raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay!r}; 0 is for no moving averages")
+        if self.freeze is not None and self.freeze not in BACKBONE_STAGES:
+            raise ValueError(f"freeze must be one of {', '.join(BACKBONE_STAGES)} or None, not {self.freeze!r}")
+        check_flag(freeze_norm=self.freeze_norm)
         set_fields(self, l2=float(self.l2), clip_norm=float(self.clip_norm), ema_decay=float(self.ema_decay))
 
 

@@ -3,6 +3,7 @@
     python scripts/convert.py --dataset=voc2012 --raw_dir=raw/VOCdevkit --data_dir=data
     python scripts/convert.py --dataset=coco_voc,sbd,voc2012 --raw_dir=raw/coco,raw/voc,raw/voc --data_dir=data
     python scripts/convert.py --dataset=folder --raw_dir=my_pictures --name=my_pictures --data_dir=data
+    python scripts/convert.py --dataset=voc2012 --raw_dir=raw/VOCdevkit --name=pets --classes=background,cat,dog
     python scripts/convert.py --dataset=scenes --raw_dir=raw/scenes --data_dir=data
 
 After a kill, the same command continues where it was. The pictures of `scenes` are painted first, if the raw folder has
@@ -43,6 +44,11 @@ def define_flags():
     large_pictures.define_flag()
     values.whole_number("processes", None, "Number of processes (default: all cores).", least=1, most=1024)
     flags.DEFINE_string("name", None, "Name of the converted data set (default: that of the data set).")
+    flags.DEFINE_list(
+        "classes",
+        None,
+        "Classes that are kept, in this order; pixels of others are ignored (default: all). It wants a --name.",
+    )
     values.whole_number("seed", 0, "Seed of the generated pictures (scenes).")
     values.counts("scenes_counts", None, "Generated pictures by split (scenes), as in train=1000,val=200.")
     values.height_and_width("scenes_size", None, "Height and width of the generated pictures (scenes), as in 161,193.")
@@ -75,6 +81,7 @@ def convert(dataset, raw_dir, given):
             rotation=given.rotation,
             processes=given.processes,
             dataset_name=given.name,
+            classes=given.classes,
             progress=progress,
             tell=print,
         )
@@ -109,6 +116,8 @@ def chosen(given):
     folders = given.raw_dir * len(given.dataset) if len(given.raw_dir) == 1 else given.raw_dir
     if len(folders) != len(given.dataset):
         raise ValueError(f"--raw_dir names {len(folders)} folders for the {len(given.dataset)} data sets of --dataset")
+    if given.classes and len(given.dataset) > 1:
+        raise ValueError(f"--classes is for one data set, not for {', '.join(given.dataset)}")
     if given.name and len(given.dataset) > 1:
         raise ValueError(f"--name={given.name} is for one data set, not for {', '.join(given.dataset)}")
     return list(zip(given.dataset, folders, strict=True))

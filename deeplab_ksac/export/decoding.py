@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from deeplab_ksac.datasets.encoding import JPEG_TRANSFORM
+
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 BIT_DEPTH = 24  # where a PNG's header has it
 LOOKED_AT = 2**17  # bytes from the beginning of a file, in which its orientation stands if it has one
@@ -24,8 +26,12 @@ def decode_shown(content: tf.Tensor) -> tf.Tensor:
     is_png = tf.strings.substr(content, 0, len(PNG)) == PNG
     known = tf.debugging.Assert(is_jpeg | is_png, ["image_bytes holds a file that is neither JPEG nor PNG"])
     with tf.control_dependencies([known]):
-        image = tf.cond(is_jpeg, lambda: tf.io.decode_jpeg(content, channels=3), lambda: _decode_png(content))
+        image = tf.cond(is_jpeg, lambda: _decode_jpeg(content), lambda: _decode_png(content))
     return _upright(tf.ensure_shape(image, [None, None, 3]), _orientation(content))
+
+
+def _decode_jpeg(content):
+    return tf.io.decode_jpeg(content, channels=3, dct_method=JPEG_TRANSFORM)
 
 
 def _decode_png(content):

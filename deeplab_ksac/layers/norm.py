@@ -12,6 +12,15 @@ if KERAS_3:
 else:
     from deeplab_ksac.layers.fused_norm import SynchronizableBatchNormalization
 
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class FixedStatisticsNormalization(keras.layers.BatchNormalization):
+    """Batch normalization by its moving averages in training too, which it keeps; γ and β are trained."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        return super().call(inputs, training=False, mask=mask)
+
+
 CAN_SYNCHRONIZE = BACKEND == "tensorflow"
 NormFactory = Callable[..., keras.layers.Layer]  # called with a name and a dtype
 Norm = NormFactory | dict[str, Any]  # a factory, or what `serialize_norm` has made of it
@@ -31,11 +40,13 @@ class BatchNorm:
         epsilon: added to the variance, above 0.
         synchronized: whether the replicas share their statistics; of no effect on JAX and PyTorch, where Keras has no
             replicas.
+        fixed: whether the moving averages are used in training too, and kept (`Stage.freeze_norm`).
     """
 
     momentum: float = 0.9997
     epsilon: float = 1e-3
     synchronized: bool = True
+    fixed: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:
@@ -45,13 +56,11 @@ class BatchNorm:
 
     def __call__(self, **kwargs: Any) -> keras.layers.Layer:
         """A new normalization layer; `kwargs` (a name, an initializer) go to its constructor."""
+        settings = {"momentum": self.momentum, "epsilon": self.epsilon, **kwargs}
+        if self.fixed:
+            return FixedStatisticsNormalization(**settings)
         return SynchronizableBatchNormalization(
-            **{
-                "momentum": self.momentum,
-                "epsilon": self.epsilon,
-                "synchronized": self.synchronized and CAN_SYNCHRONIZE,
-                **kwargs,
-            }
+            **{"synchronized": self.synchronized and CAN_SYNCHRONIZE, **settings},
         )
 
     def get_config(self) -> dict[str, Any]:

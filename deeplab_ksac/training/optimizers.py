@@ -69,7 +69,7 @@ class GroupedOptimizer(tf.Module):
         if self.groups:
             return
         if self.backbone_lr != 1 and not len(backbone):
-            raise ValueError(f"backbone_lr is {self.backbone_lr}, but the variables of the backbone are not known")
+            raise ValueError(f"backbone_lr is {self.backbone_lr}, but there are no variables of a backbone to train")
         if self.backbone_lr != 1:
             self._backbone = frozenset(variable.ref() for variable in backbone)
         members = {}
@@ -147,19 +147,6 @@ def _create_variables(optimizer, variables):
 def _is_legacy(optimizer):
     """Whether an optimizer is of the kind that tensorflow-addons derives its own from."""
     return isinstance(optimizer, keras.optimizers.legacy.Optimizer)
-
-
-def backbone_variables(model: keras.Model) -> list[tf.Variable]:
-    """The trainable variables between image and pyramid of a `deeplab_ksac.model.segmentation_model`.
-
-    Raises:
-        ValueError: a model that has no layer "head".
-    """
-    names = {layer.name for layer in model.layers}
-    first = next((name for name in ("neck", "head") if name in names), None)
-    if first is None:
-        raise ValueError(f"{model.name} has no layer 'head', so backbone_lr does not know the backbone's variables")
-    return keras.Model(model.input, model.get_layer(first).input).trainable_variables
 
 
 class LossScale(tf.Module):

@@ -116,7 +116,8 @@ class TrainStep:
     def _differentiate_part(self, batch, shares):
         """Predict, compute the losses, differentiate: a part's ({index: scaled gradient}, terms), to be summed."""
         variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:  # what is frozen is not even recorded
+            tape.watch(variables)
             outputs = self.model(batch["image"], training=True)
             terms = self.objective(outputs, batch["labels"], shares)
             if self.l2:

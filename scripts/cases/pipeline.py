@@ -58,7 +58,7 @@ def prepare_decoding(data_dir, source):
 
     def decode(serialized):
         parsed = encoding.parse_example(serialized)
-        image = tf.io.decode_jpeg(parsed["encoded"], channels=3)
+        image = tf.io.decode_jpeg(parsed["encoded"], channels=3, dct_method=encoding.JPEG_TRANSFORM)
         return image[0, 0], encoding.decode_labels(parsed)[0, 0]  # one pixel, so that taking it costs nothing
 
     decoded = tf.data.TFRecordDataset(files).repeat().map(decode, num_parallel_calls=tf.data.AUTOTUNE)

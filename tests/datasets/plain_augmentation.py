@@ -5,7 +5,8 @@ An example is {"image": float32 [H, W, 3], 0…255, "labels": int32 [H, W]}. The
 
 import tensorflow as tf
 
-from deeplab_ksac.datasets.augment import draw_brightness, draw_flip, draw_offset, draw_scale, split_seed
+from deeplab_ksac.datasets.augment import draw_flip, draw_offset, draw_scale, split_seed
+from deeplab_ksac.datasets.distortions import draw_amount
 
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)  # Sect. 2.3.1.5
 PADDING_COLOR, IGNORE_LABEL = 127.5, 255
@@ -34,7 +35,7 @@ def random_scale(example, seed, *, scales):
 
 def random_brightness(example, seed, *, max_delta=32.0):
     """Adds one number to the whole image with probability one half, then clips to 0…255 (the author's code)."""
-    return {**example, "image": tf.clip_by_value(example["image"] + draw_brightness(seed, max_delta), 0.0, 255.0)}
+    return {**example, "image": tf.clip_by_value(example["image"] + draw_amount(seed, max_delta), 0.0, 255.0)}
 
 
 def pad(example, seed=None, *, size):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from deeplab_ksac.datasets import augment, encoding, info
+from deeplab_ksac.datasets import augment, distortions, encoding, info
 from tests import fakes
 from tests.datasets import plain_augmentation as plain
 
@@ -84,7 +84,7 @@ def test_flipping_mirrors_half_of_the_examples():
 
 
 def test_brightness_changes_half_of_the_examples_by_at_most_its_delta():
-    deltas = np.array([float(augment.draw_brightness(seed, 32.0)) for seed in seeds(200)])
+    deltas = np.array([float(distortions.draw_amount(seed, 32.0)) for seed in seeds(200)])
     assert np.abs(deltas).max() <= 32 and deltas.min() < -20 and deltas.max() > 20
     assert abs((deltas == 0).sum() - 100) < 36  # five standard deviations
     for seed in seeds(20):
@@ -129,10 +129,11 @@ KINDS = [
 def test_the_crop_read_straight_from_the_file_is_that_of_the_plain_steps(kind, stored, size, brightness):
     serialized = packed(stored, kind)
     for seed in seeds(12):
-        settings = {"size": size, "scales": plain.SCALES, "flip": True, "brightness": brightness}
+        settings = {"size": size, "scales": plain.SCALES, "flip": True}
+        light = distortions.Distortions(brightness)
         parsed = encoding.parse_example(serialized)
-        found = augment.augment(parsed, seed, **settings)
-        expected = plain.augment(encoding.decode_example(parsed), seed, **settings)
+        found = augment.augment(parsed, seed, **settings, distortions=light)
+        expected = plain.augment(encoding.decode_example(parsed), seed, **settings, brightness=brightness)
         np.testing.assert_array_equal(tf.cast(found["labels"], tf.int32), expected["labels"])
         # Each axis may be sampled 2⁻²¹ of its length away, and float32 rounds coordinates to 2⁻²³ of it a few times;
         # a step of 255 between neighbors turns the distance into a difference.

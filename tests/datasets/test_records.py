@@ -285,3 +285,42 @@ def test_what_is_missing_of_an_official_split_is_named(tmp_path):
 def test_an_unknown_way_with_rotation_is_refused(raw, tmp_path):
     with pytest.raises(ValueError, match="rotation must be one of refuse, stored, upright, not 'left'"):
         convert(raw, tmp_path, rotation="left")
+
+
+def test_some_classes_are_kept_and_the_others_ignored(raw, tmp_path):
+    converted = convert(raw, tmp_path, classes=("thing 2", "ground"))
+    whole = records.write_records("folder", raw, tmp_path / "whole", dataset_name="tiny")
+    names = whole.class_names
+    assert converted.class_names == ("thing 2", "ground") == (names[2], names[0])
+    assert converted.colors == (whole.colors[2], whole.colors[0]) and load_info("tiny", tmp_path) == converted
+    for features, unmapped in zip(stored("val", tmp_path), stored("val", tmp_path / "whole"), strict=True):
+        key = "image/segmentation/class/encoded"
+        labels, before = (np.asarray(Image.open(io.BytesIO(f[key].bytes_list.value[0]))) for f in (features, unmapped))
+        np.testing.assert_array_equal(labels, np.select([before == 2, before == 0], [0, 1], 255))
+    for split in ("train", "val"):
+        assert converted.pixel_counts[split] == (whole.pixel_counts[split][2], whole.pixel_counts[split][0])
+        assert converted.num_examples[split] == whole.num_examples[split]
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (("ground", "thing 7"), "tiny has no class 'thing 7'; it has ground, thing 1, thing 2; did you mean"),
+        (("ground", "ground"), "the class 'ground' of tiny is named twice"),
+        (("ground",), "needs two classes or more to tell apart, not ground"),
+        ((), "needs two classes or more to tell apart, not none"),
+    ],
+)
+def test_classes_that_cannot_be_kept_are_refused(raw, tmp_path, classes, words):
+    assert words in refusal(raw, tmp_path, classes=classes)
+
+
+def test_other_classes_want_another_name(raw, tmp_path):
+    words = refusal(raw, tmp_path, classes=("ground", "thing 1"), dataset_name=None)
+    assert "with other classes is another data set: give it a name of its own (--name)" in words
+
+
+def test_a_value_outside_the_whole_data_sets_classes_is_refused_though_it_would_be_ignored(raw, tmp_path):
+    Image.fromarray(np.full((24, 32), 77, np.uint8)).save(raw / "masks" / "train" / "p00.png")
+    words = refusal(raw, tmp_path, classes=("ground", "thing 1"))
+    assert "77" in words and "p00.png" in words

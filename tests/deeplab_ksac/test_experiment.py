@@ -127,6 +127,8 @@ WRONG = {
         "scales": NO_SCALES,
         "flip": (1, "yes", None),
         "brightness": (-1, 256, NAN, "3", None, True),
+        **dict.fromkeys(("contrast", "saturation", "cutout"), (-0.1, 1.1, NAN, "3", None, True)),
+        **{"hue": (-1, 181, NAN, "3", None, True), "rotation": (-1, 46, NAN, "3", None, True)},
         "weights": ((0.0,), (-1.0,), (NAN,), (1.0, 2.0), ("1",), 1.0, None),
     },
     Stage: {
@@ -136,6 +138,7 @@ WRONG = {
         "patience": NO_COUNTS,
         **{"l2": (-1, NAN, INF, "1", None, True), "clip_norm": (-1, NAN, INF, "1", None, True)},
         "ema_decay": (-0.1, 1, NAN, "0.5", None, True),
+        **{"freeze": ("c1", "", 3, True), "freeze_norm": (1, "yes", None)},
     },
     Views: {
         **{"scales": NO_SCALES, "flip": (1, "yes", None), "average": ("votes", None, 1)},

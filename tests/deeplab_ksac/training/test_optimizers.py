@@ -159,7 +159,7 @@ def test_an_optimizer_without_sense_is_refused(optimizer, words):
 
 
 def test_a_ratio_without_a_known_backbone_is_refused():
-    with pytest.raises(ValueError, match=r"backbone_lr is 0.1, but the variables of the backbone are not known"):
+    with pytest.raises(ValueError, match=r"backbone_lr is 0.1, but there are no variables of a backbone to train"):
         build_optimizer(part("sgd", backbone_lr=0.1), STEPS).build([tf.Variable(1.0)])
 
 

@@ -12,7 +12,7 @@ from deeplab_ksac.experiment import Data, ModelSpec, Stage, part
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model, restore_weights
 from deeplab_ksac.training import loop
-from deeplab_ksac.training.optimizers import backbone_variables
+from deeplab_ksac.training.backbone_part import backbone_of
 from deeplab_ksac.training.strategy import create_strategy
 from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert
@@ -108,7 +108,7 @@ def test_averages_are_what_is_loaded_unless_the_last_weights_are_asked_for(runs)
 
 def test_the_backbone_ends_where_the_head_or_neck_begins():
     model = build_model(dataclasses.replace(MODEL, neck=part("joint_pyramid_upsampling", filters=2)), 3)
-    found = {variable.ref() for variable in backbone_variables(model)}
+    found = {variable.ref() for variable in backbone_of(model).trainable_variables}
     rest = [v.name.split("/")[0] for v in model.trainable_variables if v.ref() not in found]
     assert found and set(rest) == {"neck", "head", "decoder", "classifier"}
 
