@@ -59,16 +59,24 @@ def about_labels(splits: Iterable[Split], data_dir: str | os.PathLike) -> list[s
 
 
 def about_statistics(experiment: Experiment) -> list[str]:
-    """Moving averages of batch normalization that at the end still hold much of what they were initialized with."""
+    """Moving averages of batch normalization that at the end still hold much of what they were initialized with.
+
+    Where no stage updates them, training uses them as evaluation does, and nothing is wrong.
+    """
     momentum = experiment.model.norm.get("momentum", BatchNorm.momentum)
-    updates = sum(stage.steps * stage.accumulate for stage in experiment.stages)
-    if not in_interval(momentum, "[0, 1)") or momentum**updates <= STALE:
+    updating = [stage for stage in experiment.stages if not _keeps_statistics(experiment, stage)]
+    updates = sum(stage.steps * stage.accumulate for stage in updating)
+    if not updates or not in_interval(momentum, "[0, 1)") or momentum**updates <= STALE:
         return []
     return [
-        f"after {updates} updates at momentum {momentum} the moving averages of batch normalization are still to "
-        f"{momentum**updates:.0%} what they were initialized with, and evaluation uses them; train longer, or set "
-        f"model.norm.momentum to {sufficient_momentum(updates)} or less"
+        f"after {updates} updates at momentum {momentum} the moving averages of batch normalization, which evaluation "
+        f"uses, still hold {momentum**updates:.0%} of their initial values; train longer, or set model.norm.momentum "
+        f"to {sufficient_momentum(updates)} or less"
     ]
+
+
+def _keeps_statistics(experiment, stage):
+    return stage.freeze_norm or bool(experiment.model.norm.get("fixed", BatchNorm.fixed))
 
 
 def sufficient_momentum(updates: int) -> float:
@@ -88,6 +96,8 @@ def about_single_pictures(experiment: Experiment, index: int, replicas: int) -> 
     """
     stage = experiment.stages[index]
     apart = 1 if experiment.model.norm.get("synchronized", BatchNorm.synchronized) else replicas
+    if _keeps_statistics(experiment, stage):
+        return []
     if stage.batch_size // (stage.accumulate * apart) > 1:
         return []
     parts = [f"batch_size {stage.batch_size}"]

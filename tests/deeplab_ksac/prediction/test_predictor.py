@@ -131,5 +131,5 @@ def test_three_lines_of_python_predict_an_image(tmp_path):
         np.testing.assert_array_equal(predictor(image[0]), scores.predict_classes(model, image)[0])
         assert predictor.info.class_names == NAMES
         assert predictor.views == Views()
-        flipped = Predictor.load(place / "workdir", views=Views(flip=True), step=7)
+        flipped = Predictor.load(place / "workdir", views=Views(flip=True), checkpoint=7)
         np.testing.assert_array_equal(flipped(image), scores.predict_classes(model, image, Views(flip=True)))

@@ -108,11 +108,11 @@ KILL = Kill()
 sys.addaudithook(KILL)  # it stays for the life of the process
 
 
-def killed_before(operation, workdir, *evaluation):
-    """Whether keeping a checkpoint was killed before so many operations in the run's folder."""
+def killed_before(operation, work, workdir, *arguments, **options):
+    """Whether work on a run's folder was killed before so many operations in it."""
     KILL.folder, KILL.left = str(workdir), operation
     try:
-        keep_if_best(workdir, *evaluation)
+        work(workdir, *arguments, **options)
     except KilledError:
         return True
     finally:
@@ -136,7 +136,7 @@ def test_a_kill_before_any_file_operation_leaves_the_old_best_or_the_new_one(bef
         if before is not None:
             keep(run, *before, 0.5)
         saved(run, 1, 4)
-        killed = killed_before(operation, run, 1, 4, new)
+        killed = killed_before(operation, keep_if_best, run, 1, 4, new)
         if before is None and read_best(run) is None:
             with pytest.raises(FileNotFoundError, match="has no best checkpoint"):
                 best_path(run)
@@ -231,6 +231,24 @@ def test_starting_over_sets_aside_a_best_of_what_is_begun_again(stage_of_best, a
     assert (best_dir(tmp_path / "set_aside_1") / "best.json").exists() == aside
     assert kept(tmp_path / "set_aside_1" if aside else tmp_path) == (stage_of_best, 4)
     prepare_stages(tmp_path, 2)  # nothing is lost any more
+
+
+def test_a_kill_while_a_best_is_set_aside_loses_nothing(tmp_path):
+    for operation in range(100):
+        run = tmp_path / str(operation)
+        run.mkdir()
+        for stage, step in ((0, 4), (1, 2), (1, 4)):
+            keep(run, stage, step, 0.5)
+        for path in run.glob("stage_*/*.index"):
+            path.unlink()
+        killed = killed_before(operation, prepare_stages, run, 2, start_over=True)
+        prepare_stages(run, 2, start_over=True)
+        assert not best_dir(run).exists() and not list(run.glob("stage_*"))
+        assert [kept(place) for place in run.glob("set_aside_*") if best_dir(place).exists()] == [(1, 2)]
+        assert len(list(run.glob("set_aside_*/stage_*"))) == 2
+        if not killed:
+            break
+    assert operation > 3
 
 
 def test_a_best_says_that_its_stage_was_begun(tmp_path):

@@ -25,7 +25,7 @@ from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert
 
 SIZES = {  # of the pictures of each data set, (height, width); of VOC and COCO the sides are at most 500 and 640
     **{"camvid": (360, 480), "scenes": (161, 193), "cityscapes": (1024, 2048), "ade20k": (512, 683)},
-    **dict.fromkeys(("voc2012", "sbd", "pascal_context", "pascal_context_60"), (375, 500)),
+    **dict.fromkeys(("voc2012", "animals", "sbd", "pascal_context", "pascal_context_60"), (375, 500)),
     **dict.fromkeys(("coco_voc", "coco_stuff10k", "coco_stuff164k"), (480, 640)),
     **{f"scenes_{study}": (129, 161) for study in ("scales", "small", "combinations")},
 }
@@ -75,13 +75,18 @@ def test_moving_averages_that_keep_their_initial_values_are_said_with_what_would
     default = with_stage(with_model(EXPERIMENT, norm={}), steps=500)
     share = BatchNorm().momentum ** 500
     (sentence,) = about_statistics(default)
-    assert "after 500 updates at momentum 0.9997 " in sentence and f"still to {share:.0%} what" in sentence
+    assert "after 500 updates at momentum 0.9997 " in sentence and f"still hold {share:.0%} of their" in sentence
     assert sentence.endswith("set model.norm.momentum to 0.994 or less")
     assert about_statistics(with_model(default, norm={"momentum": 0.994})) == []
     assert about_statistics(with_stage(default, accumulate=4, batch_size=4, steps=2500)) == []  # of each part one
     stages = with_stage(default, steps=5000).stages
     assert about_statistics(dataclasses.replace(default, stages=stages))
     assert about_statistics(dataclasses.replace(default, stages=stages * 2)) == []  # the second goes on from the first
+    assert about_statistics(with_stage(default, freeze_norm=True)) == []  # in training they are the same
+    assert about_statistics(with_model(default, norm={"fixed": True})) == []
+    frozen = dataclasses.replace(stages[0], freeze_norm=True)
+    mixed = dataclasses.replace(default, stages=(stages[0], frozen))
+    assert "after 5000 updates" in about_statistics(mixed)[0]
     for wrong in ("much", 2, None, True):  # is an error of its own
         assert about_statistics(with_model(default, norm={"momentum": wrong})) == []
 
@@ -109,6 +114,7 @@ def test_statistics_of_a_single_picture_are_said(batch_size, accumulate, synchro
     experiment = with_stage(experiment, batch_size=batch_size, accumulate=accumulate)
     found = about_single_pictures(experiment, 0, replicas)
     assert len(found) == bool(words) and (not words or words in found[0])
+    assert about_single_pictures(with_stage(experiment, freeze_norm=True), 0, replicas) == []
 
 
 @pytest.mark.parametrize(
