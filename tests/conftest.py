@@ -24,8 +24,8 @@ ON_TENSORFLOW = (
     "test_floors.py",
 )
 
-if BACKEND is not None:  # optimizing takes longer than what is optimized
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+# XLA's optimizing takes longer than what is optimized
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 if BACKEND is None:
     from deeplab_ksac.training.strategy import split_cpu
 

@@ -1,5 +1,7 @@
 """What a layer of anybody's Keras model has to stand, of Keras 2 and of Keras 3 on each backend."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,12 @@ def functional(name, **kwargs):
     return randomize(keras.Model(features, LAYERS[name](**kwargs)(features)))
 
 
+@functools.cache
+def functional_once(name, **kwargs):
+    """The model of `functional` in float32, made once; not to be changed."""
+    return functional(name, **kwargs)
+
+
 def outputs(model, image=IMAGE):
     return to_numpy(model(image))
 
@@ -50,7 +58,7 @@ def outputs(model, image=IMAGE):
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_functional_model_comes_back_from_its_file(name, ending, tmp_path):
-    model = functional(name)
+    model = functional_once(name)
     model.save(tmp_path / f"model{ending}")
     loaded = keras.models.load_model(tmp_path / f"model{ending}")
     own_names = [[path_of(w).rpartition("/")[2] for w in one.weights] for one in (loaded, model)]
@@ -61,7 +69,7 @@ def test_a_functional_model_comes_back_from_its_file(name, ending, tmp_path):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_weights_alone_come_back_from_their_file(name, tmp_path):
-    model = functional(name)
+    model = functional_once(name)
     model.save_weights(tmp_path / "model.weights.h5")
     other = functional(name)
     for weight in other.weights:
@@ -87,7 +95,7 @@ def test_a_subclassed_model_comes_back_from_its_file(name, tmp_path):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_model_of_unknown_sizes_gives_at_any_size_what_the_layer_gives(name):
-    model = functional(name)
+    model = functional_once(name)
     for size in ((7, 5), (1, 4)):
         image = random([2, *size, CHANNELS], seed=1)
         np.testing.assert_array_equal(outputs(model, image), outputs(model.layers[-1], image))
@@ -116,7 +124,7 @@ def test_a_layer_computes_in_the_precision_of_its_own_or_of_the_process(name, pr
         policy(precision)
         model = functional(name)
         policy("float32")
-    exact = functional(name, dtype="float32")
+    exact = functional_once(name, dtype="float32")
     half = model(IMAGE)
     if name not in ("ChannelAttention", "ClassAwareEndpoint"):  # whose results are float32, and the features
         assert ops.dtype_name(half) == precision[6:]

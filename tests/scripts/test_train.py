@@ -5,10 +5,15 @@ import sys
 
 import pytest
 
+from deeplab_ksac.experiment import part
 from deeplab_ksac.runs.checkpoints import load_model
 from tests.deeplab_ksac.training.tiny import convert
 from tests.places import ROOT
 
+BLOCK = {"kernel_size": 3, "repeats": 1, "filters_out": 8, "expand_ratio": 1, "id_skip": True, "se_ratio": 0.0}
+BLOCKS = tuple(  # without expansion and gates
+    {**BLOCK, "filters_in": 8 if stage else 32, "strides": stride} for stage, stride in enumerate((1, 2, 2, 2, 1, 2, 1))
+)
 TINY_FLAGS = (
     "--config=scenes_ksac",
     "--config.stages[0].steps=2",
@@ -16,7 +21,8 @@ TINY_FLAGS = (
     "--config.stages[0].data.sources=('tiny/train',)",
     "--config.stages[0].data.crop_size=(33, 33)",
     "--config.evaluation.dataset=tiny/val",
-    "--config.model.backbone.args.alpha=0.1",
+    f"--config.model.backbone={{'name': 'efficientnet_b0', 'args': {{'blocks': {BLOCKS}}}}}",
+    "--config.model.head.args.filters=8",
 )
 
 
@@ -39,7 +45,8 @@ def test_an_overridden_experiment_trains_on_two_replicas_and_resumes(data_dir, t
     assert "\nWARNING: after 2 updates at momentum 0.97 the moving averages" in done.stderr
     loaded = load_model(tmp_path)
     assert loaded.step == 2
-    assert loaded.experiment.model.backbone.args["alpha"] == 0.1
+    assert loaded.experiment.model.backbone == part("efficientnet_b0", blocks=BLOCKS)
+    assert loaded.experiment.model.head.args["filters"] == 8
     assert loaded.experiment.stages[0].data.crop_size == (33, 33)
     again = call(*TINY_FLAGS, *where)
     assert again.returncode == 0 and again.stdout == f"{tmp_path} was already finished\n"

@@ -24,21 +24,16 @@ from deeplab_ksac.layers import BatchNorm, ConvNormAct, resize_labels
 from deeplab_ksac.training import strategy as strategies
 from tests.deeplab_ksac.heads.heads_under_test import VARIANTS
 
-replicas = int(sys.argv[2])
-if replicas > 1:
-    strategies.split_cpu(replicas)
-strategies.make_deterministic(3)
-strategies.set_precision("mixed_bfloat16")
-strategy = strategies.create_strategy("mirrored" if replicas > 1 else "one_device")
-norm = BatchNorm(momentum=0.9)
-with strategy.scope():
+strategies.split_cpu(2)
+
+def model_and_optimizer(norm):
     image = x = keras.Input([33, 33, 3])
     pyramid = {}
     for level in ("c2", "c3", "c4", "c5"):
         x = ConvNormAct(4, 3, strides=2, norm=norm, name=level)(x)
         pyramid[level] = x
     heads, outputs = {}, {}
-    for variant in sys.argv[3:]:
+    for variant in sys.argv[2:]:
         name, arguments, *_ = VARIANTS[variant]
         head = heads[variant] = HEADS[name](**arguments, norm=norm, name=variant)
         features = head(pyramid)["features"]
@@ -49,40 +44,53 @@ with strategy.scope():
     model = keras.Model(image, outputs)
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
     optimizer.build(model.trainable_variables)
-
-def replica_step(images, labels):
-    with tf.GradientTape() as tape:
-        found = model(images, training=True)
-        loss = 0.0
-        for x in found.values():
-            small = resize_labels(labels, x.shape[1:3])
-            loss += tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(small, x))
-    optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables))
-    return loss
+    return model, optimizer
 
 rng = np.random.default_rng(0)
 images = tf.constant(rng.uniform(-1, 1, [2, 33, 33, 3]), tf.float32)
 labels = tf.constant(rng.integers(0, 3, [2, 33, 33]), tf.int32)
-for _ in range(2):  # not compiled: the operations are the same, and the graph of all heads would take minutes
-    strategy.run(replica_step, args=(images, labels))
-weights = {weight.name: weight.numpy() for weight in model.weights}
-np.savez(sys.argv[1], **{name.replace("/", "|"): value for name, value in weights.items()})
+for replicas, strategy in ((1, "one_device"), (2, "mirrored")):
+    strategies.make_deterministic(3)
+    strategies.set_precision("mixed_bfloat16")
+    strategy = strategies.create_strategy(strategy)
+    assert strategy.num_replicas_in_sync == replicas
+    with strategy.scope():
+        model, optimizer = model_and_optimizer(BatchNorm(momentum=0.9))
+
+    def replica_step(images, labels):
+        with tf.GradientTape() as tape:
+            found = model(images, training=True)
+            loss = 0.0
+            for x in found.values():
+                small = resize_labels(labels, x.shape[1:3])
+                loss += tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(small, x))
+        optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables))
+        return loss
+
+    for _ in range(2):  # not compiled: the operations are the same, and the graph of all heads would take minutes
+        strategy.run(replica_step, args=(images, labels))
+    weights = {weight.name: weight.numpy() for weight in model.weights}
+    np.savez(f"{sys.argv[1]}/{replicas}.npz", **{name.replace("/", "|"): value for name, value in weights.items()})
 """
 
 
-@pytest.fixture(scope="module", params=(1, 2))
-def two_runs(request, tmp_path_factory):
-    """The weights of all heads after two steps on one device or two, in two processes."""
-    paths = [tmp_path_factory.mktemp("run") / "weights.npz" for _ in range(2)]
-    started = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM, str(path), str(request.param), *HEADS]) for path in paths
-    ]
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """What two processes leave: the weights of all heads after two steps, <replicas>.npz."""
+    folders = [tmp_path_factory.mktemp("run") for _ in range(2)]
+    started = [subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), *HEADS]) for folder in folders]
     try:
         assert [process.wait(timeout=1500) for process in started] == [0, 0]
     finally:
         for process in started:
             process.kill()
-    return [dict(np.load(path)) for path in paths]
+    return folders
+
+
+@pytest.fixture(scope="module", params=(1, 2))
+def two_runs(request, folders):
+    """The weights of all heads after two steps on one device or two, in two processes."""
+    return [dict(np.load(folder / f"{request.param}.npz")) for folder in folders]
 
 
 @pytest.mark.parametrize("head", HEADS)

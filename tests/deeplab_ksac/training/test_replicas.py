@@ -10,14 +10,31 @@ PROGRAM = """
 import sys
 import numpy as np, tensorflow as tf
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.backbones import BACKBONES
+from deeplab_ksac.experiment import ModelSpec, part
+from deeplab_ksac.layers import ConvNormAct
 from deeplab_ksac.losses import build_objective
-from deeplab_ksac.experiment import part
 from deeplab_ksac.model import build_model
 from deeplab_ksac.training import strategy as strategies
 from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.step import TrainStep
-from tests.deeplab_ksac.training.tiny import MODEL
 
+def backbone(output_stride, *, norm):
+    "A normalized convolution for each level, the last of them atrous."
+    image = x = keras.Input([None, None, 3], name="image")
+    pyramid = {}
+    for level, strides, atrous_rate in (("c2", 4, 1), ("c3", 2, 1), ("c4", 2, 1), ("c5", 1, 2)):
+        x = ConvNormAct(4, 3, strides=strides, atrous_rate=atrous_rate, norm=norm, name=level)(x)
+        pyramid[level] = x
+    return keras.Model(image, pyramid)
+
+BACKBONES["normalized"] = backbone
+MODEL = ModelSpec(
+    backbone=part("normalized"),
+    head=part("ksac", filters=4, atrous_rates=(1, 2)),
+    bottleneck={"filters": 4, "kernel_size": 1},
+    norm={"momentum": 0.9},
+)
 strategies.split_cpu(int(sys.argv[1]))
 keras.backend.set_floatx("float64")
 rng = np.random.default_rng(0)
@@ -50,8 +67,15 @@ for name in sys.argv[3:]:
 def trained(tmp_path_factory):
     """Loss and weights after three steps, {replicas: arrays}."""
     folder = tmp_path_factory.mktemp("replicas")
-    for devices, strategies in (("2", ("one_device", "mirrored")), ("4", ("mirrored",))):
-        subprocess.run([sys.executable, "-c", PROGRAM, devices, str(folder), *strategies], check=True, timeout=300)
+    started = [
+        subprocess.Popen([sys.executable, "-c", PROGRAM, devices, str(folder), *strategies])
+        for devices, strategies in (("2", ("one_device", "mirrored")), ("4", ("mirrored",)))
+    ]
+    try:
+        assert [process.wait(timeout=300) for process in started] == [0, 0]
+    finally:
+        for process in started:
+            process.kill()
     return {replicas: list(np.load(folder / f"{replicas}.npz").values()) for replicas in (1, 2, 4)}
 
 
