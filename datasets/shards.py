@@ -81,7 +81,7 @@ def plan_shards(
             folder / shard_name(info.name, split, index, shards),
             bounds[index],
             bounds[index + 1],
-            _fingerprint(settings, getattr(items, "entries", None), bounds[index], bounds[index + 1]),
+            _fingerprint(settings, items, bounds[index], bounds[index + 1]),
         )
         for index in range(shards)
     ]
@@ -152,12 +152,17 @@ def forget_records(folder: pathlib.Path) -> None:
     shutil.rmtree(folder / RECORDS, ignore_errors=True)
 
 
-def _fingerprint(settings, entries, first, stop):
-    """A hash of the settings and of the examples `first`…`stop`: names, sizes and times of files, the rest by value."""
+def _fingerprint(settings, items, first, stop):
+    """A hash of the settings and of the examples `first`…`stop`: names, sizes and times of files, the rest by value.
+
+    How their labels are read is a part of it, by name or, as the table of a `--label_map`, by value.
+    """
+    entries = getattr(items, "entries", None)
     if entries is None:
         return ""
     digest = hashlib.sha256(settings.encode())
     try:
+        digest.update(pickle.dumps(getattr(items, "read_labels", None), protocol=5))
         for entry in entries[first:stop]:
             for part in entry:
                 digest.update(b"\0" + _content(part))

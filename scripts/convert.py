@@ -3,6 +3,8 @@
     python scripts/convert.py --dataset=voc2012 --raw_dir=raw/VOCdevkit --data_dir=data
     python scripts/convert.py --dataset=coco_voc,sbd,voc2012 --raw_dir=raw/coco,raw/voc,raw/voc --data_dir=data
     python scripts/convert.py --dataset=folder --raw_dir=my_pictures --name=my_pictures --data_dir=data
+    python scripts/convert.py --dataset=folder --raw_dir=my_pictures --label_map=0:0,255:1 --mask_suffix=_mask \\
+        --val_share=0.2 --data_dir=data
     python scripts/convert.py --dataset=scenes --raw_dir=raw/scenes --data_dir=data
 
 After a kill, the same command continues where it was. The pictures of `scenes` are painted first, if the raw folder has
@@ -15,7 +17,7 @@ from absl import flags
 
 from deeplab_ksac.datasets import CATALOG, source
 from deeplab_ksac.datasets.info import did_you_mean, is_converted
-from deeplab_ksac.scripts.commandline import large_pictures, values
+from deeplab_ksac.scripts.commandline import large_pictures, reading_flags, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 
@@ -41,6 +43,7 @@ def define_flags():
         "What to do with images with EXIF rotation if the size of the mask does not tell which form it belongs to.",
     )
     large_pictures.define_flag()
+    reading_flags.define()
     values.whole_number("processes", None, "Number of processes (default: all cores).", least=1, most=1024)
     flags.DEFINE_string("name", None, "Name of the converted data set (default: that of the data set).")
     values.whole_number("seed", 0, "Seed of the generated pictures (scenes).")
@@ -75,6 +78,8 @@ def convert(dataset, raw_dir, given):
             rotation=given.rotation,
             processes=given.processes,
             dataset_name=given.name,
+            reading=reading_flags.reading(given),
+            held_out=reading_flags.held_out(given),
             progress=progress,
             tell=print,
         )

@@ -11,6 +11,8 @@ The contract of a source module:
   names it and what was expected.
 * `read_info(root)`, only where the classes are written in the raw folder itself: the `DatasetInfo` in place of `INFO`.
 
+* `READS`, only where a raw folder can be read in more than one way: the fields of `datasets.reading.Reading` that
+  count. All these functions then take `reading` too.
 * `left_out(root)`, only where a raw folder may hold files that belong to no split: sentences on them. Those inside a
   split are in the `left_out` of its examples. Conversion tells them all.
 
