@@ -99,7 +99,7 @@ def test_several_are_converted_one_after_another_and_what_is_there_stays(tmp_pat
         ({"dataset": ["voc2012"], "label_map": {1: 0}}, "label_map (--label_map) is not for the data set voc2012"),
         (
             {"dataset": ["voc2012"], "val_share": 0.2},
-            "--val_share is for data without official splits; voc2012 has train",
+            "--val_share is for data without official splits; voc2012 has",
         ),
         ({"dataset": ["folder"], "split_seed": 1}, "--split_seed=1 is about the pictures of --val_share; give it too"),
         ({"dataset": ["folder"], "val_share": 0.2, "split_group": "("}, "split_group='(' is no regular expression"),

@@ -64,11 +64,11 @@ def test_values_that_the_map_does_not_name_are_refused_by_count(tmp_path):
 @pytest.mark.parametrize(
     ("reading", "words"),
     [
-        ({"label_map": {255: 3}}, "label_map makes 3 of 255, and {root}/classes.txt has the labels 0…2 (--label_map=255:3"),
+        ({"label_map": {255: 3}}, "label_map makes 3 of 255, and {root}/classes.txt has the labels 0…2 (--label_map"),
         ({"label_map": {0: 0}, "colors": "classes"}, "give one of --label_map and --colors"),
         ({"label_map": {}}, "label_map is empty"),
         ({"unlabeled": "void"}, "unlabeled must be background or ignored, not 'void'"),
-        ({"unlabeled": "ignored"}, "unlabeled (--unlabeled) is not for the data set folder, which takes label_map, colors,"),
+        ({"unlabeled": "ignored"}, "unlabeled (--unlabeled) is not for the data set folder, which takes label_map,"),
     ],
 )  # fmt: skip
 def test_options_that_make_no_sense_are_refused(tmp_path, labels, reading, words):
@@ -127,14 +127,8 @@ def test_unknown_colors_are_refused_with_their_counts_and_the_nearest_ones(tmp_p
     mask[0, :6], mask[1, :2] = (127, 64, 128), (255, 255, 255)
     write(tmp_path, {"a": mask}, classes="\n".join(f"{n} {r} {g} {b}" for n, (r, g, b) in COLORS.items()))
     said = refusal(tmp_path, colors="classes")
-    assert (
-        "a.png: 8 of 117 pixels have a color of no class: (127, 64, 128) (6 pixels; the nearest is (128, 64, 128), "
-        in said
-    )
-    assert (
-        "road sign), (255, 255, 255) (2 pixels; the nearest is (250, 170, 30), lamp); --colors=FILE names a legend"
-        in said
-    )
+    assert "a.png: 8 of 117 pixels have a color of no class: (127, 64, 128) (6 pixels; the nearest is (128, 64" in said
+    assert "128), road sign), (255, 255, 255) (2 pixels; the nearest is (250, 170, 30), lamp); --colors=FILE" in said
 
 
 @pytest.mark.parametrize(
