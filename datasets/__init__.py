@@ -24,6 +24,10 @@ CATALOG = {
     "coco_stuff10k": "deeplab_ksac.datasets.sources.coco_stuff10k",
     "coco_stuff164k": "deeplab_ksac.datasets.sources.coco_stuff164k",
     "folder": "deeplab_ksac.datasets.sources.folder",
+    "coco": "deeplab_ksac.datasets.sources.coco",
+    "labelme": "deeplab_ksac.datasets.sources.labelme",
+    "cvat": "deeplab_ksac.datasets.sources.cvat",
+    "ultralytics": "deeplab_ksac.datasets.sources.ultralytics",
 }
 
 

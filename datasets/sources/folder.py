@@ -14,14 +14,13 @@ colors of classes.txt or of a legend. A legend also names the classes where ther
 import os
 import pathlib
 
+from deeplab_ksac.datasets.class_list import CLASSES_FILE, read_class_list
 from deeplab_ksac.datasets.color_table import ColorTable
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.label_table import LabelTable
 from deeplab_ksac.datasets.legends import NOT_A_CLASS, colors_by_class, read_legend
-from deeplab_ksac.datasets.palettes import voc_palette
 from deeplab_ksac.datasets.raw import (
     Examples,
-    numbered_lines,
     paired_examples,
     paired_splits,
     read_mask,
@@ -33,7 +32,6 @@ from deeplab_ksac.datasets.reading import AS_IT_IS, OF_CLASSES, Reading
 INFO = DatasetInfo(name="folder", class_names=(), colors=(), description="A folder of images and masks")
 READS = ("label_map", "colors", "image_prefix", "image_suffix", "mask_prefix", "mask_suffix")
 
-CLASSES_FILE = "classes.txt"
 LAYOUT = "images/<split>/…, masks/<split>/… and classes.txt"
 
 
@@ -101,29 +99,4 @@ def _of_class_list(path, reading):
     """(names, colors) of the classes of classes.txt."""
     if reading.colors == OF_CLASSES:
         return _of_legend(path)
-    lines = numbered_lines(path)
-    if not 1 <= len(lines) <= 255:
-        raise DatasetError(f"{path} lists {len(lines)} classes; expected 1 to 255, one a line")
-    names, colors = zip(
-        *(
-            _class(path, number, line, color)
-            for (number, line), color in zip(lines, voc_palette(len(lines)), strict=True)
-        ),
-        strict=True,
-    )
-    first = {}
-    for (number, _), name in zip(lines, names, strict=True):
-        if name in first:
-            raise DatasetError(f"{path} lists classes more than once: {name} in lines {first[name]} and {number}")
-        first[name] = number
-    return names, colors
-
-
-def _class(path, number, line, color):
-    words = line.split()
-    if len(words) >= 4 and all(word.isdecimal() for word in words[-3:]):
-        color = tuple(int(word) for word in words[-3:])
-        if max(color) > 255:
-            raise DatasetError(f"{path}: the color in line {number}, {line!r}, has a value above 255")
-        words = words[:-3]
-    return " ".join(words), color
+    return read_class_list(path)
