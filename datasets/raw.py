@@ -108,6 +108,20 @@ def find_stems(folder: str | os.PathLike, suffix: str) -> list[str]:
     return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix) and not name.startswith("."))
 
 
+def shown_size(image: str | os.PathLike) -> tuple[int, int]:
+    """(height, width) of a picture, turned as its EXIF orientation says, as annotation tools show it.
+
+    Raises:
+        DatasetError: the picture cannot be read.
+    """
+    try:
+        with pixels.opened(image) as picture:
+            turned = pixels.orientation(picture) >= 5
+            return picture.size if turned else picture.size[::-1]
+    except (OSError, pixels.UnknownRangeError) as error:
+        raise DatasetError(f"image {image} cannot be read: {in_one_line(error)}") from error
+
+
 def no_labels(image: str | os.PathLike) -> np.ndarray:
     """Labels for a picture that has none: 255 everywhere, uint8 [H, W].
 

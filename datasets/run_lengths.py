@@ -38,7 +38,7 @@ def decompress(text: str | bytes) -> np.ndarray:
         ValueError: other characters than it can have, or an end inside a number.
     """
     lengths, value, shift = [], 0, 0
-    for letter in text.encode("ascii", "replace") if isinstance(text, str) else text:
+    for letter in map(ord, text) if isinstance(text, str) else text:
         bits = letter - 48
         if not 0 <= bits < 64:
             raise ValueError(f"compressed run lengths have the character {chr(letter)!r}")

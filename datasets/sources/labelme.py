@@ -19,6 +19,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from deeplab_ksac.arguments import LONGEST_SIDE
 from deeplab_ksac.datasets import annotations, polygons, run_lengths
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.outlines import (
@@ -29,7 +30,7 @@ from deeplab_ksac.datasets.outlines import (
     polygon_of_box,
     polygon_of_ellipse,
 )
-from deeplab_ksac.datasets.raw import Examples, find_files, find_folders, read_lines
+from deeplab_ksac.datasets.raw import Examples, find_files, find_folders, read_lines, shown_size
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 from deeplab_ksac.errors import in_one_line
 
@@ -61,7 +62,7 @@ def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -
     folder = pathlib.Path(root) / ("" if _is_one_split(root) else split)
     for path in found[split]:
         content = _read(path)
-        picture = path.parent / content["imagePath"].replace("\\", "/")
+        picture = _picture(path, content)
         name = path.relative_to(folder).with_suffix("").as_posix()
         entries.append((name, picture, _drawing(path, content, classes, without_area)))
     words = [
@@ -86,6 +87,10 @@ def _find_files(root):
     return found
 
 
+def _picture(path, content):
+    return path.parent / content["imagePath"].replace("\\", "/")
+
+
 def _is_one_split(root):
     return any(path.suffix.lower() == ".json" for path in pathlib.Path(root).iterdir() if path.is_file())
 
@@ -96,11 +101,7 @@ def _json_below(folder):
 
 def _read(path):
     content = annotations.read_json(path, WHAT)
-    lacks = [
-        name
-        for name, kind in (("shapes", list), ("imagePath", str), ("imageHeight", int), ("imageWidth", int))
-        if not isinstance(content.get(name), kind)
-    ]
+    lacks = [name for name, kind in (("shapes", list), ("imagePath", str)) if not isinstance(content.get(name), kind)]
     if lacks:
         raise DatasetError(f"{path} cannot be read as {WHAT}: it has no {lacks[0]!r}")
     labels = [shape.get("label") if isinstance(shape, dict) else None for shape in content["shapes"]]
@@ -136,7 +137,9 @@ def _drawing(path, content, classes, without_area):
                 f"{path}: shape {number} ({shape['label']!r}, {kind}) cannot be read: {in_one_line(error)}"
             ) from error
         shapes.append(Shape(classes.labels[shape["label"]], (part,)))
-    size = content["imageHeight"], content["imageWidth"]
+    size = content.get("imageHeight"), content.get("imageWidth")
+    if not all(isinstance(side, int) and 0 < side <= LONGEST_SIDE for side in size):
+        size = shown_size(_picture(path, content))  # Labelme does not need them either
     return Drawing(f"in {path}", size, tuple(shapes), classes.unlabeled)
 
 
@@ -156,7 +159,7 @@ def _part(kind, shape):
     if kind == "circle":
         radius = float(np.hypot(x1 - x0, y1 - y0))
         return polygon_of_ellipse((x0, y0), (radius, radius))
-    return _mask(shape["mask"], top=round(y0), left=round(x0))
+    return _mask(shape["mask"], top=int(y0), left=int(x0))
 
 
 def _mask(text, *, top, left):

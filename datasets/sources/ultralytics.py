@@ -18,10 +18,10 @@ import re
 
 import numpy as np
 
-from deeplab_ksac.datasets import annotations, pixels
+from deeplab_ksac.datasets import annotations
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.outlines import Drawing, Shape
-from deeplab_ksac.datasets.raw import IMAGE_SUFFIXES, Examples, find_files, numbered_lines
+from deeplab_ksac.datasets.raw import IMAGE_SUFFIXES, Examples, find_files, numbered_lines, shown_size
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 from deeplab_ksac.errors import in_one_line
 
@@ -88,11 +88,7 @@ class Lines:
         Raises:
             DatasetError: the picture or the text cannot be read; the message has the line.
         """
-        try:
-            with pixels.opened(self.image) as picture:
-                width, height = picture.size if pixels.orientation(picture) < 5 else picture.size[::-1]
-        except (OSError, pixels.UnknownRangeError) as error:
-            raise DatasetError(f"image {self.image} cannot be read: {in_one_line(error)}") from error
+        height, width = shown_size(self.image)
         lines = numbered_lines(self.path) if self.path.is_file() else []
         shapes = tuple(self._shape(number, line, width, height) for number, line in lines)
         return Drawing(f"in {self.path}", (height, width), shapes, self.unlabeled, smaller_on_top=True).labels()
