@@ -236,6 +236,7 @@ def paired_examples(
     *,
     read_labels: Callable[[Any], np.ndarray] | None = None,
     reading: Reading = AS_IT_IS,
+    complete: bool = True,
 ) -> Examples:
     """`Examples` of `root/images/<split>` with the masks of the same stem in `root/masks/<split>`.
 
@@ -248,6 +249,7 @@ def paired_examples(
         split: a folder of `root/images`, or "train" where there is none, only pictures.
         read_labels: mask path -> integers [H, W]; `read_mask` unless given.
         reading: prefixes and suffixes of the names.
+        complete: whether an image without a mask is an error; else its id is in `missing`.
 
     Raises:
         DatasetError: no such split, two images or masks of one id, or an image without a mask.
@@ -261,12 +263,14 @@ def paired_examples(
     images = _Named.find(images_folder, IMAGE_SUFFIXES, "image", reading.image_prefix, reading.image_suffix)
     masks = _Named.find(masks_folder, (MASK_SUFFIX,), "mask", reading.mask_prefix, reading.mask_suffix)
     alone = [masks.files[name] for name in masks.files if name not in images.files]
-    _require_masks(images, masks, alone, masks_folder)
+    missing = [name for name in images.files if name not in masks.files]
+    if complete and missing:
+        raise DatasetError(_about_missing(missing, images, masks, alone, masks_folder))
     left_out = _left_out(images.others, "file", "that is no picture")
     left_out += _left_out(masks.others, "file", "that is no PNG")
     left_out += images.other_names() + masks.other_names() + _left_out(alone, "mask", "without an image")
-    entries = [(name, file, masks.files[name]) for name, file in images.files.items()]
-    return Examples(entries, read_labels=read_labels, left_out=left_out)
+    entries = [(name, file, masks.files[name]) for name, file in images.files.items() if name in masks.files]
+    return Examples(entries, read_labels=read_labels, missing=missing, left_out=left_out)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -302,19 +306,17 @@ class _Named:
         return _left_out(self.unnamed, "file", f"whose name is not as {self.flags} says")
 
 
-def _require_masks(images, masks, alone, folder):
-    missing = [name for name in images.files if name not in masks.files]
-    if not missing:
-        return
-    words = f"{len(missing)} of {len(images.files)} masks of {folder} are missing, the first {folder / missing[0]}"
-    hint = ""
-    if alone or masks.unnamed:
-        other = (alone + masks.unnamed)[0]
-        hint = (
-            f"; {len(alone) + len(masks.unnamed)} masks there belong to no image (the first {other.name}): names that "
-            "differ are paired by --mask_suffix, --mask_prefix, --image_suffix and --image_prefix"
-        )
-    raise DatasetError(f"{words}{MASK_SUFFIX}{hint}")
+def _about_missing(missing, images, masks, alone, folder):
+    """What is said of images without masks, with the masks that may be theirs."""
+    words = f"{len(missing)} of {len(images.files)} masks of {folder} are missing, the first "
+    words += f"{folder / missing[0]}{MASK_SUFFIX}"
+    strangers = alone + masks.unnamed
+    if not strangers:
+        return words
+    return (
+        f"{words}; {len(strangers)} masks there belong to no image (the first {strangers[0].name}): names that differ "
+        "are paired by --mask_suffix, --mask_prefix, --image_suffix and --image_prefix"
+    )
 
 
 def unpaired_files(root: str | os.PathLike, splits: Iterable[str]) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from deeplab_ksac import datasets
 from deeplab_ksac.datasets.hold_out import HeldOut, hold_out
@@ -60,7 +61,7 @@ class RawFolder:
         Raises:
             DatasetError: a split that is not there, or whose name tensorflow-datasets does not take.
         """
-        wanted = splits if splits and self.held_out is None else self._find_splits()
+        wanted = splits if splits and self.held_out is None else self.find_splits()
         for split in wanted:
             if not re.fullmatch(r"[\w-]+", split) or split == "all":  # what tensorflow-datasets takes
                 raise DatasetError(
@@ -75,12 +76,23 @@ class RawFolder:
             raise DatasetError(f"{self.root} has no split {unknown[0]!r} (found: {', '.join(found)})")
         return {split: found[split] for split in splits or found}
 
+    def find_splits(self) -> tuple[str, ...]:
+        """The splits that the folder holds, before any pictures are held out."""
+        return tuple(self.source.find_splits(self.root, **self._reading))
+
+    def pairs(self, split: str) -> Examples:
+        """The examples of a split that are complete, where the others are an error in `examples`."""
+        of_source = getattr(self.source, "pairs", self.source.examples)
+        return of_source(self.root, split, **self._reading)
+
+    @property
+    def values_of(self) -> Callable[[Any], dict[Any, int]] | None:
+        """mask -> {value in it: its pixels}; None where the labels are in no masks of their own."""
+        return getattr(self.source, "values_of", None)
+
     def left_out(self) -> tuple[str, ...]:
         """Sentences on files that belong to no split."""
         return self.source.left_out(self.root, **self._reading) if hasattr(self.source, "left_out") else ()
-
-    def _find_splits(self):
-        return self.source.find_splits(self.root, **self._reading)
 
 
 def _checked_name(name):

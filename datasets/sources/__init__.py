@@ -13,6 +13,9 @@ The contract of a source module:
 
 * `READS`, only where a raw folder can be read in more than one way: the fields of `datasets.reading.Reading` that
   count. All these functions then take `reading` too.
+* `pairs(root, split)` and `values_of(mask)`, only where pictures and masks are found by their names: the examples that
+  have both, with the others in `missing`; and {value in a mask: its pixels}, before it becomes a label. They are for a
+  look at a raw folder that cannot be converted as it is (`datasets.raw_inspection`).
 * `left_out(root)`, only where a raw folder may hold files that belong to no split: sentences on them. Those inside a
   split are in the `left_out` of its examples. Conversion tells them all.
 

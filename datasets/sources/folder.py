@@ -14,8 +14,10 @@ colors of classes.txt or of a legend. A legend also names the classes where ther
 import os
 import pathlib
 
+import numpy as np
+
 from deeplab_ksac.datasets.class_list import CLASSES_FILE, read_class_list
-from deeplab_ksac.datasets.color_table import ColorTable
+from deeplab_ksac.datasets.color_table import ColorTable, read_colors
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.label_table import LabelTable
 from deeplab_ksac.datasets.legends import NOT_A_CLASS, colors_by_class, read_legend
@@ -56,6 +58,33 @@ def find_splits(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[s
 def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -> Examples:
     """Every image of `root/images/<split>` with its mask."""
     return paired_examples(root, split, read_labels=_reader(root, reading), reading=reading)
+
+
+def pairs(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -> Examples:
+    """The images of `root/images/<split>` that have a mask; the others are `missing`.
+
+    Labels are the masks' values where it is not known what these mean.
+    """
+    try:
+        reader = _reader(root, reading)
+    except DatasetError:
+        reader = read_mask
+    return paired_examples(root, split, read_labels=reader, reading=reading, complete=False)
+
+
+def values_of(mask: str | os.PathLike) -> dict[int | tuple[int, ...], int]:
+    """{value in a mask, or color of an RGB one: its pixels}.
+
+    Raises:
+        DatasetError: the mask cannot be read.
+    """
+    try:
+        values = read_mask(mask)
+    except DatasetError:
+        colors, counts = np.unique(read_colors(mask).reshape(-1, 3), axis=0, return_counts=True)
+        return dict(zip(map(tuple, colors.tolist()), counts.tolist(), strict=True))
+    found, counts = np.unique(values, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
 def left_out(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[str, ...]:

@@ -8,6 +8,9 @@ from deeplab_ksac.datasets.hold_out import HeldOut
 from deeplab_ksac.datasets.reading import BACKGROUND, IGNORED, OF_CLASSES, Reading
 from deeplab_ksac.scripts.commandline import values
 
+OF_READING = ("label_map", "colors", "image_prefix", "image_suffix", "mask_prefix", "mask_suffix", "unlabeled")
+OF_HELD_OUT = {"split_seed": 0, "split_group": None}
+
 
 def define() -> None:
     """Defines the flags."""
@@ -32,10 +35,15 @@ def define() -> None:
     )
 
 
+def given(flag_values: Any) -> list[str]:
+    """The names of those flags that differ from their defaults."""
+    defaults = {**{name: getattr(Reading, name) for name in OF_READING}, **OF_HELD_OUT, "val_share": None}
+    return [name for name, default in defaults.items() if getattr(flag_values, name) != default]
+
+
 def reading(given: Any) -> Reading:
     """The `Reading` that the flags describe."""
-    names = ("label_map", "colors", "image_prefix", "image_suffix", "mask_prefix", "mask_suffix", "unlabeled")
-    return Reading(**{name: getattr(given, name) for name in names})
+    return Reading(**{name: getattr(given, name) for name in OF_READING})
 
 
 def held_out(given: Any) -> HeldOut | None:
@@ -46,7 +54,7 @@ def held_out(given: Any) -> HeldOut | None:
     """
     if given.val_share is not None:
         return HeldOut(given.val_share, seed=given.split_seed, group=given.split_group)
-    for name, default in (("split_seed", 0), ("split_group", None)):
+    for name, default in OF_HELD_OUT.items():
         if getattr(given, name) != default:
             raise ValueError(f"--{name}={getattr(given, name)} is about the pictures of --val_share; give it too")
     return None

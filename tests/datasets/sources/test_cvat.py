@@ -104,13 +104,14 @@ def test_shapes_without_area_are_told_and_tags_are_not_looked_at(tmp_path, pictu
     assert found.left_out == (f"2 shapes of type polyline, which cover no area (in {tmp_path / 'annotations.xml'})",)
 
 
+PLACE = ("left", "top", "width", "height")
 FAULTS = {
     "image a.png: a polygon ('car') cannot be read: no 'points'": add("polygon"),
     "image a.png: a polygon ('car') cannot be read: could not convert": add("polygon", points="1,2;x,3"),
     "image a.png: a polygon ('car') cannot be read: a polygon has 1 numbers": add("polygon", points="1,2;3,nan;5,6"),
     "image a.png: a box ('car') cannot be read: no 'xtl'": add("box"),
     "image a.png: a mask ('car') cannot be read: invalid literal": add("mask", rle="1, x"),
-    "run lengths cover 3 pixels of 4": add("mask", rle="1, 2", **dict.fromkeys(("left", "top", "width", "height"), "2")),
+    "run lengths cover 3 pixels of 4": add("mask", rle="1, 2", **dict.fromkeys(PLACE, "2")),
     "not listed: 'tram' (1 shapes)": add("polygon", label="tram", points="1,2;3,4;5,6"),
     "annotations.xml has 1 tracks of a video; export it as": lambda content: ElementTree.SubElement(content, "track"),
     "an image has no 'width'": lambda content: content.find("image").attrib.pop("width"),
