@@ -25,7 +25,7 @@ from deeplab_ksac.whole_files import check_writable
 def define_flags():
     """Defines the flags of this script."""
     flags.DEFINE_string("data_dir", "data", "Folder of the converted data sets.")
-    flags.DEFINE_string("raw_dir", None, "A raw folder to look through before conversion; <dataset> is then as in convert.")
+    flags.DEFINE_string("raw_dir", None, "Raw folder to look through before conversion, with <dataset> as in convert.")
     flags.DEFINE_list("splits", None, "Splits to check (default: all).")
     values.whole_number("samples", 12, "Pictures of each split on the contact sheet.")
     flags.DEFINE_string(

@@ -13,14 +13,11 @@ colors of classes.txt or of a legend. A legend also names the classes where ther
 
 import os
 import pathlib
+from typing import Any
 
-import numpy as np
-
-from deeplab_ksac.datasets.class_list import CLASSES_FILE, read_class_list
-from deeplab_ksac.datasets.color_table import ColorTable, read_colors
-from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from deeplab_ksac.datasets.label_table import LabelTable
-from deeplab_ksac.datasets.legends import NOT_A_CLASS, colors_by_class, read_legend
+from deeplab_ksac.datasets.class_list import CLASSES_FILE
+from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
+from deeplab_ksac.datasets.mask_classes import count_values, mask_reader, read_classes
 from deeplab_ksac.datasets.raw import (
     Examples,
     paired_examples,
@@ -29,7 +26,7 @@ from deeplab_ksac.datasets.raw import (
     require_folders,
     unpaired_files,
 )
-from deeplab_ksac.datasets.reading import AS_IT_IS, OF_CLASSES, Reading
+from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 
 INFO = DatasetInfo(name="folder", class_names=(), colors=(), description="A folder of images and masks")
 READS = ("label_map", "colors", "image_prefix", "image_suffix", "mask_prefix", "mask_suffix")
@@ -40,12 +37,7 @@ LAYOUT = "images/<split>/…, masks/<split>/… and classes.txt"
 def read_info(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> DatasetInfo:
     """The `DatasetInfo` that `root/classes.txt` describes, or the legend; classes without a color get VOC's."""
     require_folders(root, ("images", "masks"), LAYOUT)
-    path = pathlib.Path(root) / CLASSES_FILE
-    if reading.colors not in (None, OF_CLASSES) and not path.is_file():
-        names, colors = _of_legend(reading.colors)
-    else:
-        names, colors = _of_class_list(path, reading)
-    reading.require_labels(len(names), path)
+    names, colors = read_classes(pathlib.Path(root) / CLASSES_FILE, reading)
     return DatasetInfo(name=INFO.name, class_names=names, colors=colors, description=INFO.description)
 
 
@@ -57,7 +49,8 @@ def find_splits(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[s
 
 def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -> Examples:
     """Every image of `root/images/<split>` with its mask."""
-    return paired_examples(root, split, read_labels=_reader(root, reading), reading=reading)
+    reader = mask_reader(pathlib.Path(root) / CLASSES_FILE, reading)
+    return paired_examples(root, split, read_labels=reader, reading=reading)
 
 
 def pairs(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -> Examples:
@@ -66,66 +59,17 @@ def pairs(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -> E
     Labels are the masks' values where it is not known what these mean.
     """
     try:
-        reader = _reader(root, reading)
+        reader = mask_reader(pathlib.Path(root) / CLASSES_FILE, reading)
     except DatasetError:
         reader = read_mask
     return paired_examples(root, split, read_labels=reader, reading=reading, complete=False)
 
 
-def values_of(mask: str | os.PathLike) -> dict[int | tuple[int, ...], int]:
-    """{value in a mask, or color of an RGB one: its pixels}.
-
-    Raises:
-        DatasetError: the mask cannot be read.
-    """
-    try:
-        values = read_mask(mask)
-    except DatasetError:
-        colors, counts = np.unique(read_colors(mask).reshape(-1, 3), axis=0, return_counts=True)
-        return dict(zip(map(tuple, colors.tolist()), counts.tolist(), strict=True))
-    found, counts = np.unique(values, return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+def values_of(mask: Any) -> dict[int | tuple[int, ...], int]:
+    """{value in a mask, or color of an RGB one: its pixels}."""
+    return count_values(mask)
 
 
 def left_out(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[str, ...]:
     """Sentences on the files in `root/images` and `root/masks` that lie in no split."""
     return unpaired_files(root, paired_splits(root))
-
-
-def _reader(root, reading):
-    """mask path -> labels, or values that conversion checks."""
-    if reading.label_map is not None:
-        pairs = ",".join(f"{value}:{label}" for value, label in reading.label_map.items())
-        return LabelTable(reading.label_map, f"the pairs of --label_map={pairs}").read
-    if reading.colors is None:
-        return read_mask
-    path = pathlib.Path(root) / CLASSES_FILE
-    legend = read_legend(path if reading.colors == OF_CLASSES else reading.colors)
-    by_color = colors_by_class(legend, path if reading.colors == OF_CLASSES else reading.colors)
-    labels = {name: label for label, name in enumerate(read_info(root, reading).class_names)}
-    without = sorted(set(labels) - set(by_color.values()))
-    if without:
-        raise DatasetError(
-            f"{reading.colors} has no color for {len(without)} of the {len(labels)} classes of {path}: {without[0]}"
-        )
-    known = {color: labels[name] for color, name in by_color.items() if name in labels}
-    ignored = {color: IGNORE_LABEL for color, name in by_color.items() if name == NOT_A_CLASS}
-    return ColorTable({**known, **ignored}, by_color).read
-
-
-def _of_legend(path):
-    """(names, colors) of the classes of a legend: of several colors of a class the first is shown."""
-    colors = {}
-    for name, color in read_legend(path):
-        if name != NOT_A_CLASS:
-            colors.setdefault(name, color)
-    if not 1 <= len(colors) <= 254:
-        raise DatasetError(f"the legend {path} lists {len(colors)} classes; expected 1 to 254")
-    return tuple(colors), tuple(colors.values())
-
-
-def _of_class_list(path, reading):
-    """(names, colors) of the classes of classes.txt."""
-    if reading.colors == OF_CLASSES:
-        return _of_legend(path)
-    return read_class_list(path)
