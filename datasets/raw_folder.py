@@ -18,7 +18,7 @@ class RawFolder:
     """The raw folder `root` of a data set, read by its source.
 
     Args:
-        name: a key of `datasets.CATALOG`.
+        name: a key of `datasets.CATALOG`, or "tfds:path" or "hf:path" for a path below the folder.
         root: the folder.
         reading: what its files mean, where the source can read them in more than one way.
         held_out: which pictures become a split val that the folder does not have.
@@ -38,16 +38,18 @@ class RawFolder:
         held_out: HeldOut | None = None,
         dataset_name: str | None = None,
     ):
-        self.source, self.root, self.held_out = datasets.source(name), pathlib.Path(root), held_out
+        self.source, self.held_out = datasets.source(name), held_out
+        _, below = datasets.parse_name(name)
+        self.root = pathlib.Path(root) / below
         heeded = getattr(self.source, "READS", ())
         reading.require_only(heeded, name)
         if held_out is not None and self.source.INFO.splits:
             official = ", ".join(self.source.INFO.splits)
             raise DatasetError(f"--val_share is for data without official splits; {name} has {official}")
         if not self.root.is_dir():
-            raise DatasetError(f"the raw folder {root} does not exist")
+            raise DatasetError(f"the raw folder {self.root} does not exist")
         self._reading = {"reading": reading} if heeded else {}
-        self._name = dataset_name
+        self._name = dataset_name or (datasets.default_name(name) if below else None)
 
     def info(self) -> DatasetInfo:
         """The `DatasetInfo` of the folder under its final name."""

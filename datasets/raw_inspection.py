@@ -97,7 +97,7 @@ def inspect_raw(
     """Reads every example of a raw folder as conversion would, writes nothing, and goes on after what would be refused.
 
     Args:
-        name: a key of `datasets.CATALOG`.
+        name: as `datasets.records.write_records` takes it.
         root: the raw folder.
         reading: as `datasets.records.write_records` takes it.
         held_out: the same.

@@ -25,6 +25,8 @@ class Reading:
         mask_suffix: "_mask" pairs street/001.jpg with street/001_mask.png.
         unlabeled: what a pixel is that no outline covers: "background", a class of its own in front of the others,
             or "ignored".
+        image_key: the feature or column that holds the pictures, where a file of records has several.
+        label_key: the one that holds the label maps.
 
     Raises:
         DatasetError: both `label_map` and `colors`, an empty map, or another `unlabeled`.
@@ -37,6 +39,8 @@ class Reading:
     mask_prefix: str = ""
     mask_suffix: str = ""
     unlabeled: str = BACKGROUND
+    image_key: str = ""
+    label_key: str = ""
 
     def __post_init__(self):
         if self.label_map is not None and self.colors is not None:

@@ -15,7 +15,7 @@ import contextlib
 
 from absl import flags
 
-from deeplab_ksac.datasets import CATALOG, source
+from deeplab_ksac.datasets import CATALOG, default_name, source
 from deeplab_ksac.datasets.info import did_you_mean, is_converted
 from deeplab_ksac.scripts.commandline import large_pictures, reading_flags, values
 from deeplab_ksac.scripts.commandline.entry import start
@@ -24,7 +24,7 @@ from deeplab_ksac.scripts.commandline.progress import SplitProgress
 
 def define_flags():
     """Defines the flags of this script."""
-    flags.DEFINE_list("dataset", None, f"Data set to convert, or several: {', '.join(CATALOG)}.")
+    flags.DEFINE_list("dataset", None, f"Data set to convert, or several: {', '.join(CATALOG)} (tfds:name, hf:path).")
     flags.DEFINE_list(
         "raw_dir",
         None,
@@ -95,7 +95,7 @@ def run(given):
     for dataset, raw_dir in pairs:
         if len(pairs) > 1:
             print(dataset)
-            if not given.overwrite and is_converted(dataset, given.data_dir):
+            if not given.overwrite and is_converted(default_name(dataset), given.data_dir):
                 print(f"is in {given.data_dir} already and is left alone (--overwrite converts it again)")
                 continue
         if dataset == "scenes":
@@ -106,7 +106,7 @@ def run(given):
 
 def chosen(given):
     """[(data set, its raw folder)] that the flags name."""
-    unknown = [name for name in given.dataset if name not in CATALOG]
+    unknown = [name for name in given.dataset if name.partition(":")[0] not in CATALOG]
     if unknown:
         raise ValueError(
             f"--dataset: {unknown[0]!r} is none of {', '.join(CATALOG)}{did_you_mean(unknown[0], CATALOG)}"

@@ -1,5 +1,6 @@
 """Flags that say how a raw folder is read, shared by the commands that read one."""
 
+import dataclasses
 from typing import Any
 
 from absl import flags
@@ -8,7 +9,7 @@ from deeplab_ksac.datasets.hold_out import HeldOut
 from deeplab_ksac.datasets.reading import BACKGROUND, IGNORED, OF_CLASSES, Reading
 from deeplab_ksac.scripts.commandline import values
 
-OF_READING = ("label_map", "colors", "image_prefix", "image_suffix", "mask_prefix", "mask_suffix", "unlabeled")
+OF_READING = tuple(field.name for field in dataclasses.fields(Reading))
 OF_HELD_OUT = {"split_seed": 0, "split_group": None}
 
 
@@ -26,6 +27,8 @@ def define() -> None:
     flags.DEFINE_enum(
         "unlabeled", BACKGROUND, [BACKGROUND, IGNORED], "What a pixel is that no outline covers: a class, or ignored."
     )
+    flags.DEFINE_string("image_key", "", "The feature or column of the pictures (tfds, hf).")
+    flags.DEFINE_string("label_key", "", "The feature or column of the label maps (tfds, hf).")
     values.number("val_share", None, "Share of the pictures held out as split val.", "(0, 1)")
     values.whole_number("split_seed", 0, "Seed of --val_share: which pictures are held out.")
     flags.DEFINE_string(

@@ -21,7 +21,7 @@ DEFAULTS = {
     **{"splits": None, "overwrite": False, "allow_other_counts": False, "rotation": "refuse", "processes": 1},
     **{"max_megapixels": large_pictures.USUAL},
     **{"name": None, "seed": 0, "scenes_counts": {"train": 3}, "scenes_size": (33, 41)},
-    **{"label_map": None, "colors": None, "unlabeled": "background"},
+    **{"label_map": None, "colors": None, "unlabeled": "background", "image_key": "", "label_key": ""},
     **{"image_prefix": "", "image_suffix": "", "mask_prefix": "", "mask_suffix": ""},
     **{"val_share": None, "split_seed": 0, "split_group": None},
 }

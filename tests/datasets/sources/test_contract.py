@@ -53,6 +53,8 @@ WRITERS = {
     "labelme": lambda root: (root.mkdir(exist_ok=True), tools.write_labelme(root, tools.scene())),
     "cvat": lambda root: tools.write_cvat(root, tools.scene()),
     "ultralytics": lambda root: tools.write_ultralytics(root, {"a": tools.scene()["a"]}),
+    "tfds": lambda root: tools.write_tfds(root, tools.scene()),
+    "hf": lambda root: tools.write_parquet(root, tools.scene()),
 }
 
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
+from tests import fakes
 from tests.datasets.sources import layouts
 
 CLASSES = ("car", "person", "road")  # sorted, as Labelme's names are found; the tools number them from 1
@@ -251,4 +252,79 @@ def write_ultralytics(root, pictures, *, split="train"):
             (root / "labels" / split / f"{name}.txt").write_text("\n".join(lines) + "\n")
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(CLASSES))
     (root / "data.yaml").write_text(f"# a data set\npath: .\n{split}: images/{split}  # pictures\n\nnames:\n{names}")
+    return root
+
+
+def encoded(pictures, draw=draw_right_angles):
+    """(picture, label map) of each, as the bytes of PNG files."""
+    found = []
+    for name, (size, shapes) in pictures.items():
+        picture = fakes.picture(sum(map(ord, name)), size)
+        buffers = io.BytesIO(), io.BytesIO()
+        Image.fromarray(picture).save(buffers[0], "png")
+        Image.fromarray(labels_of(size, shapes, draw)).save(buffers[1], "png")
+        found.append(tuple(buffer.getvalue() for buffer in buffers))
+    return found
+
+
+def write_tfds(root, pictures, *, name="streets", labels=("background", *CLASSES), mask="segmentation_mask"):
+    """What tensorflow-datasets prepares, written by itself."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    found, features = encoded(pictures), tfds.features
+    kind = (
+        features.LabeledImage(shape=(None, None, 1), labels=list(labels))
+        if labels
+        else features.Image(shape=(None, None, 1), encoding_format="png")
+    )
+    arrays = [tuple(np.asarray(Image.open(io.BytesIO(part))) for part in pair) for pair in found]
+
+    def generate():
+        for number, (picture, mask_) in enumerate(arrays):
+            yield {"image": picture, mask: mask_[..., np.newaxis], "file_name": f"{number}.png"}
+
+    signature = {
+        "image": tf.TensorSpec((None, None, 3), tf.uint8),
+        mask: tf.TensorSpec((None, None, 1), tf.uint8),
+        "file_name": tf.TensorSpec((), tf.string),
+    }
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=name,
+        version="1.0.0",
+        data_dir=root,
+        split_datasets={"train": tf.data.Dataset.from_generator(generate, output_signature=signature)},
+        features=features.FeaturesDict(
+            {
+                "image": features.Image(shape=(None, None, 3), encoding_format="png"),
+                mask: kind,
+                "file_name": features.Text(),
+            }
+        ),
+        disable_shuffling=True,
+    )
+    return pathlib.Path(root) / name
+
+
+def table(pictures, columns=("image", "label")):
+    """A table of pyarrow with pictures and label maps, as Hugging Face's `datasets` stores them."""
+    import pyarrow
+
+    rows = encoded(pictures)
+    content = {
+        column: [{"bytes": row[i], "path": f"{number}.png"} for number, row in enumerate(rows)]
+        for i, column in enumerate(columns)
+    }
+    return pyarrow.table({**content, "number": list(range(len(rows)))})
+
+
+def write_parquet(root, pictures, *, split="train", columns=("image", "label"), classes=True):
+    import pyarrow.parquet
+
+    root = pathlib.Path(root)
+    (root / "data").mkdir(parents=True, exist_ok=True)
+    path = root / "data" / f"{split}-00000-of-00001.parquet"
+    pyarrow.parquet.write_table(table(pictures, columns), path, row_group_size=3)
+    if classes:
+        (root / "classes.txt").write_text("\n".join(("background", *CLASSES)) + "\n")
     return root
