@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from deeplab_ksac.arguments import LONGEST_SIDE, check_whole_numbers
 from deeplab_ksac.datasets.class_list import CLASSES_FILE, read_class_list
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.outlines import Classes, Color, read_labels
@@ -76,6 +77,16 @@ def drawn_examples(entries: Sequence[Entry], what: str, *, left_out: Iterable[st
     found = complete_examples(entries, what, read_labels=read_labels)
     found.left_out += tuple(left_out)
     return found
+
+
+def checked_size(height: int, width: int) -> tuple[int, int]:
+    """The size of a picture that an annotation file states.
+
+    Raises:
+        ValueError: no whole numbers of pixels that a picture can have.
+    """
+    check_whole_numbers(1, LONGEST_SIDE, height=height, width=width)
+    return height, width
 
 
 def id_of(name: str) -> str:

@@ -51,7 +51,8 @@ def hold_out(examples: Mapping[str, Examples], held_out: HeldOut) -> dict[str, E
     """The splits with `val` taken from `train`; from all of them together where none is called train.
 
     Groups are in the order of a hash of seed and name, so that neither the order of the files nor the machine counts;
-    the first that fit into the share are held out. Both splits keep the order of the pictures.
+    the first that fit into the share are held out, or the smallest where none fits. Both splits keep the order of the
+    pictures.
 
     Raises:
         DatasetError: there is a split val already, ids that the expression does not match, or one group only.
@@ -86,6 +87,6 @@ def _held(names, held_out):
     wanted, held = round(held_out.share * len(names)), set()
     order = sorted(groups, key=lambda group: hashlib.sha256(f"{held_out.seed}/{group}".encode()).digest())
     for group in order[:-1]:  # one stays
-        if not held or len(held) + len(groups[group]) <= wanted:
+        if len(held) + len(groups[group]) <= wanted:
             held.update(groups[group])
-    return held
+    return held or set(groups[min(order, key=lambda group: len(groups[group]))])

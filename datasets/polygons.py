@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 UPSAMPLED = 5  # pycocotools' grid: points of it a pixel
+FARTHEST = 1_000_000  # pixels; no picture is a tenth as long
 
 
 def corners_of(points: Sequence[Sequence[float]]) -> np.ndarray:
@@ -89,7 +90,12 @@ def by_columns(corners: np.ndarray, height: int, width: int) -> tuple[np.ndarray
         corners: [n, 2].
         height: H, of the map.
         width: W, of the map.
+
+    Raises:
+        ValueError: a corner so far away that its outline would fill the memory.
     """
+    if len(corners) and np.abs(corners).max() > FARTHEST:
+        raise ValueError(f"a polygon has a corner at {np.abs(corners).max():g}, farther than {FARTHEST} pixels away")
     fine = np.trunc(UPSAMPLED * np.asarray(corners, np.float64) + 0.5).astype(np.int64)
     x, y = _outline(fine)
     left, right = x[:-1], x[1:]

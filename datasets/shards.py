@@ -173,9 +173,16 @@ def _fingerprint(settings, items, first, stop):
 
 def _content(part):
     if isinstance(part, os.PathLike):
-        status = os.stat(part)
-        return f"{os.fspath(part)} {status.st_size} {status.st_mtime_ns}".encode()
-    return part.encode() if isinstance(part, str) else pickle.dumps(part, protocol=5)
+        return _state(part)
+    if isinstance(part, str):
+        return part.encode()
+    return b"\0".join([pickle.dumps(part, protocol=5), *map(_state, getattr(part, "files", ()))])
+
+
+def _state(path):
+    """A file as far as it tells whether it was changed."""
+    status = os.stat(path)
+    return f"{os.fspath(path)} {status.st_size} {status.st_mtime_ns}".encode()
 
 
 @functools.cache

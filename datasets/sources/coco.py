@@ -66,11 +66,16 @@ def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -
         drawn = of_image(path, content, classes)
         images = sorted(content["images"], key=lambda image: image["id"])
         entries = [
-            (annotations.id_of(image["file_name"]), folder / image["file_name"], drawn[image["id"]]) for image in images
+            (annotations.id_of(image["file_name"]), folder / _slashes(image["file_name"]), drawn[image["id"]])
+            for image in images
         ]
     found = [image for _, image, _ in entries]
     left_out = annotations.pictures_without_annotations(folder, found) if len(files) == 1 else ()
-    return annotations.drawn_examples(entries, str(path), left_out=left_out)
+    here = [entry for entry in entries if all(file.is_file() for file in getattr(entry[2], "files", ()))]
+    absent = [name for name, *_ in entries if name not in {name for name, *_ in here}]
+    found = annotations.drawn_examples(here, str(path), left_out=left_out)
+    found.missing += tuple(absent)
+    return found
 
 
 def left_out(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[str, ...]:
@@ -94,6 +99,11 @@ class Segments:
 
     def __str__(self) -> str:
         return str(self.path)
+
+    @property
+    def files(self) -> tuple[pathlib.Path, ...]:
+        """The PNG."""
+        return (self.path,)
 
     def labels(self) -> np.ndarray:
         """The label map: uint8 [H, W].
@@ -208,13 +218,18 @@ def _picture_folder(root, split, path, content):
     below = [folder for word in (name, split) if word for folder in (root / "images" / word, root / word)]
     candidates = [path.parent, *below, root / "images", root]
     with _as_coco(path):
-        names = [image["file_name"] for image in content["images"][:1]]
+        names = [_slashes(image["file_name"]) for image in content["images"][:1]]
     return next((folder for folder in candidates for name in names if (folder / name).is_file()), candidates[-2])
+
+
+def _slashes(name):
+    """A path as it is written on any system; Label Studio on Windows writes backslashes."""
+    return name.replace("\\", "/")
 
 
 def _drawings(path, content, classes):
     """{id of an image: its `Drawing`} of an instances file."""
-    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    sizes = {image["id"]: annotations.checked_size(image["height"], image["width"]) for image in content["images"]}
     names = {image["id"]: image["file_name"] for image in content["images"]}
     categories, shapes = _categories(content), collections.defaultdict(list)
     _require_known(path, content["annotations"], sizes, categories, classes)

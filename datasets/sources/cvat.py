@@ -114,9 +114,12 @@ def _of_xml(root, split, reading):
     entries = []
     for image in images:
         try:
-            name, size = image.attrib["name"], (int(image.attrib["height"]), int(image.attrib["width"]))
-        except (KeyError, ValueError) as error:
-            raise DatasetError(f"{path}: an image has no {in_one_line(error)}") from error
+            name, sides = image.attrib["name"], (int(image.attrib[side]) for side in ("height", "width"))
+            size = annotations.checked_size(*sides)
+        except KeyError as error:
+            raise DatasetError(f"{path}: an image has no {error}") from error
+        except ValueError as error:
+            raise DatasetError(f"{path}: the size of {name} cannot be read: {in_one_line(error)}") from error
         drawn = tuple(_shape(shape, classes, f"{path}: image {name}") for shape in _by_depth(image))
         folders = (root / "images" / image.get("subset", ""), root / "images", root)
         picture = next((folder / name for folder in folders if (folder / name).is_file()), root / "images" / name)

@@ -50,6 +50,11 @@ class Cell:
     def __str__(self) -> str:
         return f"{self.column!r} of row {self.row} in piece {self.piece} of {self.path}"
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file."""
+        return (self.path,)
+
     def read_bytes(self) -> bytes:
         """The encoded picture.
 

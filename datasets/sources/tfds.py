@@ -53,6 +53,11 @@ class Feature:
     def __str__(self) -> str:
         return f"{self.key!r} of example {self.number} in {self.file}"
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file."""
+        return (self.file,)
+
     def read_bytes(self) -> bytes:
         """The encoded picture.
 

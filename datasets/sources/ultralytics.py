@@ -82,6 +82,11 @@ class Lines:
     def __str__(self) -> str:
         return str(self.path)
 
+    @property
+    def files(self) -> tuple[pathlib.Path, ...]:
+        """The text file, if it is there."""
+        return (self.path,) if self.path.is_file() else ()
+
     def labels(self) -> np.ndarray:
         """The label map: uint8 [H, W].
 

@@ -42,6 +42,11 @@ def test_a_group_is_held_out_together_and_never_too_much(group, seed):
     assert len(found["val"]) <= 8 and len(found["val"]) + len(found["train"]) == len(FILMS)
 
 
+def test_the_smallest_group_is_held_out_where_none_fits():
+    found = hold_out({"train": examples(FILMS)}, HeldOut(0.01, group=r"^(film\d+)_"))
+    assert ids(found["val"]) == ["film0_000", "film0_001"]
+
+
 def test_folders_that_are_no_splits_are_taken_together():
     found = hold_out({"north": examples(["a", "b"]), "south": examples(["a"])}, HeldOut(0.4))
     assert sorted(ids(found["train"]) + ids(found["val"])) == ["north/a", "north/b", "south/a"]

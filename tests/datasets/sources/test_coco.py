@@ -63,6 +63,13 @@ def test_panoptic_files_are_read_by_the_numbers_in_their_pictures(tmp_path):
         np.testing.assert_array_equal(labels, expected(name))
 
 
+def test_a_missing_panoptic_picture_is_missing(tmp_path):
+    root = tools.write_panoptic(tmp_path, tools.scene())
+    (root / "annotations" / "panoptic_val2017" / "b.png").unlink()
+    found = coco.examples(root, "val")
+    assert [item["id"] for item in found] == ["a", "c", "d"] and found.missing == ("b",)
+
+
 def test_segments_that_are_not_listed_are_refused_by_count(tmp_path):
     root = tools.write_panoptic(tmp_path, tools.scene())
     edit(root, lambda content: content["annotations"][0]["segments_info"].pop(0), "panoptic_val2017.json")
@@ -140,6 +147,14 @@ def test_pictures_that_no_annotation_is_of_are_told(root):
     assert words == f"1 picture without annotations (the first {root / 'images' / 'train' / 'more.png'})"
 
 
+def test_paths_with_backslashes_are_found(root):
+    (root / "images" / "train" / "deep").mkdir()
+    for path in (root / "images" / "train").glob("*.png"):
+        path.rename(path.parent / "deep" / path.name)
+    edit(root, lambda content: [i.update(file_name=f"deep\\{i['file_name']}") for i in content["images"]])
+    assert [item["id"] for item in coco.examples(root, "train")] == [f"deep/{name}" for name in tools.scene()]
+
+
 def test_gaps_in_the_numbers_of_the_categories_do_not_count(root):
     info = coco.read_info(root)
     assert info.class_names == ("background", *tools.CLASSES) and info.name == "coco"
@@ -168,6 +183,12 @@ FAULTS = {
     ][0].update(segmentation={"counts": [768], "size": [32, 24]}),
     "something in it has no 'file_name'": lambda content: content["images"][1].pop("file_name"),
     "something in it has no 'category_id'": lambda content: content["annotations"][1].pop("category_id"),
+    "height must be an integer of at least 1, not 0": lambda content: content["images"][0].update(height=0),
+    "width must be an integer of at most 65535, not 1000000": lambda content: content["images"][0].update(width=10**6),
+    "a polygon has a corner at 1e+12, farther than": lambda content: content["annotations"][0].update(
+        segmentation=[[0, 0, 1e12, 0, 0, 9]]
+    ),
+    "annotations in COCO's format: ": lambda content: content["images"][0].update(file_name=3),
     "has 2 classes called 'car'": lambda content: content["categories"][1].update(name="car"),
     "has 1 ids of more than one picture, the first a": lambda content: content["images"][1].update(file_name="a.jpg"),
 }

@@ -1,10 +1,12 @@
 """Annotation tools' exports: the same pictures in every tool's layout are the same data set."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac.datasets import encoding, records
+from deeplab_ksac.datasets import encoding, records, shards
 from deeplab_ksac.datasets.raw_folder import RawFolder
 from deeplab_ksac.datasets.reading import Reading
 from tests.datasets.sources import tools
@@ -117,16 +119,31 @@ def test_options_of_masks_are_refused(tmp_path, name):
         RawFolder(name, tmp_path, reading=Reading(label_map={0: 0}))
 
 
-def test_run_lengths_of_a_kill_are_found_again(tmp_path):
-    """What is drawn is a part of what an interrupted conversion knows of its shards."""
-    from deeplab_ksac.datasets import shards
+def fingerprint(name, root, **reading):
+    raw = RawFolder(name, root, reading=Reading(**reading))
+    (plan,) = shards.plan_shards(raw.examples()["train"], "train", root, info=raw.info(), shards=1, rotation="refuse")
+    return plan.fingerprint
 
-    root = tools.write_coco(tmp_path, tools.scene())
-    plans = []
-    for unlabeled in ("background", "ignored", "background"):
-        raw = RawFolder("coco", root, reading=Reading(unlabeled=unlabeled))
-        (plan,) = shards.plan_shards(
-            raw.examples()["train"], "train", tmp_path, info=raw.info(), shards=1, rotation="refuse"
-        )
-        plans.append(plan.fingerprint)
-    assert plans[0] == plans[2] != plans[1] and plans[0]
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_an_interrupted_conversion_goes_on_with_the_same_annotations_only(tmp_path, name):
+    first, second = ({"a": ((9, 9), [("road", box(0, 0, 9, y)), ("car", box(2, 5, 5, 9))])} for y in (4, 5))
+    WRITERS[name](tmp_path, first)
+    before = fingerprint(name, tmp_path)
+    assert before == fingerprint(name, tmp_path) != fingerprint(name, tmp_path, unlabeled="ignored") and before
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    WRITERS[name](tmp_path, second)
+    assert fingerprint(name, tmp_path) != before
+
+
+def test_an_interrupted_conversion_goes_on_with_the_same_map_or_legend_only(tmp_path):
+    root = tools.write_folder(tmp_path / "raw", {"a": ((9, 9), [("road", box(0, 0, 9, 4))])})
+    maps = [fingerprint("folder", root, label_map=found) for found in ({0: 0, 3: 3}, {0: 0, 3: 2}, {0: 0, 3: 3})]
+    assert maps[0] == maps[2] != maps[1] and maps[0] != fingerprint("folder", root)
+    legends = []
+    for color in (1, 2, 1):
+        legend = tmp_path / "legend.txt"
+        legend.write_text("".join(f"{name} {i} 0 {color}\n" for i, name in enumerate(("background", *CLASSES))))
+        legends.append(fingerprint("folder", root, colors=legend))
+    assert legends[0] == legends[2] != legends[1]

@@ -267,12 +267,20 @@ def encoded(pictures, draw=draw_right_angles):
     return found
 
 
-def write_tfds(root, pictures, *, name="streets", labels=("background", *CLASSES), mask="segmentation_mask"):
+def write_tfds(
+    root,
+    pictures,
+    draw=draw_right_angles,
+    *,
+    name="streets",
+    labels=("background", *CLASSES),
+    mask="segmentation_mask",
+):
     """What tensorflow-datasets prepares, written by itself."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    found, features = encoded(pictures), tfds.features
+    found, features = encoded(pictures, draw), tfds.features
     kind = (
         features.LabeledImage(shape=(None, None, 1), labels=list(labels))
         if labels
@@ -306,11 +314,11 @@ def write_tfds(root, pictures, *, name="streets", labels=("background", *CLASSES
     return pathlib.Path(root) / name
 
 
-def table(pictures, columns=("image", "label")):
+def table(pictures, columns=("image", "label"), draw=draw_right_angles):
     """A table of pyarrow with pictures and label maps, as Hugging Face's `datasets` stores them."""
     import pyarrow
 
-    rows = encoded(pictures)
+    rows = encoded(pictures, draw)
     content = {
         column: [{"bytes": row[i], "path": f"{number}.png"} for number, row in enumerate(rows)]
         for i, column in enumerate(columns)
@@ -318,13 +326,13 @@ def table(pictures, columns=("image", "label")):
     return pyarrow.table({**content, "number": list(range(len(rows)))})
 
 
-def write_parquet(root, pictures, *, split="train", columns=("image", "label"), classes=True):
+def write_parquet(root, pictures, draw=draw_right_angles, *, split="train", columns=("image", "label"), classes=True):
     import pyarrow.parquet
 
     root = pathlib.Path(root)
     (root / "data").mkdir(parents=True, exist_ok=True)
     path = root / "data" / f"{split}-00000-of-00001.parquet"
-    pyarrow.parquet.write_table(table(pictures, columns), path, row_group_size=3)
+    pyarrow.parquet.write_table(table(pictures, columns, draw), path, row_group_size=3)
     if classes:
         (root / "classes.txt").write_text("\n".join(("background", *CLASSES)) + "\n")
     return root
