@@ -90,8 +90,15 @@ def checked_size(height: int, width: int) -> tuple[int, int]:
 
 
 def id_of(name: str) -> str:
-    """The id of a picture by its path in an annotation file: without extension, with / between folders."""
-    return pathlib.PurePosixPath(name.replace("\\", "/")).with_suffix("").as_posix().removeprefix("./")
+    """The id of a picture by its path in an annotation file: without extension, with / between folders.
+
+    Raises:
+        ValueError: the path names no file.
+    """
+    path = pathlib.PurePosixPath(name.replace("\\", "/"))
+    if not path.name:
+        raise ValueError(f"{name!r} is no name of a picture")
+    return path.with_suffix("").as_posix()
 
 
 def pictures_without_annotations(folder: pathlib.Path, annotated: Iterable[pathlib.Path]) -> tuple[str, ...]:

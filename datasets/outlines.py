@@ -197,6 +197,8 @@ def _of_runs(part, height, width):
     whole = part.size == (height, width) and part.corner == (0, 0)
     if part.by_columns and not whole:
         raise ValueError(f"run lengths are for {columns}×{rows}, the image is {width}×{height} (width×height)")
+    if rows > height or columns > width:
+        raise ValueError(f"a mask of {columns}×{rows} is larger than its image, {width}×{height} (width×height)")
     runs = run_lengths.decode(part.counts, rows * columns)
     if part.by_columns:
         return runs

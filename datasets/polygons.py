@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 UPSAMPLED = 5  # pycocotools' grid: points of it a pixel
-FARTHEST = 1_000_000  # pixels; no picture is a tenth as long
+FARTHEST = 200_000  # pixels, three times the longest side of a picture
 
 
 def corners_of(points: Sequence[Sequence[float]]) -> np.ndarray:

@@ -21,6 +21,7 @@ import re
 
 import numpy as np
 
+from deeplab_ksac.arguments import check_lists_of_whole_numbers
 from deeplab_ksac.datasets import annotations, polygons
 from deeplab_ksac.datasets.color_table import read_colors
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
@@ -61,9 +62,8 @@ def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -
     path, classes = files[split], _read_classes(root, reading)
     content = _read(path)
     folder = _picture_folder(root, split, path, content)
-    of_image = _segments if _is_panoptic(content) else _drawings
     with _as_coco(path):
-        drawn = of_image(path, content, classes)
+        drawn = (_segments if _is_panoptic(content) else _drawings)(path, content, classes)
         images = sorted(content["images"], key=lambda image: image["id"])
         entries = [
             (annotations.id_of(image["file_name"]), folder / _slashes(image["file_name"]), drawn[image["id"]])
@@ -197,7 +197,11 @@ def _read_classes(root, reading):
 
 def _categories(content):
     """{id: name}, in the order of the ids."""
-    return {category["id"]: category["name"] for category in sorted(content["categories"], key=lambda c: c["id"])}
+    found = {category["id"]: category["name"] for category in sorted(content["categories"], key=lambda c: c["id"])}
+    nameless = [number for number, name in found.items() if not isinstance(name, str) or not name.strip()]
+    if nameless:
+        raise ValueError(f"{len(nameless)} of {len(found)} categories have no name, the first is {nameless[0]}")
+    return found
 
 
 @contextlib.contextmanager
@@ -261,6 +265,7 @@ def _segments(path, content, classes):
             else classes.labels[categories[segment["category_id"]]]
             for segment in annotation["segments_info"]
         }
+        check_lists_of_whole_numbers(0, segments_info=[0, *segments])
         found[annotation["image_id"]] = Segments(folder / annotation["file_name"], segments, classes.unlabeled)
     without = [number for number in numbers if number not in found]
     if without:

@@ -115,17 +115,15 @@ def _of_xml(root, split, reading):
     for image in images:
         try:
             name, sides = image.attrib["name"], (int(image.attrib[side]) for side in ("height", "width"))
-            size = annotations.checked_size(*sides)
+            size, number = annotations.checked_size(*sides), annotations.id_of(name)
         except KeyError as error:
             raise DatasetError(f"{path}: an image has no {error}") from error
         except ValueError as error:
-            raise DatasetError(f"{path}: the size of {name} cannot be read: {in_one_line(error)}") from error
+            raise DatasetError(f"{path}: image {name!r} cannot be read: {in_one_line(error)}") from error
         drawn = tuple(_shape(shape, classes, f"{path}: image {name}") for shape in _by_depth(image))
         folders = (root / "images" / image.get("subset", ""), root / "images", root)
         picture = next((folder / name for folder in folders if (folder / name).is_file()), root / "images" / name)
-        entries.append(
-            (annotations.id_of(name), picture, Drawing(f"of {name} in {path}", size, drawn, classes.unlabeled))
-        )
+        entries.append((number, picture, Drawing(f"of {name} in {path}", size, drawn, classes.unlabeled)))
     left_out = [
         f"{count} shapes of type {kind}, which cover no area (in {path})"
         for kind, count in collections.Counter(shape.tag for shape in shapes if shape.tag in WITHOUT_AREA).items()
@@ -144,7 +142,7 @@ def _whole(text):
 def _shape(shape, classes, place):
     try:
         return Shape(classes.labels[shape.get("label", "")], (_part(shape.tag, shape.attrib),))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         lacks = f"no {error}" if isinstance(error, KeyError) else in_one_line(error)
         raise DatasetError(f"{place}: a {shape.tag} ({shape.get('label')!r}) cannot be read: {lacks}") from error
 

@@ -186,6 +186,8 @@ def _read_yaml(root):
             if not colon:
                 raise DatasetError(f"{path}: line {number}, {item!r}, is not 'key: value'")
         elif (key is not None and content[key] in ("", None)) or isinstance(content.get(key), list | dict):
+            if isinstance(content[key], dict if item.startswith("-") else list):
+                raise DatasetError(f"{path}: line {number}, {item!r}, is of another form than those above it")
             _add(content, key, item)
     return content
 

@@ -114,7 +114,7 @@ FAULTS = {
     "run lengths cover 3 pixels of 4": add("mask", rle="1, 2", **dict.fromkeys(PLACE, "2")),
     "not listed: 'tram' (1 shapes)": add("polygon", label="tram", points="1,2;3,4;5,6"),
     "annotations.xml has 1 tracks of a video; export it as": lambda content: ElementTree.SubElement(content, "track"),
-    "the size of a.png cannot be read: height must be an integer of at least 1": lambda content: content.find(
+    "image 'a.png' cannot be read: height must be an integer of at least 1": lambda content: content.find(
         "image"
     ).set("height", "-3"),
     "an image has no 'width'": lambda content: content.find("image").attrib.pop("width"),
