@@ -71,6 +71,12 @@ def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -
         ]
     found = [image for _, image, _ in entries]
     left_out = annotations.pictures_without_annotations(folder, found) if len(files) == 1 else ()
+    crowds = _count_crowds(content)
+    if crowds:
+        left_out += (
+            f"{crowds} annotations with iscrowd=1, whose pixels are ignored (CVAT exports masks of its brush so; its "
+            "other formats keep them)",
+        )
     here = [entry for entry in entries if all(file.is_file() for file in getattr(entry[2], "files", ()))]
     absent = [name for name, *_ in entries if name not in {name for name, *_ in here}]
     found = annotations.drawn_examples(here, str(path), left_out=left_out)
@@ -171,6 +177,13 @@ def _read(path):
     if lacks:
         raise DatasetError(f"{path} cannot be read as {WHAT}: it has no list {lacks[0]!r}")
     return content
+
+
+def _count_crowds(content):
+    """The number of crowds, of instances or of segments."""
+    annotated = content["annotations"]
+    segments = [s for a in annotated for s in a["segments_info"]] if _is_panoptic(content) else annotated
+    return sum(bool(one.get("iscrowd", 0)) for one in segments)
 
 
 def _is_panoptic(content):

@@ -1,6 +1,7 @@
 """Data sets for YOLO-seg of Ultralytics: data.yaml, pictures, and a text file of polygons for each.
 
-data.yaml                    names, and for train, val and test the folders of the pictures (`path` in front of them)
+data.yaml                    names, and for train, val and test the folders of the pictures (`path` in front of them),
+                             or text files that list them, as CVAT writes
 images/train/…, …            the pictures
 labels/train/….txt, …        their labels: in place of the last folder called `images` there is `labels`
 
@@ -21,7 +22,7 @@ import numpy as np
 from deeplab_ksac.datasets import annotations
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.outlines import Drawing, Shape
-from deeplab_ksac.datasets.raw import IMAGE_SUFFIXES, Examples, find_files, numbered_lines, shown_size
+from deeplab_ksac.datasets.raw import IMAGE_SUFFIXES, Examples, find_files, numbered_lines, read_lines, shown_size
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 from deeplab_ksac.errors import in_one_line
 
@@ -38,26 +39,28 @@ def read_info(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> DatasetIn
 
 
 def find_splits(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[str, ...]:
-    """Those of train, val and test for which data.yaml has a folder that is there."""
-    return tuple(_folders(root))
+    """Those of train, val and test for which data.yaml has a folder or a list."""
+    return tuple(_places(root))
 
 
 def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -> Examples:
     """The pictures of a split, by path."""
-    folders = _folders(root)
-    if split not in folders:
-        raise DatasetError(f"{root} has no split {split!r} (found: {', '.join(folders) or 'none'})")
+    places = _places(root)
+    if split not in places:
+        raise DatasetError(f"{root} has no split {split!r} (found: {', '.join(places) or 'none'})")
     classes, numbers = _read_classes(root, reading)
-    folder, entries, others = folders[split], [], []
-    for path in find_files(folder):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
+    place, entries, others = places[split], [], []
+    for name, path in _listed(place, root) if place.is_file() else _inside(place):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            entries.append((name, path, Lines(_labels_of(path), path, numbers, classes.unlabeled)))
+        else:
             others.append(path)
-            continue
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        entries.append((name, path, Lines(_labels_of(path), path, numbers, classes.unlabeled)))
-    if entries and not any(lines.path.is_file() for *_, lines in entries):
-        raise DatasetError(f"none of the {len(entries)} pictures of {folder} has labels, such as {entries[0][2].path}")
-    found = annotations.drawn_examples(entries, str(folder))
+    if entries and not any(lines.path.is_file() and lines.path.stat().st_size for *_, lines in entries):
+        first = entries[0][2].path
+        raise DatasetError(
+            f"none of the {len(entries)} pictures of {place} has a text file with polygons, such as {first}"
+        )
+    found = annotations.drawn_examples(entries, str(place))
     if others:
         found.left_out += (f"{len(others)} files that are no pictures (the first {others[0]})",)
     return found
@@ -129,21 +132,38 @@ def _labels_of(image):
     return pathlib.Path(*parts)
 
 
-def _folders(root):
-    """{split: the folder of its pictures}."""
+def _inside(folder):
+    """(id, path) of the files below a folder."""
+    return [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in find_files(folder)]
+
+
+def _listed(path, root):
+    """(id, path) of the pictures that a text file lists; ids begin behind the folder images/<split>."""
+    found = []
+    for line in read_lines(path):
+        places = [place / line for place in (path.parent, root)]
+        places += [place / line.partition("/")[2] for place in (path.parent, root)]  # CVAT writes data/images/…
+        picture = next((place for place in places if place.is_file()), places[0])
+        inner = line.rpartition("images/")[2].removeprefix(f"{path.stem}/")
+        found.append((annotations.id_of(inner), picture))
+    return found
+
+
+def _places(root):
+    """{split: the folder of its pictures, or the text file that lists them}."""
     root, content, found = pathlib.Path(root), _read_yaml(root), {}
     for split in SPLITS:
         given = content.get(split) or (content.get("valid") if split == "val" else None)
         if not given:
             continue
-        if not isinstance(given, str) or given.endswith(".txt"):
-            raise DatasetError(f"{_yaml(root)}: {split} is {given!r}; expected one folder of pictures")
+        if not isinstance(given, str):
+            raise DatasetError(f"{_yaml(root)}: {split} is {given!r}; expected one folder of pictures, or one list")
         inside = re.sub(r"^(\.\./)+", "", given)  # Roboflow writes ../train/images for train/images
         places = [root / str(content.get("path") or "") / given, root / given, root / inside]
-        folder = next((place for place in places if place.is_dir()), None)
-        if folder is None:
+        place = next((place for place in places if place.is_dir() or place.is_file()), None)
+        if place is None:
             raise DatasetError(f"{_yaml(root)}: the folder of {split}, {given!r}, is not in {root}")
-        found[split] = folder
+        found[split] = place
     if not found:
         raise DatasetError(f"{_yaml(root)} names no folder of pictures; expected {LAYOUT}")
     return found

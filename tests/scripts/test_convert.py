@@ -96,6 +96,9 @@ def test_several_are_converted_one_after_another_and_what_is_there_stays(tmp_pat
         ({"dataset": ["camvid"]}, "{raw} holds no split of camvid (official: train, val, test)"),
         ({"dataset": ["voc2012"], "splits": ["test"]}, "Segmentation/test.txt is missing"),
         ({"dataset": ["voc"]}, "--dataset: 'voc' is none of scenes, camvid, voc2012"),
+        ({"dataset": ["tfds:nothing"]}, "the raw folder {raw}/nothing does not exist"),
+        ({"dataset": ["folder:x"]}, "data set 'folder:x': a path follows tfds and hf, as in tfds:name"),
+        ({"dataset": ["tfsd:x"]}, "--dataset: 'tfsd:x' is none of scenes, camvid"),
         ({"dataset": ["voc2012"], "label_map": {1: 0}}, "label_map (--label_map) is not for the data set voc2012"),
         (
             {"dataset": ["voc2012"], "val_share": 0.2},

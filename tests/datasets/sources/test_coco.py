@@ -84,7 +84,9 @@ def test_crowds_are_ignored_where_no_instance_covers_them(root):
         road["iscrowd"], car["iscrowd"] = 1, 0
 
     edit(root, change)
-    labels = coco.examples(root, "train")[0]["label"]
+    found = coco.examples(root, "train")
+    assert found.left_out[0].startswith("1 annotations with iscrowd=1, whose pixels are ignored")
+    labels = found[0]["label"]
     np.testing.assert_array_equal(labels, np.where(expected("a") == 3, 255, expected("a")))
 
 

@@ -211,6 +211,22 @@ def test_they_are_looked_through_before_conversion(prepared, parquet):
 
 
 @pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("folder", "folder"),
+        ("tfds", "tfds"),
+        ("tfds:oxford_iiit_pet", "oxford_iiit_pet"),
+        ("tfds:ade/big/1.2.0", "big"),
+        ("tfds:ade/1.2.0/", "ade"),
+        ("hf:some/My-Set", "my_set"),
+        ("hf:.", "hf"),
+    ],
+)
+def test_the_converted_set_is_called_as_the_last_part_of_the_path(name, expected):
+    assert datasets.default_name(name) == expected
+
+
+@pytest.mark.parametrize(
     ("name", "words"),
     [
         ("folder:x", "data set 'folder:x': a path follows tfds and hf, as in tfds:name"),

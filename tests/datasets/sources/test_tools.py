@@ -1,6 +1,9 @@
 """Annotation tools' exports: the same pictures in every tool's layout are the same data set."""
 
+import json
+import os
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -56,6 +59,56 @@ def test_the_same_pictures_give_the_same_records_through_every_tool(tmp_path, pi
     if pictures is SLANTED:  # corners outside of the picture are cut off there, which bends an edge
         some, expected = some[1:], expected[1:]
     assert some == [one for one in expected if one[0].decode() in outlines]
+
+
+TOOL = "DATUMARO_PYTHON"  # a Python that has Datumaro, the library with which CVAT exports
+WITH_DATUMARO = """
+import json, sys
+import numpy as np
+import datumaro as dm
+from datumaro.components import annotation as a
+from datumaro.components.media import Image
+pictures, colors, out = json.loads(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]
+names = list(colors)
+items = [
+    dm.DatasetItem(
+        id=name,
+        media=Image.from_numpy(data=np.zeros((*size, 3), np.uint8)),
+        annotations=[
+            a.Polygon(np.ravel(outline).tolist(), label=names.index(kind), z_order=z, id=z + 1, group=z + 1)
+            for z, (kind, outline) in enumerate(shapes)
+        ],
+    )
+    for name, (size, shapes) in pictures.items()
+]
+categories = {
+    a.AnnotationType.label: a.LabelCategories.from_iterable(names),
+    a.AnnotationType.mask: a.MaskCategories(dict(enumerate(map(tuple, colors.values())))),
+}
+found = dm.Dataset.from_iterable(items, categories=categories)
+found.export(out + "/cvat", "cvat", save_media=True)
+found.export(out + "/coco", "coco_instances", save_media=True)
+found.transform("polygons_to_masks")
+found.export(out + "/masks", "voc_segmentation", save_media=True, label_map="source")
+found.export(out + "/panoptic", "coco_panoptic", save_media=True)
+"""
+
+
+@pytest.mark.skipif(TOOL not in os.environ, reason=f"{TOOL} names no Python that has Datumaro")
+def test_what_cvats_library_writes_is_read_alike_and_drawn_as_it_draws(tmp_path):
+    pytest.importorskip("pycocotools")
+    shapes = [("road", [[0.5, 20.25], [31, 11.5], [32, 24], [0, 24]]), ("car", [[3, 3], [19.5, 8], [6, 16]])]
+    pictures = {"a": ((24, 32), shapes), "b": SLANTED["b"]}  # numbers that the tools' rounding keeps
+    command = [os.environ[TOOL], "-c", WITH_DATUMARO, json.dumps(pictures), json.dumps(tools.COLORS), str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    (tmp_path / "cvat" / "default.xml").rename(tmp_path / "cvat" / "annotations.xml")  # as CVAT calls it
+    for folder, name in {"coco": "coco", "panoptic": "coco", "cvat": "cvat", "masks": "cvat"}.items():
+        info, found = labels_of(name, tmp_path / folder)
+        assert info.class_names == ("background", *CLASSES) and list(found) == ["a", "b"]
+        assert folder != "masks" or dict(zip(info.class_names, info.colors)) == tools.COLORS
+        for picture, labels in found.items():
+            expected = tools.labels_of(*pictures[picture], tools.draw_as_pycocotools)
+            np.testing.assert_array_equal(labels, expected, err_msg=f"{folder}/{picture}")
 
 
 def labels_of(name, root, split="train", **reading):

@@ -57,6 +57,17 @@ def test_roboflows_folders_are_found(tmp_path):
     np.testing.assert_array_equal(item["label"], tools.labels_of(*tools.scene()["a"], tools.draw_right_angles))
 
 
+@pytest.mark.parametrize("before", ["", "data/", "./"])
+def test_pictures_may_be_listed_in_a_text_file(root, before):
+    (root / "data.yaml").write_text("train: train.txt\nnames: [car, person, road]\n")
+    (root / "train.txt").write_text(f"{before}images/train/d.png\n{before}images/train/a.png\n")
+    found = {item["id"]: item["label"] for item in ultralytics.examples(root, "train")}
+    assert list(found) == ["d", "a"]
+    np.testing.assert_array_equal(found["a"], tools.labels_of(*tools.scene()["a"], tools.draw_right_angles))
+    (root / "train.txt").write_text(f"{before}images/train/none.png\n{before}images/train/a.png\n")
+    assert ultralytics.examples(root, "train").missing == ("none",)
+
+
 def test_shares_are_those_of_the_turned_picture(tmp_path):
     root = tools.write_ultralytics(tmp_path, {"a": ((24, 32), [("car", box(0, 0, 8, 24))])})
     path = root / "images" / "train" / "a.png"
@@ -89,7 +100,7 @@ FILES = {
     "data.yaml has no names of classes": "train: images/train\n",
     "data.yaml names no folder of pictures": "names: [a]\n",
     "data.yaml: train is ['a', 'b']; expected one folder": "train: [a, b]\nnames: [a]\n",
-    "data.yaml: train is 'train.txt'; expected one folder": "train: train.txt\nnames: [a]\n",
+    "data.yaml: the folder of train, 'train.txt', is not in": "train: train.txt\nnames: [a]\n",
     "data.yaml: line 1, 'what', is not 'key: value'": "what\n",
 }
 
@@ -101,7 +112,10 @@ def test_a_wrong_file_is_refused(root, words):
 
 
 def test_a_folder_without_the_file_or_without_any_labels_is_refused(root, tmp_path):
+    words = f"none of the 2 pictures of {root / 'images' / 'train'} has a text file with polygons, such as"
+    (root / "labels" / "train" / "a.txt").write_text("")  # as exporters of boxes leave it
+    assert words in refusal(root)
     (root / "labels" / "train" / "a.txt").unlink()
-    assert f"none of the 2 pictures of {root / 'images' / 'train'} has labels, such as" in refusal(root)
+    assert words in refusal(root)
     (root / "data.yaml").unlink()
     assert "has 0 files *.yaml; expected data.yaml" in refusal(root)
