@@ -97,7 +97,8 @@ def check_labels(labels: np.ndarray, info: DatasetInfo, mask_name: str | os.Path
     more = f" and {len(values) - 5} more values" if len(values) > 5 else ""
     raise DatasetError(
         f"mask {mask_name}: {counts.sum()} of {labels.size} pixels lie outside the classes "
-        f"0…{info.num_classes - 1} and 255: {shown}{more}"
+        f"0…{info.num_classes - 1} and 255: {shown}{more}; --label_map says which labels the values "
+        "of a folder's masks are"
     )
 
 

@@ -24,7 +24,7 @@ JPEG_QUALITY = 95  # of the pictures that have to be turned
 
 
 def read_picture(
-    path: str | os.PathLike, labels_shape: tuple[int, int], *, rotation: str = ROTATIONS[0]
+    path: str | os.PathLike | pixels.InAFile, labels_shape: tuple[int, int], *, rotation: str = ROTATIONS[0]
 ) -> tuple[bytes, str, tuple[int, int]]:
     """The picture of a record: (bytes, "jpeg" or "png", (height, width)).
 
@@ -35,7 +35,7 @@ def read_picture(
     subsampling). Labels of the stored size leave the picture as it is stored, if the two sizes differ.
 
     Args:
-        path: a JPEG, PNG, TIFF, BMP or WebP file, known by its first bytes.
+        path: a JPEG, PNG, TIFF, BMP or WebP file, known by its first bytes, or such a picture inside of another file.
         labels_shape: (height, width) of its labels.
         rotation: what to do where the size of the labels does not tell whether EXIF rotation was applied before they
             were drawn: "refuse" raises an error, "stored" keeps the picture, "upright" turns it.
@@ -44,7 +44,7 @@ def read_picture(
         DatasetError: a file that cannot be read or decoded, 16 bits of which only the lower eight are used, or EXIF
             rotation that the labels' size does not settle.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path) if pixels.is_path(path) else path
     encoded, kind = _read_bytes(path)
     try:
         image, stored = _decode(encoded, kind)

@@ -14,6 +14,7 @@ decoder, with which both are read, agrees with Pillow's to the bit where it is t
 import contextlib
 import io
 import os
+import typing
 import warnings
 from collections.abc import Iterator
 
@@ -33,9 +34,17 @@ class UnknownRangeError(ValueError):
     """A picture of which it is not known which values are black and white."""
 
 
+@typing.runtime_checkable
+class InAFile(typing.Protocol):
+    """A picture that is a part of another file; its text names the place. It is taken wherever a path is."""
+
+    def read_bytes(self) -> bytes:
+        """The bytes of the picture."""
+
+
 @contextlib.contextmanager
-def opened(path: str | os.PathLike) -> Iterator[Image.Image]:
-    """A picture file open in Pillow.
+def opened(path: str | os.PathLike | InAFile) -> Iterator[Image.Image]:
+    """A picture file, or one inside of another file, open in Pillow.
 
     Raises:
         OSError: no regular file, more pixels than `PIL.Image.MAX_IMAGE_PIXELS` allows, or what goes wrong with the
@@ -44,7 +53,7 @@ def opened(path: str | os.PathLike) -> Iterator[Image.Image]:
     """
     require_file(path)
     try:
-        with _open(path) as image:
+        with _open(path if is_path(path) else io.BytesIO(path.read_bytes())) as image:
             yield image
     except (OSError, UnknownRangeError, DatasetError):  # the last are the caller's own
         raise
@@ -59,8 +68,15 @@ def opened_bytes(encoded: bytes, kind: str) -> Image.Image:
     return _open(io.BytesIO(encoded), formats=(kind,))
 
 
-def require_file(path: str | os.PathLike) -> None:
+def is_path(place: object) -> bool:
+    """Whether a picture is a file of its own."""
+    return isinstance(place, str | os.PathLike)
+
+
+def require_file(path: str | os.PathLike | InAFile) -> None:
     """Raises OSError for a pipe, socket or device, which could keep its reader waiting for ever."""
+    if not is_path(path):
+        return
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError("it is no regular file (a folder, pipe, socket or device)")
 

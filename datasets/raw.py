@@ -1,16 +1,18 @@
 """Raw examples on disk: picture files and the masks that label them."""
 
+import dataclasses
 import functools
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from deeplab_ksac.datasets import pixels
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
+from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 from deeplab_ksac.errors import in_one_line
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -43,6 +45,19 @@ class Examples(Sequence):
         self.entries = tuple(entries)
         self.read_labels = read_labels or read_mask
         self.missing, self.left_out = tuple(missing), tuple(left_out)
+
+    @classmethod
+    def joined(cls, splits: Mapping[str, "Examples"]) -> "Examples":
+        """The examples of several splits of a source, which reads their labels alike; ids become split/id."""
+        entries = [(f"{split}/{name}", *rest) for split, items in splits.items() for name, *rest in items.entries]
+        missing = [f"{split}/{name}" for split, items in splits.items() for name in items.missing]
+        left_out = [f"{split}: {words}" for split, items in splits.items() for words in items.left_out]
+        reads = next((items.read_labels for items in splits.values()), None)
+        return cls(entries, read_labels=reads, missing=missing, left_out=left_out)
+
+    def chosen(self, positions: Iterable[int]) -> "Examples":
+        """Those at some positions, in that order; what is missing or left out is not known of a part."""
+        return Examples([self.entries[i] for i in positions], read_labels=self.read_labels)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -93,6 +108,20 @@ def find_stems(folder: str | os.PathLike, suffix: str) -> list[str]:
     return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix) and not name.startswith("."))
 
 
+def shown_size(image: str | os.PathLike) -> tuple[int, int]:
+    """(height, width) of a picture, turned as its EXIF orientation says, as annotation tools show it.
+
+    Raises:
+        DatasetError: the picture cannot be read.
+    """
+    try:
+        with pixels.opened(image) as picture:
+            turned = pixels.orientation(picture) >= 5
+            return picture.size if turned else picture.size[::-1]
+    except (OSError, pixels.UnknownRangeError) as error:
+        raise DatasetError(f"image {image} cannot be read: {in_one_line(error)}") from error
+
+
 def no_labels(image: str | os.PathLike) -> np.ndarray:
     """Labels for a picture that has none: 255 everywhere, uint8 [H, W].
 
@@ -124,7 +153,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
             if mask.mode not in INDEX_MODES:
                 raise DatasetError(
                     f"mask {path} holds colors (mode {mask.mode}); expected one channel of class indices "
-                    f"(palette or grayscale PNG)"
+                    f"(palette or grayscale PNG); --colors reads the colors of a folder's masks"
                 )
             stretched = pixels.GRAY_FACTORS.get(pixels.stored_as(mask), 1) if mask.mode == "L" else 1
             indices = np.asarray(mask) if stretched == 1 else np.asarray(mask) // stretched
@@ -201,33 +230,99 @@ def numbered_lines(path: str | os.PathLike) -> list[tuple[int, str]]:
     return found
 
 
-def paired_examples(root: str | os.PathLike, split: str) -> Examples:
+def paired_examples(
+    root: str | os.PathLike,
+    split: str,
+    *,
+    read_labels: Callable[[Any], np.ndarray] | None = None,
+    reading: Reading = AS_IT_IS,
+    complete: bool = True,
+) -> Examples:
     """`Examples` of `root/images/<split>` with the masks of the same stem in `root/masks/<split>`.
 
-    Folders inside a split are kept, linked ones too; the id is the path below it, without suffix. What is hidden (its
-    name begins with a dot, as `._x.jpg` and `.ipynb_checkpoints`) is not looked at. Every other file is an example's
-    or is in `left_out`: `unpaired_files` are.
+    Folders inside a split are kept, linked ones too; the id is the path below it, without extension and without what
+    `reading` says that pictures or masks have around it. What is hidden (its name begins with a dot, as `._x.jpg` and
+    `.ipynb_checkpoints`) is not looked at. Every other file is an example's or is in `left_out`: `unpaired_files` are.
+
+    Args:
+        root: the raw folder.
+        split: a folder of `root/images`, or "train" where there is none, only pictures.
+        read_labels: mask path -> integers [H, W]; `read_mask` unless given.
+        reading: prefixes and suffixes of the names.
+        complete: whether an image without a mask is an error; else its id is in `missing`.
 
     Raises:
         DatasetError: no such split, two images or masks of one id, or an image without a mask.
     """
     root = pathlib.Path(root)
     require_folders(root, ("images", "masks"), "images/<split>/… and masks/<split>/…")
-    folder = root / "images" / split
-    if not folder.is_dir():
-        found = ", ".join(find_folders(root / "images")) or "none"
+    images_folder, masks_folder = (root / kind / ("" if is_one_split(root) else split) for kind in ("images", "masks"))
+    if split not in paired_splits(root):
+        found = ", ".join(paired_splits(root)) or "none"
         raise DatasetError(f"{root / 'images'} has no split {split!r} (found: {found})")
-    images, others = _by_id(folder, IMAGE_SUFFIXES, "images")
-    masks, more = _by_id(root / "masks" / split, (MASK_SUFFIX,), "masks")
-    expected = {name: masks.get(name, root / "masks" / split / f"{name}{MASK_SUFFIX}") for name in images}
-    require_files(list(expected.values()), f"masks of {root / 'masks' / split} are")
-    left_out = _left_out(others, "file", "that is no picture") + _left_out(more, "file", "that is no PNG")
-    left_out += _left_out([masks[name] for name in masks if name not in images], "mask", "without an image")
-    return Examples([(name, images[name], expected[name]) for name in images], left_out=left_out)
+    images = _Named.find(images_folder, IMAGE_SUFFIXES, "image", reading.image_prefix, reading.image_suffix)
+    masks = _Named.find(masks_folder, (MASK_SUFFIX,), "mask", reading.mask_prefix, reading.mask_suffix)
+    alone = [masks.files[name] for name in masks.files if name not in images.files]
+    missing = [name for name in images.files if name not in masks.files]
+    if complete and missing:
+        raise DatasetError(_about_missing(missing, images, masks, alone, masks_folder))
+    left_out = _left_out(images.others, "file", "that is no picture")
+    left_out += _left_out(masks.others, "file", "that is no PNG")
+    left_out += images.other_names() + masks.other_names() + _left_out(alone, "mask", "without an image")
+    entries = [(name, file, masks.files[name]) for name, file in images.files.items() if name in masks.files]
+    return Examples(entries, read_labels=read_labels, missing=missing, left_out=left_out)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    """The files of a folder: by id, of other names than prefix and suffix tell, and of other extensions."""
+
+    files: dict[str, pathlib.Path]
+    unnamed: list[pathlib.Path]
+    others: list[pathlib.Path]
+    flags: str
+
+    @classmethod
+    def find(cls, folder, extensions, what, prefix, suffix):
+        flags = [f"--{what}_{place}={text}" for place, text in (("prefix", prefix), ("suffix", suffix)) if text]
+        found = cls({}, [], [], " ".join(flags))
+        for path in find_files(folder):
+            stem = path.stem
+            if path.suffix.lower() not in extensions:
+                found.others.append(path)
+            elif not (stem.startswith(prefix) and stem.endswith(suffix) and len(stem) > len(prefix + suffix)):
+                found.unnamed.append(path)
+            else:
+                stem = stem[len(prefix) : len(stem) - len(suffix)]
+                name = path.relative_to(folder).with_name(stem).as_posix()
+                if name in found.files:
+                    raise DatasetError(
+                        f"two {what}s are called {name} in {folder}: {found.files[name].name}, {path.name}"
+                    )
+                found.files[name] = path
+        return found
+
+    def other_names(self):
+        return _left_out(self.unnamed, "file", f"whose name is not as {self.flags} says")
+
+
+def _about_missing(missing, images, masks, alone, folder):
+    """What is said of images without masks, with the masks that may be theirs."""
+    words = f"{len(missing)} of {len(images.files)} masks of {folder} are missing, the first "
+    words += f"{folder / missing[0]}{MASK_SUFFIX}"
+    strangers = alone + masks.unnamed
+    if not strangers:
+        return words
+    return (
+        f"{words}; {len(strangers)} masks there belong to no image (the first {strangers[0].name}): names that differ "
+        "are paired by --mask_suffix, --mask_prefix, --image_suffix and --image_prefix"
+    )
 
 
 def unpaired_files(root: str | os.PathLike, splits: Iterable[str]) -> tuple[str, ...]:
     """What `left_out` says of the files in `root/images` and `root/masks` that lie in none of the splits' folders."""
+    if is_one_split(root):
+        return ()
     found = []
     for kind in ("images", "masks"):
         folder = pathlib.Path(root) / kind
@@ -258,20 +353,6 @@ def _files_below(folder, above):
             yield path
 
 
-def _by_id(folder, suffixes, what):
-    """({id: its file}, the files of other suffixes) of a folder."""
-    found, others = {}, []
-    for path in find_files(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if path.suffix.lower() not in suffixes:
-            others.append(path)
-        elif name in found:
-            raise DatasetError(f"two {what} are called {name} in {folder}: {found[name].name}, {path.name}")
-        else:
-            found[name] = path
-    return found, others
-
-
 def _left_out(paths, what, why):
     """A sentence on files that are not converted, in a tuple; empty where there are none."""
     if not paths:
@@ -280,8 +361,16 @@ def _left_out(paths, what, why):
 
 
 def paired_splits(root: str | os.PathLike) -> tuple[str, ...]:
-    """The folders of `root/images`; the split called train comes first."""
+    """The folders of `root/images`, the split called train first; only that where there are pictures and no folder."""
+    if is_one_split(root):
+        return ("train",)
     return tuple(sorted(find_folders(pathlib.Path(root) / "images"), key=lambda split: (split != "train", split)))
+
+
+def is_one_split(root: str | os.PathLike) -> bool:
+    """Whether `root/images` has pictures and no folders of splits."""
+    folder = pathlib.Path(root) / "images"
+    return not find_folders(folder) and any(path.suffix.lower() in IMAGE_SUFFIXES for path in find_files(folder))
 
 
 def find_folders(root: str | os.PathLike) -> tuple[str, ...]:

@@ -1,20 +1,19 @@
 """Raw folders -> sharded TFRecords that tensorflow-datasets and a plain TFRecord reader both read."""
 
-import dataclasses
 import functools
 import os
-import pathlib
-import re
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from deeplab_ksac import datasets
+from deeplab_ksac.datasets.hold_out import HeldOut
 from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError, dataset_dir, did_you_mean, load_info
 from deeplab_ksac.datasets.kept_classes import KeptClasses, with_classes
 from deeplab_ksac.datasets.metadata import write_metadata
 from deeplab_ksac.datasets.pictures import ROTATIONS
 from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
+from deeplab_ksac.datasets.raw_folder import RawFolder
+from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 from deeplab_ksac.datasets.shards import (
     clear,
     find_written,
@@ -27,7 +26,7 @@ from deeplab_ksac.datasets.shards import (
 from deeplab_ksac.datasets.whole_folders import move_into_place, only_one, restore_previous, unfinished
 from deeplab_ksac.overwriting import check_inputs_stay
 
-__all__ = ["DatasetError", "read_records", "shard_files", "write_records"]
+__all__ = ["DatasetError", "HeldOut", "Reading", "read_records", "shard_files", "write_records"]
 
 MISSING_SHOWN = 3
 Progress = Callable[[str, int, int], None]  # progress(split, done, total)
@@ -46,6 +45,8 @@ def write_records(
     processes: int | None = None,
     dataset_name: str | None = None,
     classes: Sequence[str] | None = None,
+    reading: Reading = AS_IT_IS,
+    held_out: HeldOut | None = None,
     progress: Progress | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> ConvertedInfo:
@@ -56,7 +57,7 @@ def write_records(
     if the examples of the shard are the same again; the result is the same to the byte.
 
     Args:
-        name: a key of `datasets.CATALOG`.
+        name: a key of `datasets.CATALOG`, or "tfds:path" or "hf:path" for a path below `root`.
         root: the raw folder.
         data_dir: where converted data sets live.
         splits: names of the splits to convert; None converts those present in the raw folder.
@@ -68,6 +69,9 @@ def write_records(
         dataset_name: the name of the converted data set, where it is not `name`.
         classes: names of the classes that are kept, for the labels 0, 1, …; pixels of all others are ignored, and the
             data set needs a name of its own. None keeps all.
+        reading: what the raw files mean where there is more than one way, as in
+            `Reading(label_map={255: 1, 0: 0}, mask_suffix="_mask")`.
+        held_out: which pictures become a split val that the raw folder does not have, as in `HeldOut(0.2, seed=0)`.
         progress: called as `progress(split, done, total)` after each example, and first with what was done before.
         tell: called with a line on files that are there and are not converted, before anything is written.
 
@@ -81,8 +85,9 @@ def write_records(
     """
     if rotation not in ROTATIONS:
         raise ValueError(f"rotation must be one of {', '.join(ROTATIONS)}, not {rotation!r}")
-    source, root = datasets.source(name), pathlib.Path(root)
-    info = whole = _open_raw(source, root, dataset_name)
+    raw = RawFolder(name, root, reading=reading, held_out=held_out, dataset_name=dataset_name)
+    root, info = raw.root, raw.info()
+    whole = info
     if classes is not None:
         if dataset_name is None:
             raise DatasetError(
@@ -95,10 +100,10 @@ def write_records(
         restore_previous(target)
         if target.exists() and not overwrite:
             raise DatasetError(f"{target} exists; allow overwriting (--overwrite), or choose another name or data_dir")
-        examples = _find_examples(source, root, splits)
+        examples = raw.examples(splits)
         if classes is not None:
             examples = {split: KeptClasses(items, whole, info) for split, items in examples.items()}
-        for words in _left_out(source, root, examples):
+        for words in _left_out(raw, examples):
             tell(f"left out: {words}")
         _check_counts(info, root, examples, allow_other_counts)
         temporary = unfinished(target)
@@ -144,33 +149,10 @@ def shard_files(name: str, split: str, data_dir: str | os.PathLike) -> tuple[lis
     return files, info.num_examples[split]
 
 
-def _open_raw(source, root, dataset_name):
-    """The `DatasetInfo` of a raw folder under its final name."""
-    if not root.is_dir():
-        raise DatasetError(f"the raw folder {root} does not exist")
-    info = source.read_info(root) if hasattr(source, "read_info") else source.INFO
-    return dataclasses.replace(info, name=_checked_name(dataset_name or info.name))
-
-
-def _find_examples(source, root, splits):
-    """{split: its examples} of the splits given, or of those that the raw folder holds."""
-    splits = splits or source.find_splits(root)
-    for split in splits:
-        if not re.fullmatch(r"[\w-]+", split) or split == "all":  # what tensorflow-datasets takes
-            raise DatasetError(f"split name {split!r} of {root}: expected letters, digits, _ and -, and not 'all'")
-    return {split: source.examples(root, split) for split in splits}
-
-
-def _left_out(source, root, examples):
+def _left_out(raw, examples):
     """Sentences on files of the raw folder that belong to no example."""
     found = [f"{split}: {words}" for split, items in examples.items() for words in getattr(items, "left_out", ())]
-    return [*found, *(source.left_out(root) if hasattr(source, "left_out") else ())]
-
-
-def _checked_name(name):
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise DatasetError(f"data set name {name!r}: expected lower-case letters, digits and _, a letter first")
-    return name
+    return [*found, *raw.left_out()]
 
 
 def _check_counts(info, root, examples, allow_other_counts):

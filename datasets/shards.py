@@ -81,7 +81,7 @@ def plan_shards(
             folder / shard_name(info.name, split, index, shards),
             bounds[index],
             bounds[index + 1],
-            _fingerprint(settings, getattr(items, "entries", None), bounds[index], bounds[index + 1]),
+            _fingerprint(settings, items, bounds[index], bounds[index + 1]),
         )
         for index in range(shards)
     ]
@@ -152,12 +152,17 @@ def forget_records(folder: pathlib.Path) -> None:
     shutil.rmtree(folder / RECORDS, ignore_errors=True)
 
 
-def _fingerprint(settings, entries, first, stop):
-    """A hash of the settings and of the examples `first`…`stop`: names, sizes and times of files, the rest by value."""
+def _fingerprint(settings, items, first, stop):
+    """A hash of the settings and of the examples `first`…`stop`: names, sizes and times of files, the rest by value.
+
+    How their labels are read is a part of it, by name or, as the table of a `--label_map`, by value.
+    """
+    entries = getattr(items, "entries", None)
     if entries is None:
         return ""
     digest = hashlib.sha256(settings.encode())
     try:
+        digest.update(pickle.dumps(getattr(items, "read_labels", None), protocol=5))
         for entry in entries[first:stop]:
             for part in entry:
                 digest.update(b"\0" + _content(part))
@@ -168,9 +173,16 @@ def _fingerprint(settings, entries, first, stop):
 
 def _content(part):
     if isinstance(part, os.PathLike):
-        status = os.stat(part)
-        return f"{os.fspath(part)} {status.st_size} {status.st_mtime_ns}".encode()
-    return part.encode() if isinstance(part, str) else pickle.dumps(part, protocol=5)
+        return _state(part)
+    if isinstance(part, str):
+        return part.encode()
+    return b"\0".join([pickle.dumps(part, protocol=5), *map(_state, getattr(part, "files", ()))])
+
+
+def _state(path):
+    """A file as far as it tells whether it was changed."""
+    status = os.stat(path)
+    return f"{os.fspath(path)} {status.st_size} {status.st_mtime_ns}".encode()
 
 
 @functools.cache

@@ -4,7 +4,8 @@ import collections
 import dataclasses
 import os
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -124,7 +125,7 @@ def survey_split(
         for batch in measured.batch(BATCH).prefetch(2).as_numpy_iterator():
             image_hashes.append(batch["image_hash"])
             label_hashes.append(batch["label_hash"])
-            _add(survey, batch)
+            add_batch(survey, batch)
             if progress is not None:
                 progress(split, len(survey.names), count)
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
@@ -183,8 +184,8 @@ def _hash(content):
     return tf.bitcast(tf.fingerprint(content[tf.newaxis])[0], tf.uint64)
 
 
-def _add(survey, batch):
-    """Adds a batch of measured examples to the survey of their split."""
+def add_batch(survey: SplitSurvey, batch: Mapping[str, Any]) -> None:
+    """Adds a batch of measured examples, what `_measure` gives and "sample", to the survey of their split."""
     survey.names += [name.decode() for name in batch["name"]]
     survey.formats.update(form.decode() for form in batch["format"])
     survey.sizes.update((int(height), int(width)) for height, width in batch["size"])

@@ -4,6 +4,8 @@
     python scripts/convert.py --dataset=coco_voc,sbd,voc2012 --raw_dir=raw/coco,raw/voc,raw/voc --data_dir=data
     python scripts/convert.py --dataset=folder --raw_dir=my_pictures --name=my_pictures --data_dir=data
     python scripts/convert.py --dataset=voc2012 --raw_dir=raw/VOCdevkit --name=pets --classes=background,cat,dog
+    python scripts/convert.py --dataset=folder --raw_dir=my_pictures --label_map=0:0,255:1 --mask_suffix=_mask \\
+        --val_share=0.2 --data_dir=data
     python scripts/convert.py --dataset=scenes --raw_dir=raw/scenes --data_dir=data
 
 After a kill, the same command continues where it was. The pictures of `scenes` are painted first, if the raw folder has
@@ -14,16 +16,16 @@ import contextlib
 
 from absl import flags
 
-from deeplab_ksac.datasets import CATALOG, source
+from deeplab_ksac.datasets import CATALOG, default_name, source
 from deeplab_ksac.datasets.info import did_you_mean, is_converted
-from deeplab_ksac.scripts.commandline import large_pictures, values
+from deeplab_ksac.scripts.commandline import large_pictures, reading_flags, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 
 
 def define_flags():
     """Defines the flags of this script."""
-    flags.DEFINE_list("dataset", None, f"Data set to convert, or several: {', '.join(CATALOG)}.")
+    flags.DEFINE_list("dataset", None, f"Data set to convert, or several: {', '.join(CATALOG)} (tfds:name, hf:path).")
     flags.DEFINE_list(
         "raw_dir",
         None,
@@ -42,6 +44,7 @@ def define_flags():
         "What to do with images with EXIF rotation if the size of the mask does not tell which form it belongs to.",
     )
     large_pictures.define_flag()
+    reading_flags.define()
     values.whole_number("processes", None, "Number of processes (default: all cores).", least=1, most=1024)
     flags.DEFINE_string("name", None, "Name of the converted data set (default: that of the data set).")
     flags.DEFINE_list(
@@ -82,6 +85,8 @@ def convert(dataset, raw_dir, given):
             processes=given.processes,
             dataset_name=given.name,
             classes=given.classes,
+            reading=reading_flags.reading(given),
+            held_out=reading_flags.held_out(given),
             progress=progress,
             tell=print,
         )
@@ -97,7 +102,7 @@ def run(given):
     for dataset, raw_dir in pairs:
         if len(pairs) > 1:
             print(dataset)
-            if not given.overwrite and is_converted(dataset, given.data_dir):
+            if not given.overwrite and is_converted(default_name(dataset), given.data_dir):
                 print(f"is in {given.data_dir} already and is left alone (--overwrite converts it again)")
                 continue
         if dataset == "scenes":
@@ -108,7 +113,7 @@ def run(given):
 
 def chosen(given):
     """[(data set, its raw folder)] that the flags name."""
-    unknown = [name for name in given.dataset if name not in CATALOG]
+    unknown = [name for name in given.dataset if name.partition(":")[0] not in CATALOG]
     if unknown:
         raise ValueError(
             f"--dataset: {unknown[0]!r} is none of {', '.join(CATALOG)}{did_you_mean(unknown[0], CATALOG)}"

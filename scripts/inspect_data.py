@@ -1,10 +1,12 @@
-"""Looks through a converted data set before training: numbers, contact sheet, warnings.
+"""Looks through a data set before training: numbers, contact sheet, warnings.
 
     python scripts/inspect_data.py voc2012 --data_dir=data
     python scripts/inspect_data.py mine --data_dir=data --splits=train,val --samples=24 --output=mine.png
+    python scripts/inspect_data.py folder --raw_dir=my_pictures --mask_suffix=_mask --output=raw.png
 
 Prints what each split holds and what is probably wrong with it, and writes the contact sheet (PNG) and everything that
-was counted (JSON beside it).
+was counted (JSON beside it). With --raw_dir it looks through a raw folder before conversion: what pairs, which values
+the masks have, and all that conversion would refuse.
 """
 
 import contextlib
@@ -14,7 +16,7 @@ from absl import flags
 
 from deeplab_ksac.datasets.info import dataset_dir, load_info
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import values
+from deeplab_ksac.scripts.commandline import reading_flags, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 from deeplab_ksac.whole_files import check_writable
@@ -23,30 +25,73 @@ from deeplab_ksac.whole_files import check_writable
 def define_flags():
     """Defines the flags of this script."""
     flags.DEFINE_string("data_dir", "data", "Folder of the converted data sets.")
+    flags.DEFINE_string("raw_dir", None, "Raw folder to look through before conversion, with <dataset> as in convert.")
     flags.DEFINE_list("splits", None, "Splits to check (default: all).")
     values.whole_number("samples", 12, "Pictures of each split on the contact sheet.")
     flags.DEFINE_string(
-        "output", None, "PNG file of the contact sheet; <data_dir>/<dataset>/inspection.png by default."
+        "output",
+        None,
+        "PNG file of the contact sheet; <data_dir>/<dataset>/inspection.png by default (raw_… with --raw_dir).",
     )
+    reading_flags.define()
 
 
 def inspect(name, given):
     """Inspects the data set, prints what was found, writes the sheet and the JSON; the exit status."""
+    if given.raw_dir is not None:
+        return inspect_raw_folder(name, given)
+    for flag in reading_flags.given(given):
+        raise ValueError(f"--{flag} says how a raw folder is read; name one (--raw_dir)")
     load_info(name, given.data_dir)  # a misspelt name need not wait for TensorFlow
 
     from deeplab_ksac.datasets.inspection import inspect_dataset
-    from deeplab_ksac.figures import contact_sheet
 
-    output = contact_sheet.require_png(given.output or pathlib.Path(given.data_dir, name, "inspection.png"))
-    check_inputs_stay(dataset_dir(name, given.data_dir).iterdir(), [output, pathlib.Path(output).with_suffix(".json")])
-    check_writable(pathlib.Path(output).parent)
+    output = checked_output(name, given, "inspection.png", dataset_dir(name, given.data_dir).iterdir())
     with contextlib.closing(SplitProgress("reading")) as progress:
         inspection = inspect_dataset(
             name, data_dir=given.data_dir, splits=given.splits, samples=given.samples, progress=progress
         )
+    return tell(inspection, output)
+
+
+def inspect_raw_folder(name, given):
+    """Inspects a raw folder as data set `name` reads it; the exit status."""
+    reading, held_out = reading_flags.reading(given), reading_flags.held_out(given)
+
+    from deeplab_ksac.datasets.raw_inspection import inspect_raw
+
+    output = checked_output(name, given, "raw_inspection.png", [given.raw_dir])
+    with contextlib.closing(SplitProgress("reading")) as progress:
+        inspection = inspect_raw(
+            name,
+            given.raw_dir,
+            reading=reading,
+            held_out=held_out,
+            splits=given.splits,
+            samples=given.samples,
+            progress=progress,
+        )
+    return tell(inspection, output)
+
+
+def checked_output(name, given, file, inputs):
+    """The path of the sheet: a PNG that can be written and takes no input's place."""
+    from deeplab_ksac.figures import contact_sheet
+
+    output = contact_sheet.require_png(given.output or pathlib.Path(given.data_dir, name, file))
+    check_inputs_stay(inputs, [output, pathlib.Path(output).with_suffix(".json")])
+    check_writable(pathlib.Path(output).parent)
+    return output
+
+
+def tell(inspection, output):
+    """Prints an inspection and writes its sheet, if there is anything to show; the exit status."""
+    from deeplab_ksac.figures import contact_sheet
+
     print(inspection.text())
-    contact_sheet.save(inspection, output)
-    print(f"contact sheet {output}")
+    if inspection.surveys:
+        contact_sheet.save(inspection, output)
+        print(f"contact sheet {output}")
     return 0
 
 

@@ -11,8 +11,8 @@ import pathlib
 from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image, ImageDraw
 
+from deeplab_ksac.datasets import polygons
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.label_table import LabelTable
 from deeplab_ksac.datasets.raw import (
@@ -71,8 +71,9 @@ def examples(root: str | os.PathLike, split: str) -> Examples:
 def draw_polygons(path: pathlib.Path, numbers: Mapping[str, int]) -> np.ndarray:
     """The labelIds [H, W] that a `…_polygons.json` describes: 0 is unlabeled, later objects cover earlier ones.
 
-    A group of objects counts as its class ("cargroup" as "car") unless the class list has it; what has no number of
-    its own (license plates) stays what it stands on.
+    They are filled as the makers did, by `datasets.polygons.by_rows`. A group of objects counts as its class
+    ("cargroup" as "car") unless the class list has it; what has no number of its own (license plates) stays what it
+    stands on.
 
     Args:
         path: the file.
@@ -83,19 +84,21 @@ def draw_polygons(path: pathlib.Path, numbers: Mapping[str, int]) -> np.ndarray:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        size = content["imgWidth"], content["imgHeight"]
-        objects = [(o["label"], [tuple(point) for point in o["polygon"]]) for o in content["objects"]]
-        canvas = Image.new("L", size, numbers["unlabeled"])
+        width, height = content["imgWidth"], content["imgHeight"]
+        objects = [(o["label"], polygons.corners_of(o["polygon"])) for o in content["objects"]]
+        labels = np.full((height, width), numbers["unlabeled"], np.uint8)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} cannot be read as polygons of Cityscapes: {in_one_line(error)}") from error
-    draw = ImageDraw.Draw(canvas)
-    for name, polygon in objects:
+    known = []
+    for name, corners in objects:
         number = numbers.get(name, numbers.get(name.removesuffix("group")))
         if number is None:
             raise DatasetError(f"{path} has an object {name!r}, which is no class of Cityscapes")
-        if number >= 0 and len(polygon) > 1:
-            draw.polygon(polygon, fill=number)
-    return np.asarray(canvas)
+        if number >= 0:
+            known.append((number, corners))
+    polygon, first, stop = polygons.by_rows([corners for _, corners in known], height, width)
+    polygons.fill(labels.reshape(-1), first, stop, np.array([number for number, _ in known], np.uint8)[polygon])
+    return labels
 
 
 def _frames(root, split, city):

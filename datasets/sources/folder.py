@@ -4,71 +4,72 @@ root/classes.txt                 one class a line, in the order of the labels: `
 root/images/train/…, images/val/…  JPEG, PNG, TIFF, BMP or WebP, in folders as deep as one likes; any names of splits
 root/masks/train/…, masks/val/…    PNG of the same stem, one channel (palette or grayscale):
                                    0 is the first class of classes.txt, 255 is ignored
+
+Without folders of splits, pictures in images/ and masks in masks/ are the split train. `datasets.reading.Reading` says
+what differs: stems with a prefix or suffix, masks of other values (`label_map`), or masks of colors (`colors`), by the
+colors of classes.txt or of a legend. A legend also names the classes where there is no classes.txt; a line called
+`ignored` in either stands for 255.
 """
 
 import os
 import pathlib
+from typing import Any
 
+from deeplab_ksac.datasets.class_list import CLASSES_FILE
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
-from deeplab_ksac.datasets.palettes import voc_palette
+from deeplab_ksac.datasets.mask_classes import count_values, mask_reader, read_classes
 from deeplab_ksac.datasets.raw import (
     Examples,
-    numbered_lines,
     paired_examples,
     paired_splits,
+    read_mask,
     require_folders,
     unpaired_files,
 )
+from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 
 INFO = DatasetInfo(name="folder", class_names=(), colors=(), description="A folder of images and masks")
+READS = ("label_map", "colors", "image_prefix", "image_suffix", "mask_prefix", "mask_suffix")
 
-CLASSES_FILE = "classes.txt"
 LAYOUT = "images/<split>/…, masks/<split>/… and classes.txt"
 
 
-def read_info(root: str | os.PathLike) -> DatasetInfo:
-    """The `DatasetInfo` that `root/classes.txt` describes; classes without a color get VOC's."""
+def read_info(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> DatasetInfo:
+    """The `DatasetInfo` that `root/classes.txt` describes, or the legend; classes without a color get VOC's."""
     require_folders(root, ("images", "masks"), LAYOUT)
-    path = pathlib.Path(root) / CLASSES_FILE
-    lines = numbered_lines(path)
-    if not 1 <= len(lines) <= 255:
-        raise DatasetError(f"{path} lists {len(lines)} classes; expected 1 to 255, one a line")
-    names, colors = zip(
-        *(
-            _class(path, number, line, color)
-            for (number, line), color in zip(lines, voc_palette(len(lines)), strict=True)
-        ),
-        strict=True,
-    )
-    first = {}
-    for (number, _), name in zip(lines, names, strict=True):
-        if name in first:
-            raise DatasetError(f"{path} lists classes more than once: {name} in lines {first[name]} and {number}")
-        first[name] = number
+    names, colors = read_classes(pathlib.Path(root) / CLASSES_FILE, reading)
     return DatasetInfo(name=INFO.name, class_names=names, colors=colors, description=INFO.description)
 
 
-def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
+def find_splits(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[str, ...]:
     """The folders of `root/images`; the split called train comes first."""
     require_folders(root, ("images", "masks"), LAYOUT)
     return paired_splits(root)
 
 
-def examples(root: str | os.PathLike, split: str) -> Examples:
+def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -> Examples:
     """Every image of `root/images/<split>` with its mask."""
-    return paired_examples(root, split)
+    reader = mask_reader(pathlib.Path(root) / CLASSES_FILE, reading)
+    return paired_examples(root, split, read_labels=reader, reading=reading)
 
 
-def left_out(root: str | os.PathLike) -> tuple[str, ...]:
+def pairs(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -> Examples:
+    """The images of `root/images/<split>` that have a mask; the others are `missing`.
+
+    Labels are the masks' values where it is not known what these mean.
+    """
+    try:
+        reader = mask_reader(pathlib.Path(root) / CLASSES_FILE, reading)
+    except DatasetError:
+        reader = read_mask
+    return paired_examples(root, split, read_labels=reader, reading=reading, complete=False)
+
+
+def values_of(mask: Any) -> dict[int | tuple[int, ...], int]:
+    """{value in a mask, or color of an RGB one: its pixels}."""
+    return count_values(mask)
+
+
+def left_out(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[str, ...]:
     """Sentences on the files in `root/images` and `root/masks` that lie in no split."""
     return unpaired_files(root, paired_splits(root))
-
-
-def _class(path, number, line, color):
-    words = line.split()
-    if len(words) >= 4 and all(word.isdecimal() for word in words[-3:]):
-        color = tuple(int(word) for word in words[-3:])
-        if max(color) > 255:
-            raise DatasetError(f"{path}: the color in line {number}, {line!r}, has a value above 255")
-        words = words[:-3]
-    return " ".join(words), color

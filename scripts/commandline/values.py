@@ -97,6 +97,17 @@ def counts(name: str, default: str | None, meaning: str) -> None:
     _define(name, default, meaning, read, f"split=number, comma-separated, each from 1 to {LARGEST}")
 
 
+def pairs(name: str, default: str | None, meaning: str) -> None:
+    """A flag for "255:1,0:0": a dict of whole numbers, none of them named twice."""
+
+    def read(text):
+        found = [_counted(part.split(":"), (2,)) for part in text.split(",")]
+        pairs = {_whole(key, 0, 65535): _whole(value, 0, 255) for key, value in found}
+        return pairs if len(pairs) == len(found) else _refuse()
+
+    _define(name, default, meaning, read, "value:label, comma-separated, no value twice, such as 255:1,0:0")
+
+
 @contextlib.contextmanager
 def named() -> Iterator[None]:
     """Inside, an error whose message begins with the name of a flag's value has the flag's dashes in front.

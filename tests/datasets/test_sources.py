@@ -22,7 +22,8 @@ def test_every_source_keeps_the_contract(name):
 
 
 def test_an_unknown_source_is_refused_with_those_there_are():
-    with pytest.raises(DatasetError, match=r"ade20k, camvid, cityscapes, .*, scenes, voc2012; did you mean 'voc2012'"):
+    known = r"ade20k, camvid, cityscapes, .*, scenes, tfds, ultralytics, voc2012"
+    with pytest.raises(DatasetError, match=rf"{known}; did you mean 'voc2012'"):
         datasets.source("voc12")
 
 

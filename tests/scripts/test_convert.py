@@ -6,7 +6,9 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.scripts import convert as script
@@ -19,6 +21,9 @@ DEFAULTS = {
     **{"splits": None, "overwrite": False, "allow_other_counts": False, "rotation": "refuse", "processes": 1},
     **{"max_megapixels": large_pictures.USUAL},
     **{"name": None, "seed": 0, "scenes_counts": {"train": 3}, "scenes_size": (33, 41)},
+    **{"label_map": None, "colors": None, "unlabeled": "background", "image_key": "", "label_key": ""},
+    **{"image_prefix": "", "image_suffix": "", "mask_prefix": "", "mask_suffix": ""},
+    **{"val_share": None, "split_seed": 0, "split_group": None},
 }
 
 
@@ -41,6 +46,23 @@ def test_a_folder_is_converted_under_its_own_name_with_a_table_at_the_end(tmp_pa
     assert header.split() == ["split", "images", "official", "classes", "ignored"]
     assert train.split()[:3] == ["train", "4", "3"] and val.split()[:3] == ["val", "2", "3"]
     assert all(line.startswith("writing ") for line in done.stderr.splitlines())
+
+
+def test_a_folder_of_one_split_with_binary_masks_is_read_as_the_flags_say(tmp_path):
+    raw, masks = tmp_path / "raw", [255 * (fakes.labels(i, 2, ignore=False) > 0).astype(np.uint8) for i in range(5)]
+    for kind in ("images", "masks"):
+        (raw / kind).mkdir(parents=True)
+    for i, mask in enumerate(masks):
+        Image.fromarray(fakes.picture(i)).save(raw / "images" / f"p{i}.JPG")
+        Image.fromarray(mask).save(raw / "masks" / f"p{i}_mask.PNG")
+    (raw / "classes.txt").write_text("ground\nthing\n")
+    flags = ("--dataset=folder", f"--raw_dir={raw}", f"--data_dir={tmp_path}", "--label_map=0:0,255:1")
+    done = convert(*flags, "--mask_suffix=_mask", "--val_share=0.2", "--split_seed=3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    info = load_info("folder", tmp_path)
+    assert info.num_examples == {"train": 4, "val": 1} and sum(info.ignored_pixels.values()) == 0
+    ones = sum(np.count_nonzero(mask) for mask in masks)
+    assert sum(counts[1] for counts in info.pixel_counts.values()) == ones > 0
 
 
 def test_scenes_are_painted_first_where_there_are_none(tmp_path):
@@ -74,6 +96,16 @@ def test_several_are_converted_one_after_another_and_what_is_there_stays(tmp_pat
         ({"dataset": ["camvid"]}, "{raw} holds no split of camvid (official: train, val, test)"),
         ({"dataset": ["voc2012"], "splits": ["test"]}, "Segmentation/test.txt is missing"),
         ({"dataset": ["voc"]}, "--dataset: 'voc' is none of scenes, camvid, voc2012"),
+        ({"dataset": ["tfds:nothing"]}, "the raw folder {raw}/nothing does not exist"),
+        ({"dataset": ["folder:x"]}, "data set 'folder:x': a path follows tfds and hf, as in tfds:name"),
+        ({"dataset": ["tfsd:x"]}, "--dataset: 'tfsd:x' is none of scenes, camvid"),
+        ({"dataset": ["voc2012"], "label_map": {1: 0}}, "label_map (--label_map) is not for the data set voc2012"),
+        (
+            {"dataset": ["voc2012"], "val_share": 0.2},
+            "--val_share is for data without official splits; voc2012 has",
+        ),
+        ({"dataset": ["folder"], "split_seed": 1}, "--split_seed=1 is about the pictures of --val_share; give it too"),
+        ({"dataset": ["folder"], "val_share": 0.2, "split_group": "("}, "split_group='(' is no regular expression"),
     ],
 )
 def test_bad_input_ends_in_one_line_and_status_1(tmp_path, capsys, monkeypatch, flags, words):

@@ -49,6 +49,25 @@ def test_table_warnings_sheet_and_json(data_dir, tmp_path):
     assert all(line.startswith("reading ") for line in done.stderr.splitlines())
 
 
+def test_a_raw_folder_is_looked_through_before_conversion(tmp_path):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 4})
+    for path in (raw / "masks" / "train").iterdir():
+        path.rename(path.with_name(f"{path.stem}_gt.png"))
+    done = inspect("folder", f"--raw_dir={raw}", f"--output={tmp_path / 'sheet.png'}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 masks of" in done.stdout and "--mask_suffix" in done.stdout and not (tmp_path / "sheet.png").exists()
+    flags = (f"--raw_dir={raw}", "--mask_suffix=_gt", "--val_share=0.25", f"--output={tmp_path / 'sheet.png'}")
+    done = inspect("folder", *flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["train", "3", "0", "0"] in lines and ["val", "1", "0", "0"] in lines
+    assert Image.open(tmp_path / "sheet.png").size[0] == 960
+    assert json.loads((tmp_path / "sheet.json").read_text())["raw"][0]["pairs"] == 3
+    done = inspect("tiny", "--mask_suffix=_gt", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "inspect: --mask_suffix says how a raw folder is read; name one (--raw_dir)\n"
+
+
 def test_an_unknown_data_set_is_one_line_and_status_1(data_dir, tmp_path):
     done = inspect("tinny", f"--data_dir={data_dir}", cwd=tmp_path)
     assert done.returncode == 1 and done.stdout == ""

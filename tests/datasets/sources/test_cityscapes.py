@@ -82,9 +82,9 @@ def test_polygons_stand_in_for_label_ids_and_later_ones_cover_earlier(root):
         )
     )
     expected = np.full((24, 32), 255)
-    expected[10:24] = 0
-    expected[8:13, 4:10] = 13
-    expected[:, 20:22] = 255  # a group of poles has a number of its own, which is not trained on
+    expected[10:23] = 0  # the makers' rule: a row is covered where its middle is, so the lower edge is not
+    expected[8:12, 4:10] = 13
+    expected[:23, 20:22] = 255  # a group of poles has a number of its own, which is not trained on
     (item,) = cityscapes.examples(root, "val")
     np.testing.assert_array_equal(item["label"], expected)
 
@@ -101,6 +101,8 @@ def test_polygons_without_objects_are_unlabeled(tmp_path):
         ('{"objects": []}', "cannot be read as polygons of Cityscapes: 'imgWidth'"),
         (polygons(("unicorn", box(0, 0, 3, 3))), "an object 'unicorn', which is no class"),
         (polygons(("car", [1, 2])), "cannot be read as polygons"),
+        (polygons(("car", [[1, 2], [float("nan"), 3]])), "a polygon has 1 numbers that are not finite"),
+        (polygons(size=("32", 24)), "cannot be read as polygons"),
     ],
 )
 def test_wrong_polygons_are_refused(tmp_path, text, words):

@@ -10,7 +10,7 @@ from deeplab_ksac.datasets import records
 from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.sources import coco_stuff10k, coco_voc
 from tests import fakes
-from tests.datasets.sources import layouts
+from tests.datasets.sources import layouts, tools
 
 WITHOUT_LAYOUT = ("scenes", "folder")
 OFFICIAL = sorted(set(datasets.CATALOG) - set(WITHOUT_LAYOUT))
@@ -49,6 +49,12 @@ WRITERS = {
         root, {"val": {"000000000139": layouts.values_from(np.array(coco_stuff10k.IDS) - 1, 1)}}
     ),
     "camvid": lambda root: fakes.write_camvid(root, {"val": 1}),
+    "coco": lambda root: tools.write_coco(root, tools.scene()),
+    "labelme": lambda root: (root.mkdir(exist_ok=True), tools.write_labelme(root, tools.scene())),
+    "cvat": lambda root: tools.write_cvat(root, tools.scene()),
+    "ultralytics": lambda root: tools.write_ultralytics(root, {"a": tools.scene()["a"]}),
+    "tfds": lambda root: tools.write_tfds(root, tools.scene()),
+    "hf": lambda root: tools.write_parquet(root, tools.scene()),
 }
 
 
@@ -62,7 +68,7 @@ def test_it_converts_what_its_layout_holds(tmp_path, name):
         items = source.examples(tmp_path / "raw", split)
         assert count == len(items)
         counts = sum(np.bincount(item["label"].ravel(), minlength=256) for item in items)
-        assert info.pixel_counts[split] == tuple(counts[: source.INFO.num_classes])
+        assert info.pixel_counts[split] == tuple(counts[: info.num_classes])
         assert info.ignored_pixels[split] == counts[255]
         assert sum(info.pixel_counts[split]) > 0
 

@@ -34,7 +34,7 @@ REQUIRED = {  # what a command cannot do without, beside the flag under test
 }
 WHOLE = {  # flags for one whole number: command -> {flag: least}
     benchmark: {"rounds": 1, "processes": 0},
-    convert: {"processes": 1, "seed": 0},
+    convert: {"processes": 1, "seed": 0, "split_seed": 0},
     evaluate: {"batch_size": 1, "sheet": 0},
     flops: {"num_classes": 1, "chapter": 2},
     inspect_data: {"samples": 0},
@@ -43,7 +43,7 @@ WHOLE = {  # flags for one whole number: command -> {flag: least}
     train: {"cpu_replicas": 1},
     visualize: {"count": 1, "channels": 1},
 }
-REAL = {evaluate: ("boundary", "timeout", "interval"), predict: ("opacity",)}
+REAL = {convert: ("val_share",), evaluate: ("boundary", "timeout", "interval"), predict: ("opacity",)}
 VIEWED = (evaluate, predict, submit)
 NO_WHOLE = ("", "²", "٣", "1.0", "1e3", "0x10", "1_000", "many", "-1", "nan", "99999999999999999999", "1,2")
 NO_REAL = ("", "nan", "-1", "-inf", "much", "1_0", "٣", "0.5.5", "1e400")
@@ -83,7 +83,8 @@ def test_a_checkpoint_is_a_step_or_one_of_two_words(module):
 
 @pytest.mark.parametrize(("module", "flag"), [(module, flag) for module in REAL for flag in REAL[module]])
 def test_a_number_is_one_and_in_its_interval(module, flag):
-    interval = {"boundary": "(0, inf)", "timeout": "[0, inf]", "interval": "[0.01, 86400]", "opacity": "[0, 1]"}[flag]
+    intervals = {"boundary": "(0, inf)", "timeout": "[0, inf]", "interval": "[0.01, 86400]", "opacity": "[0, 1]"}
+    interval = {**intervals, "val_share": "(0, 1)"}[flag]
     assert value_of(module, flag, "0.5") == 0.5
     for text in NO_REAL if flag != "timeout" else NO_REAL[:-1]:
         assert_refused(module, flag, text, f"a number in {interval}")
@@ -129,6 +130,13 @@ def test_scales_are_numbers_of_a_sensible_size(module):
             {"train=3": {"train": 3}, "train=1000, val=200": {"train": 1000, "val": 200}},
             "split=number, comma-separated, each from 1 to 2147483647",
             ("train", "train=", "=3", "train=0", "train=²", "train=-1", "train=1,train=2", "", "train=1,"),
+        ),
+        (
+            convert,
+            "label_map",
+            {"255:1,0:0": {255: 1, 0: 0}, "7:255": {7: 255}},
+            "value:label, comma-separated, no value twice, such as 255:1,0:0",
+            ("1", "1:", ":1", "1:2:3", "1:1,1:2", "", "²:1", "-1:0", "0:256", "65536:0", "1:1,", "1=1"),
         ),
         (
             study,

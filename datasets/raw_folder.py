@@ -1,0 +1,103 @@
+"""A raw folder as one value: the source that reads it, how, and where."""
+
+import dataclasses
+import os
+import pathlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from deeplab_ksac import datasets
+from deeplab_ksac.datasets.hold_out import HeldOut, hold_out
+from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
+from deeplab_ksac.datasets.raw import Examples
+from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
+
+
+class RawFolder:
+    """The raw folder `root` of a data set, read by its source.
+
+    Args:
+        name: a key of `datasets.CATALOG`, or "tfds:path" or "hf:path" for a path below the folder.
+        root: the folder.
+        reading: what its files mean, where the source can read them in more than one way.
+        held_out: which pictures become a split val that the folder does not have.
+        dataset_name: the name of the converted data set, where it is not the source's own.
+
+    Raises:
+        DatasetError: an unknown name, no such folder, options that the source does not heed, or pictures held out of
+            official splits.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        root: str | os.PathLike,
+        *,
+        reading: Reading = AS_IT_IS,
+        held_out: HeldOut | None = None,
+        dataset_name: str | None = None,
+    ):
+        self.source, self.held_out = datasets.source(name), held_out
+        _, below = datasets.parse_name(name)
+        self.root = pathlib.Path(root) / below
+        heeded = getattr(self.source, "READS", ())
+        reading.require_only(heeded, name)
+        if held_out is not None and self.source.INFO.splits:
+            official = ", ".join(self.source.INFO.splits)
+            raise DatasetError(f"--val_share is for data without official splits; {name} has {official}")
+        if not self.root.is_dir():
+            raise DatasetError(f"the raw folder {self.root} does not exist")
+        self._reading = {"reading": reading} if heeded else {}
+        self._name = dataset_name or (datasets.default_name(name) if below else None)
+
+    def info(self) -> DatasetInfo:
+        """The `DatasetInfo` of the folder under its final name."""
+        has_own = hasattr(self.source, "read_info")
+        info = self.source.read_info(self.root, **self._reading) if has_own else self.source.INFO
+        return dataclasses.replace(info, name=_checked_name(self._name or info.name))
+
+    def examples(self, splits: Sequence[str] | None = None) -> dict[str, Examples]:
+        """{split: its examples} of the splits given, or of those that the folder holds.
+
+        Raises:
+            DatasetError: a split that is not there, or whose name tensorflow-datasets does not take.
+        """
+        wanted = splits if splits and self.held_out is None else self.find_splits()
+        for split in wanted:
+            if not re.fullmatch(r"[\w-]+", split) or split == "all":  # what tensorflow-datasets takes
+                raise DatasetError(
+                    f"split name {split!r} of {self.root}: expected letters, digits, _ and -, and not 'all'"
+                )
+        found = {split: self.source.examples(self.root, split, **self._reading) for split in wanted}
+        if self.held_out is None:
+            return found
+        found = hold_out(found, self.held_out)
+        unknown = [split for split in splits or () if split not in found]
+        if unknown:
+            raise DatasetError(f"{self.root} has no split {unknown[0]!r} (found: {', '.join(found)})")
+        return {split: found[split] for split in splits or found}
+
+    def find_splits(self) -> tuple[str, ...]:
+        """The splits that the folder holds, before any pictures are held out."""
+        return tuple(self.source.find_splits(self.root, **self._reading))
+
+    def pairs(self, split: str) -> Examples:
+        """The examples of a split that are complete, where the others are an error in `examples`."""
+        of_source = getattr(self.source, "pairs", self.source.examples)
+        return of_source(self.root, split, **self._reading)
+
+    @property
+    def values_of(self) -> Callable[[Any], dict[Any, int]] | None:
+        """mask -> {value in it: its pixels}; None where the labels are in no masks of their own."""
+        return getattr(self.source, "values_of", None)
+
+    def left_out(self) -> tuple[str, ...]:
+        """Sentences on files that belong to no split."""
+        return self.source.left_out(self.root, **self._reading) if hasattr(self.source, "left_out") else ()
+
+
+def _checked_name(name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise DatasetError(f"data set name {name!r}: expected lower-case letters, digits and _, a letter first")
+    return name
