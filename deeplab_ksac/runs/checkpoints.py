@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,7 @@ from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.losses import Objective
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs import seals
-from deeplab_ksac.runs.workdir import METRICS_FILE, read_workdir, went_past_a_checkpoint
+from deeplab_ksac.runs.workdir import METRICS_FILE, read_provenance, read_workdir, went_past_a_checkpoint
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.interruption import LOST_WORKER
 
@@ -297,6 +298,8 @@ class LoadedModel:
         info: names and colors of its classes.
         step: optimizer steps of the stage that the weights come from.
         stage: index of that stage.
+        provenance: what else is known of the training, as `workdir.read_provenance`; JSON holds it.
+        card: what people are told of a saved model, as Markdown; None where there is nothing.
     """
 
     model: keras.Model
@@ -304,6 +307,8 @@ class LoadedModel:
     info: DatasetInfo
     step: int
     stage: int
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    card: str | None = None
 
 
 def load_model(
@@ -323,4 +328,4 @@ def load_model(
     model = build_model(experiment.model, info.num_classes)
     restore_weights(model, path, averaged)
     stage, step = checkpoint_number(path)
-    return LoadedModel(model, experiment, info, step, stage)
+    return LoadedModel(model, experiment, info, step, stage, read_provenance(workdir, info))

@@ -30,6 +30,7 @@ EVALUATION |= {"iou": [0.5, None, 0.1], "class_names": ["a", "b", "c"], "window"
 METRICS = {"stage": 0, "step": 1, "train/loss": 1.0, "eval/miou": 0.5}
 RIGHT = {"experiment.json": to_dict(EXPERIMENT), "eval_tiny_val.json": EVALUATION, "metrics.jsonl": METRICS}
 FLAGS = {
+    "model": None,
     "scales": ["1"],
     "flip": False,
     "window": None,
@@ -108,7 +109,8 @@ def test_a_damaged_file_of_a_run_is_one_line(command, file, workdir, tmp_path):
     (run / file[0]).write_bytes(file[1])
     (tmp_path / "a.png").touch()
     before = sorted(run.iterdir())
-    flags = {"workdir": run, "runs": [str(run)], "output": str(output), "output_dir": str(output)}
+    flags = {"workdir": run, "runs": [str(run)], "output": str(output)}
+    flags["output_dir"] = None if command == "evaluate" else str(output)
     flags |= {"images": str(tmp_path / "a.png"), "data_dir": str(tmp_path)}
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):

@@ -24,6 +24,7 @@ def given(place, runs, output, **flags):
     values = {
         "max_megapixels": 178,
         "workdir": runs,
+        "model": [],
         "images": None,
         "data_dir": str(place / "data"),
         "dataset": None,

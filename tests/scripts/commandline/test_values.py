@@ -11,6 +11,7 @@ from deeplab_ksac.scripts import (
     flops,
     inspect_data,
     predict,
+    save,
     study,
     submit,
     train,
@@ -27,6 +28,7 @@ REQUIRED = {  # what a command cannot do without, beside the flag under test
     flops: (),
     inspect_data: (),
     predict: ("--workdir=x", "--images=x", "--output_dir=x"),
+    save: ("--workdir=x", "--output=x"),
     study: ("--workdir=x",),
     submit: ("--workdir=x", "--benchmark=voc2012", "--raw_dir=x", "--output=x.zip"),
     train: ("--config=scenes_ksac", "--workdir=x", "--data_dir=x"),
@@ -40,13 +42,14 @@ WHOLE = {  # flags for one whole number: command -> {flag: least}
     flops: {"num_classes": 1, "chapter": 2},
     inspect_data: {"samples": 0},
     predict: {"step": 0, "batch_size": 1, "max_pixels": 1024},
+    save: {"step": 0},
     study: {"jobs": 1, "steps": 1},
     submit: {"step": 0},
     train: {"cpu_replicas": 1},
     visualize: {"count": 1, "channels": 1},
 }
 REAL = {evaluate: ("boundary", "timeout", "interval"), predict: ("opacity",)}
-VIEWED = (evaluate, predict, submit)
+VIEWED = (evaluate, predict, save, submit)
 NO_WHOLE = ("", "²", "٣", "1.0", "1e3", "0x10", "1_000", "many", "-1", "nan", "99999999999999999999", "1,2")
 NO_REAL = ("", "nan", "-1", "-inf", "much", "1_0", "٣", "0.5.5", "1e400")
 NO_SIDES = ("", "0", "5x", "3x4x5", "big", "-3", "²", "5,5", "65536", "9" * 5000)
@@ -173,7 +176,7 @@ def test_defaults_are_values_that_the_flags_take(module):
     (
         (("--wokdir=x",), "evaluate: Unknown command line flag 'wokdir'. Did you mean: workdir ?"),
         (("--workdir=x", "--data_dir=y", "--noflip=3"), "evaluate: --noflip=3 does not take an argument"),
-        (("--data_dir=y",), "evaluate: --workdir must have a value other than None."),
+        (("--data_dir=y",), "evaluate: --workdir or --model must have a value; "),
         (("--workdir=x", "--data_dir=y", "--flagfile=nowhere"), "evaluate: ERROR:: Unable to open flagfile: "),
         (("--workdir=x", "--data_dir=y", "--step"), "evaluate: Missing value for flag --step"),
         (("--workdir=x", "--data_dir=y", "--average=votes"), "evaluate: --average value should be one of <logits|"),
