@@ -17,6 +17,7 @@ from absl import flags
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.scripts.commandline import config, values
 from deeplab_ksac.scripts.commandline.entry import start
+from deeplab_ksac.scripts.commandline.model import MODEL
 from deeplab_ksac.scripts.commandline.progress import Progress
 
 
@@ -25,7 +26,7 @@ def define_flags():
     config.define_flag()
     flags.DEFINE_string("workdir", None, "folder of the run: configuration, checkpoints, events, metrics")
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets")
-    flags.DEFINE_string("init_from", None, "workdir of a run whose weights the first stage starts from")
+    flags.DEFINE_string("init_from", None, f"trained model whose weights the first stage starts from: {MODEL}")
     flags.DEFINE_string(
         "backbone_weights", None, "weights for the first stage's backbone: imagenet, or an h5 or safetensors file"
     )
