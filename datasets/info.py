@@ -190,6 +190,7 @@ def _by_split(fits):
     return lambda value: isinstance(value, dict) and all(map(fits, value.values()))
 
 
+COLOR = ("[red, green, blue], 0 … 255", _is_color)
 OF_CLASSES = {
     "name": ("text", is_text),
     "class_names": ("a list of one or more names", lambda value: is_list_of(value, is_text) and len(value) > 0),

@@ -6,8 +6,9 @@
     python scripts/evaluate.py --workdir=runs/voc --data_dir=data --watch --timeout=7200
 
 Writes `eval_<name>_<split>[_ms][_flip][_window<height>x<width>]….json`, and of the same name `.csv`, `_confusion.png`
-and `.png` (image | truth | prediction) into the workdir. --watch evaluates checkpoint after checkpoint of a run that
-is under way, appends a line for each to `….jsonl`, and ends after the run's last, or when none has come for --timeout.
+and `.png` (image | truth | prediction), into the workdir or --output_dir. --watch evaluates checkpoint after checkpoint
+of a run that is under way, appends a line for each to `….jsonl`, and ends after the run's last, or when none has come
+for --timeout.
 """
 
 import functools
@@ -18,7 +19,7 @@ from absl import flags
 
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.runs.places import NEWEST
-from deeplab_ksac.scripts.commandline import values, views, which_checkpoint
+from deeplab_ksac.scripts.commandline import model, values, views, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable, remove_partial, write_whole
@@ -26,9 +27,10 @@ from deeplab_ksac.whole_files import check_writable, remove_partial, write_whole
 
 def define_flags():
     """Where the model and the data are, which split, and how it is evaluated."""
-    flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
+    model.define_flags()
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets", required=True)
     flags.DEFINE_string("dataset", None, "name/split, such as camvid/test (default: the experiment's)")
+    flags.DEFINE_string("output_dir", None, "folder for the results (default: that of the training run)")
     views.define_flags()
     values.number(
         "boundary", None, "tolerance of the boundary F-score: share of the diagonal, or pixels if ≥ 1", "(0, inf)"
@@ -42,12 +44,16 @@ def define_flags():
 
 
 def run(given):
-    """Evaluates the workdir's model as `given` by flags: one checkpoint, or with --watch all that come."""
+    """Evaluates the model as `given` by flags: one checkpoint, or with --watch all that come."""
     split = None if given.dataset is None else split_of(given.dataset)
     if given.watch and given.checkpoint != NEWEST:
         raise ValueError("--watch evaluates every new checkpoint; it cannot be given a --checkpoint")
+    place = model.place(given)
+    if given.watch and not place.is_run:
+        raise ValueError(f"--watch evaluates the checkpoints of a training run; {place.source} is a saved model")
+    folder = model.output_dir(given, place)
 
-    from deeplab_ksac.runs import checkpoints
+    from deeplab_ksac.models.loading import load
     from deeplab_ksac.runs.evaluation import RunEvaluation, follow_run
 
     def begin(loaded):
@@ -60,16 +66,16 @@ def run(given):
             batch_size=given.batch_size,
         )
 
-    if Path(given.workdir).is_dir():  # with --watch the run may be yet to begin
-        check_writable(given.workdir)
-        remove_partial(given.workdir)
+    if folder.is_dir() or given.output_dir:  # with --watch the run may be yet to begin
+        check_writable(folder)
+        remove_partial(folder)
     if not given.watch:
-        evaluate(begin(checkpoints.load_model(given.workdir, given.checkpoint)), given)
+        evaluate(begin(load(place, checkpoint=given.checkpoint)), given, folder)
         return 0
     count = 0
     tell = functools.partial(print, file=sys.stderr)
-    for evaluation in follow_run(given.workdir, begin, timeout=given.timeout, interval=given.interval, tell=tell):
-        evaluate(evaluation, given).append_line(given.workdir)
+    for evaluation in follow_run(place.folder, begin, timeout=given.timeout, interval=given.interval, tell=tell):
+        evaluate(evaluation, given, folder).append_line(folder)
         count += 1
     print(f"evaluated {count} checkpoints", file=sys.stderr)
     return 0
@@ -87,16 +93,17 @@ def split_of(text):
         raise ValueError(f"--dataset must be name/split, such as camvid/test, not {text!r}") from None
 
 
-def evaluate(evaluation, given):
-    """Evaluates, prints the table and writes the files; the result."""
+def evaluate(evaluation, given, folder):
+    """Evaluates, prints the table and writes the files into the folder; the result."""
     where = f"checkpoint at step {evaluation.loaded.step}, {evaluation.split}, {evaluation.views.describe()}"
     print(where, file=sys.stderr)
     result = evaluation(progress=Progress)
     print(result.table())
     if result.warning():
         print(result.warning(), file=sys.stderr)
-    result.write(given.workdir)
-    stem = Path(given.workdir, result.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    result.write(folder)
+    stem = Path(folder, result.name)
     print(f"figures: {stem}.json, .csv\nconfusion matrix: {stem}_confusion.png")
     if given.sheet:
         write_whole(f"{stem}.png", evaluation.sheet(given.sheet))

@@ -17,7 +17,7 @@ from absl import flags
 
 from deeplab_ksac.experiment import AVERAGES, Views
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import values, which_checkpoint
+from deeplab_ksac.scripts.commandline import model, values, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import check_writable
 
@@ -27,7 +27,7 @@ PRECISIONS = ("float32", "float16", "bfloat16")
 
 def define_flags():
     """Where the model is, where it goes, its form, and what way of inference it has inside."""
-    flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
+    model.define_flags()
     flags.DEFINE_string("output", None, "folder (SavedModel) or file (.tflite, .onnx) to write", required=True)
     flags.DEFINE_enum("format", "saved_model", FORMATS, "what is written")
     values.scales("scales", "1", "scales to average over inside the model, such as 0.75,1,1.25")
@@ -43,22 +43,23 @@ def define_flags():
 
 
 def run(given):
-    """Loads the workdir's model and writes it as `given` by flags."""
+    """Loads the model and writes it as `given` by flags."""
     served = Views(scales=given.scales, flip=given.flip, average=given.average)
     options = options_of(given)
+    place = model.place(given)
 
     from deeplab_ksac import export
-    from deeplab_ksac.runs import checkpoints
+    from deeplab_ksac.models.loading import load
 
     export.check_output(given.format, given.output, overwrite=given.overwrite)
-    check_inputs_stay([given.workdir], [given.output])
+    check_inputs_stay([place.folder], [given.output])
     check_writable(Path(os.path.abspath(given.output)).parent)
-    loaded = checkpoints.load_model(given.workdir, given.checkpoint, averaged=given.averaged)
+    loaded = load(place, checkpoint=given.checkpoint, averaged=given.averaged)
     spec = loaded.experiment.model
     folded = export.fold_projection(loaded.model, spec)
-    model = export.in_precision(folded, export.without_projection(spec), given.precision)
+    network = export.in_precision(folded, export.without_projection(spec), given.precision)
     path = export.FORMATS[given.format](
-        model, given.output, info=loaded.info, views=served, overwrite=given.overwrite, check=given.check, **options
+        network, given.output, info=loaded.info, views=served, overwrite=given.overwrite, check=given.check, **options
     )
     size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
     print(f"{given.format}: {path} ({size / 1e6:.1f} MB, step {loaded.step}, {served.describe()})")

@@ -19,6 +19,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
     "evaluate": "Evaluates a trained model on a split of a data set: mIoU, per-class table, boundaries, pictures.",
     "predict": "Predicts images and videos with a trained model, each at its own size.",
     "submit": "Predicts a benchmark's test set and packs what its server takes: PASCAL VOC 2012, Cityscapes.",
+    "save": "Saves a trained model as a folder of JSON and safetensors, which is loaded without its training run.",
     "export": "Writes a trained model in a form that needs none of this project's code, and checks it.",
     "visualize": "Draws the thesis's figures for trained models: a PNG each, and the arrays behind it as npz.",
     "run_page": "Writes one page for a training run: its evaluations, learning curves and figures.",

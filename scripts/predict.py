@@ -1,6 +1,7 @@
 """Predicts images and videos with a trained model, each at its own size.
 
     python scripts/predict.py --workdir=runs/scenes --images='photos,more/*.jpg,film.mp4' --output_dir=predictions
+    python scripts/predict.py --model=my_model --images=photo.jpg --output_dir=predictions
 
 The output folder gets a folder for each of --kinds: `index/` (the class as pixel value, its color in the palette),
 `color/`, `overlay/`, `confidence/` (probability of the most likely class, 0 … 255) and `probabilities/` (npz). Every
@@ -15,7 +16,7 @@ from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.prediction.tiles import MAX_PIXELS
-from deeplab_ksac.scripts.commandline import large_pictures, values, views, which_checkpoint
+from deeplab_ksac.scripts.commandline import large_pictures, model, values, views, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -23,7 +24,7 @@ from deeplab_ksac.whole_files import check_writable
 
 def define_flags():
     """Where the model and the images are, where the predictions go, and how they are made."""
-    flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
+    model.define_flags()
     flags.DEFINE_string("images", None, "files, folders and globs, separated by commas", required=True)
     flags.DEFINE_string("output_dir", None, "folder for the predictions", required=True)
     flags.DEFINE_list("kinds", ["index", "color", "overlay"], "any of index, color, overlay, confidence, probabilities")
@@ -38,7 +39,7 @@ def define_flags():
 
 
 def run(given):
-    """Loads the workdir's model and predicts the images `given` by flags: 0, or 1 if one could not be read."""
+    """Loads the model and predicts the images `given` by flags: 0, or 1 if one could not be read."""
     from deeplab_ksac.prediction import files as written
     from deeplab_ksac.prediction.images import find_images
 
@@ -48,12 +49,13 @@ def run(given):
     written.check_output(Path(given.output_dir), kinds, overwrite=given.overwrite)
     check_inputs_stay(paths, [Path(given.output_dir, kind) for kind in kinds])
     check_writable(given.output_dir)
+    place = model.place(given)
 
+    from deeplab_ksac.models.loading import load
     from deeplab_ksac.prediction.folder import predict_files
     from deeplab_ksac.prediction.predictor import Predictor
-    from deeplab_ksac.runs import checkpoints
 
-    loaded = checkpoints.load_model(given.workdir, given.checkpoint)
+    loaded = load(place, checkpoint=given.checkpoint)
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
     print(f"checkpoint at step {loaded.step}, {len(paths)} files, {chosen.describe()}", file=sys.stderr)
     summary = predict_files(

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import large_pictures, views, which_checkpoint
+from deeplab_ksac.scripts.commandline import large_pictures, model, views, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -22,7 +22,7 @@ from deeplab_ksac.whole_files import check_writable
 
 def define_flags():
     """Where the model and the images are, for which server, and how the predictions are made."""
-    flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
+    model.define_flags()
     flags.DEFINE_string("benchmark", None, "whose test set: voc2012 or cityscapes", required=True)
     flags.DEFINE_string("raw_dir", None, "folder of the benchmark's images", required=True)
     flags.DEFINE_string("output", None, "the archive: .zip, .tar.gz or .tgz", required=True)
@@ -34,7 +34,7 @@ def define_flags():
 
 
 def run(given):
-    """Checks the test set, loads the workdir's model, predicts and packs."""
+    """Checks the test set, loads the model, predicts and packs."""
     from deeplab_ksac.datasets.submissions import find_test_images, submission
     from deeplab_ksac.prediction import submission_archive
 
@@ -42,14 +42,15 @@ def run(given):
     benchmark = submission(given.benchmark)
     submission_archive.check_output(given.output, overwrite=given.overwrite)
     images = find_test_images(benchmark, given.raw_dir, competition=given.competition)
-    check_inputs_stay([given.workdir, *(path for _, path in images)], [given.output])
+    place = model.place(given)
+    check_inputs_stay([place.folder, *(path for _, path in images)], [given.output])
     check_writable(Path(os.path.abspath(given.output)).parent)
 
+    from deeplab_ksac.models.loading import load
     from deeplab_ksac.prediction.predictor import Predictor
-    from deeplab_ksac.runs import checkpoints
     from deeplab_ksac.runs.evaluation import check_classes
 
-    loaded = checkpoints.load_model(given.workdir, given.checkpoint)
+    loaded = load(place, checkpoint=given.checkpoint)
     check_classes(loaded.info, benchmark.info)
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
     print(f"checkpoint at step {loaded.step}, {len(images)} images, {chosen.describe()}", file=sys.stderr)

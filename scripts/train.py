@@ -21,6 +21,7 @@ from deeplab_ksac.experiments import finetune
 from deeplab_ksac.experiments.finetune import FINETUNE
 from deeplab_ksac.scripts.commandline import config, values
 from deeplab_ksac.scripts.commandline.entry import start
+from deeplab_ksac.scripts.commandline.model import MODEL
 from deeplab_ksac.scripts.commandline.progress import Progress
 
 RANDOM = (
@@ -35,7 +36,7 @@ def define_flags():
     flags.DEFINE_string("data", None, "the data set of --config=finetune, or one of its splits: mine, mine/train")
     flags.DEFINE_string("workdir", None, "folder of the run: configuration, checkpoints, events, metrics")
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets")
-    flags.DEFINE_string("init_from", None, "workdir of a run whose weights the first stage starts from")
+    flags.DEFINE_string("init_from", None, f"trained model whose weights the first stage starts from: {MODEL}")
     flags.DEFINE_string(
         "backbone_weights", None, "weights for the first stage's backbone: imagenet, or an h5 or safetensors file"
     )

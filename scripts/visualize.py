@@ -11,12 +11,10 @@ pixel_relation (4.4, 4.6, 4.7), class_dependency (4.5), curves, confusion. Image
 truth from `--dataset` (default: the split that the first run is evaluated on).
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import large_pictures, values, which_checkpoint
+from deeplab_ksac.scripts.commandline import large_pictures, model, values, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -27,8 +25,8 @@ FIGURES = (*OF_PICTURES, *OF_A_SPLIT, "curves")
 
 
 def define_flags():
-    """Of which runs and images the figure is, and where it goes."""
-    flags.DEFINE_list("workdir", None, "folders of training runs, shown side by side", required=True)
+    """Of which models and images the figure is, and where it goes."""
+    model.define_list_flags()
     flags.DEFINE_string("images", None, "files, folders or globs, comma-separated (pictures without truth)")
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets")
     flags.DEFINE_string("dataset", None, "name/split (default: the first run's evaluation)")
@@ -40,13 +38,19 @@ def define_flags():
     values.whole_number("channels", 25, "feature maps of each rate (branch_features)", least=1)
     which_checkpoint.define_flag()
     large_pictures.define_flag()
-    flags.DEFINE_string("output_dir", None, "where to write (default: <first workdir>/figures)")
+    flags.DEFINE_string("output_dir", None, "where to write (default: figures in the first run's folder)")
 
 
 def run(figure, given):
     """Draws one figure (or one per image) and writes it."""
     if figure not in FIGURES:
         raise ValueError(f"unknown figure {figure!r}; the figures are {', '.join(FIGURES)}")
+    places = model.places(given)
+    saved = next((place.source for place in places if not place.is_run), None)
+    if figure == "curves" and saved is not None:
+        raise ValueError(f"curves are drawn of training runs; {saved} is a saved model, which has none")
+    folder = model.output_dir(given, places[0], "figures")
+
     from deeplab_ksac.runs import figures
 
     large_pictures.allow(given)
@@ -57,11 +61,10 @@ def run(figure, given):
         progress=Progress,
     )
     if figure == "curves":
-        models, examples = figures.distinct_names(given.workdir), ()
+        models, examples = figures.distinct_names(place.folder for place in places), ()
     else:
-        models = figures.load_models(given.workdir, given.checkpoint)
+        models = figures.load_models(places, given.checkpoint)
         examples = pictures(figure, given, next(iter(models.values())))
-    folder = Path(given.output_dir or Path(given.workdir[0], "figures"))
     check_writable(folder)
     read = getattr(examples, "paths", {}).values()
     for drawing in figures.figure(figure, models, examples, options):
@@ -74,7 +77,7 @@ def pictures(figure, given, first):
     """What a figure is drawn of: loose images, some of a split, or all of it.
 
     Args:
-        first: the first run's `LoadedModel`.
+        first: the first `LoadedModel`.
 
     Raises:
         ValueError: it takes a data set, and no folder of data sets is given.

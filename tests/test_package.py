@@ -21,7 +21,14 @@ PACKAGES = {"caa": "caa", "car": "car", "deeplab_ksac": "deeplab_ksac"}  # folde
 BELOW = {"datasets": "deeplab_ksac/datasets", "scripts": "deeplab_ksac/scripts"}
 FOLDERS = {**PACKAGES, **BELOW}
 BUILT_FROM = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
-LIGHT = ("deeplab_ksac", "deeplab_ksac.experiment", "deeplab_ksac.experiments", "deeplab_ksac.datasets.splits")
+MODEL_FILES = ("model.json", "weights.safetensors", "README.md")
+LIGHT = (
+    "deeplab_ksac",
+    "deeplab_ksac.models.places",
+    "deeplab_ksac.experiment",
+    "deeplab_ksac.experiments",
+    "deeplab_ksac.datasets.splits",
+)
 TYPING = pathlib.Path(__file__).parent / "typing"
 
 
@@ -91,12 +98,13 @@ def files(archive):
 
 
 def expected_files():
-    """Every module, table and marker of the checkout, where an installation has it."""
+    """Every module, table, marker and trained model of the checkout, where an installation has it."""
     return {
         f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, place in FOLDERS.items()
         for path in (ROOT / folder).rglob("*")  # which does not follow links
         if path.suffix in (".py", ".csv", ".typed")
+        or (path.match("deeplab_ksac/models/*/*") and path.name in MODEL_FILES)
     }
 
 
@@ -148,6 +156,17 @@ def test_a_source_distribution_gives_the_same_wheel(place, built):
 def test_a_checkout_without_links_gives_the_same_wheel(place, built):
     source = copy(place / "without links", links=False)
     assert files(wheel(source, place / "wheel without links")) == files(built)
+
+
+def test_a_model_that_comes_with_this_package_is_in_the_wheel(place, built):
+    source = copy(place / "with a model")
+    folder = source / "deeplab_ksac/models/tiny_model"
+    folder.mkdir()
+    for name in MODEL_FILES:
+        (folder / name).write_text(name)
+    (folder / "notes.txt").touch()
+    added = files(wheel(source, place / "wheel with a model")) - files(built)
+    assert added == {f"deeplab_ksac/models/tiny_model/{name}" for name in MODEL_FILES}
 
 
 def test_what_an_earlier_build_left_is_not_packed(place, built):

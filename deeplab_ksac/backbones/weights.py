@@ -65,21 +65,38 @@ class TimmWeights:
 def load_timm(
     model: keras.Model, path: str, tensors: list[tuple[str, tf.Variable, Any]], ignored: Sequence[str] = CLASSIFIERS
 ) -> None:
-    """Gives a network's variables the tensors of a safetensors file, all of them or none.
+    """Gives a network's variables the tensors of a file of timm's, all of them or none.
 
     Args:
         model: the network, for the error's words: its name and the channels of its images.
         path: the file.
+        tensors: as `load_tensors`.
+        ignored: as `load_tensors`. Batch normalization's counters are always left out.
+
+    Raises:
+        OSError, ValueError: as `load_tensors`. Weights for images of another number of channels are named as such.
+    """
+    _require_channels(model, path, tensors)
+    load_tensors(path, tensors, network=model.name, ignored=(*ignored, *COUNTERS))
+
+
+def load_tensors(
+    path: str, tensors: list[tuple[str, tf.Variable, Any]], *, network: str, ignored: Sequence[str] = ()
+) -> None:
+    """Gives variables the tensors of a safetensors file, all of them or none.
+
+    Args:
+        path: the file.
         tensors: (name in the file, variable, layout) for each; layout is a key of LAYOUTS or a function of the
             NumPy array that gives the variable's.
+        network: whose variables they are, for the error's words.
         ignored: beginnings of names, or endings where they begin with a dot, of tensors that the network has no
-            place for, such as the classifier's. Batch normalization's counters are always left out.
+            place for, such as the classifier's.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: it is not a safetensors file, or a tensor is missing, unused, of another shape or no float, or holds
-            NaN or infinity; the one message lists them all. Weights for images of another number of channels are named
-            as such.
+            NaN or infinity; the one message lists them all.
     """
     values, wrong = {}, {"missing": [], "mistyped": [], "misshapen": [], "infinite": []}
     with opened(path) as stream:
@@ -96,7 +113,6 @@ def load_timm(
             tensor = stream.get_tensor(name)
             value = _in_layout(tensor, layout)
             if value is None or tuple(value.shape) != tuple(variable.shape):
-                _require_channels(model, path, tensor, variable, layout)
                 wrong["misshapen"].append(f"{name} {list(tensor.shape)} for {variable.name} {list(variable.shape)}")
                 continue
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
@@ -104,11 +120,11 @@ def load_timm(
             if not np.isfinite(values[name].astype("float32")).all():
                 wrong["infinite"].append(name)
     used = {name for name, _, _ in tensors}
-    wrong["unused"] = [name for name in names if name not in used and not _is_ignored(name, (*ignored, *COUNTERS))]
+    wrong["unused"] = [name for name in names if name not in used and not _is_ignored(name, ignored)]
     if any(wrong.values()):
         listed = "; ".join(f"{WRONG[kind]}: {', '.join(found)}" for kind, found in wrong.items() if found)
         of_another = any(wrong[kind] for kind in ("missing", "misshapen", "unused"))
-        holds = f"holds the weights of a network other than {model.name}" if of_another else "cannot be used"
+        holds = f"holds the weights of a network other than {network}" if of_another else "cannot be used"
         raise ValueError(f"{path} {holds}; {listed}")
     for name, variable, _ in tensors:
         variable.assign(values[name])
@@ -170,12 +186,17 @@ def _is_ignored(name, ignored):
     return any(name.endswith(part) if part.startswith(".") else name.startswith(part) for part in ignored)
 
 
-def _require_channels(model, path, tensor, variable, layout):
+def _require_channels(model, path, tensors):
     """Raises ValueError if the first convolution was trained on images with another number of channels."""
     channels = model.input_shape[-1]
-    outputs, kernel = variable.shape[-1], tuple(variable.shape[:2])
-    first = layout == "conv" and tensor.ndim == 4 and variable.shape[2] == channels
-    if first and (tensor.shape[0], *tensor.shape[2:]) == (outputs, *kernel):
-        raise ValueError(
-            f"{path} was trained on images of {tensor.shape[1]} channel(s); {model.name} takes images of {channels}"
-        )
+    with opened(path) as stream:
+        present = set(stream.keys())
+        for name, variable, layout in tensors:
+            if name not in present or layout != "conv" or variable.shape[2] != channels:
+                continue
+            shape = stream.get_slice(name).get_shape()
+            trained = shape[1] if len(shape) > 1 else channels
+            if trained != channels and shape == [variable.shape[-1], trained, *variable.shape[:2]]:
+                raise ValueError(
+                    f"{path} was trained on images of {trained} channel(s); {model.name} takes images of {channels}"
+                )

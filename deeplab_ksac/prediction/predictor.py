@@ -1,7 +1,9 @@
 """A trained model as a function from an image to its classes, however large the image is."""
 
+import dataclasses
 import functools
 import os
+import pathlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,9 +12,11 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
+from deeplab_ksac.models.folder import save_model
+from deeplab_ksac.models.loading import load
 from deeplab_ksac.prediction import scores
 from deeplab_ksac.prediction.tiles import MAX_PIXELS, TILE_MARGIN, TILE_SIDE, tiles
-from deeplab_ksac.runs.checkpoints import load_model
+from deeplab_ksac.runs.checkpoints import LoadedModel
 from deeplab_ksac.runs.places import NEWEST, Checkpoint
 
 OUTPUTS = ("classes", "confidence", "probabilities")
@@ -23,6 +27,7 @@ class Predictor:
 
     Example:
         predictor = Predictor.load("runs/scenes")           # or Predictor(model, Views(scales=(0.75, 1.0), flip=True))
+        predictor.save("scenes_model", dtype="float16")     # which Predictor.load("scenes_model") gives back
         classes = predictor(image)                          # uint8 [H, W], from RGB [H, W, 3], 0 … 255
         probabilities = predictor.probabilities(image)      # float32 [H, W, K]
 
@@ -35,6 +40,8 @@ class Predictor:
         views: how the model sees the images.
         max_pixels: of what the model sees at once.
         info: names and colors of the classes, for showing results.
+        trained: the model and what it was trained as, as `models.loading.load` gives it; what has none cannot be
+            saved.
 
     Raises:
         ValueError: for a `max_pixels` below 1.
@@ -47,36 +54,70 @@ class Predictor:
         *,
         max_pixels: int = MAX_PIXELS,
         info: DatasetInfo | None = None,
+        trained: LoadedModel | None = None,
     ):
         if max_pixels < 1:
             raise ValueError(f"max_pixels must be positive, not {max_pixels}")
-        self.views, self.max_pixels, self.info = views, max_pixels, info
+        self.views, self.max_pixels, self.info, self.trained = views, max_pixels, info, trained
         self._forward, self._functions = scores.logits_function(model), {}
 
     @classmethod
     def load(
         cls,
-        workdir: str | os.PathLike,
+        source: str | os.PathLike,
         *,
         views: Views | None = None,
         checkpoint: Checkpoint = NEWEST,
         max_pixels: int = MAX_PIXELS,
     ) -> "Predictor":
-        """The predictor of a training run.
+        """The predictor of a trained model.
 
         Args:
-            workdir: the run's folder.
-            views: how the model sees the images; by default as in the run's evaluation.
-            checkpoint: "newest", "best", or the step of one, as `runs.checkpoints.checkpoint_path`.
+            source: a run's folder; a saved model's; the name of one that comes with this package; or, on Hugging Face's
+                hub, "hf://user/name" or "hf://user/name@revision".
+            views: how the model sees the images; by default as in the run's evaluation, or as it was saved.
+            checkpoint: of a run: "newest", "best", or the step of one, as `runs.checkpoints.checkpoint_path`.
             max_pixels: of what the model sees at once.
 
         Raises:
-            FileNotFoundError: no run or no such checkpoint in the folder.
-            ValueError: the checkpoint is of another model.
+            OSError: there is no such model, run or checkpoint, or one of its files is missing.
+            ValueError: a file is damaged, or of another model.
         """
-        loaded = load_model(workdir, checkpoint)
+        loaded = load(source, checkpoint=checkpoint)
         views = loaded.experiment.evaluation.views if views is None else views
-        return cls(loaded.model, views, max_pixels=max_pixels, info=loaded.info)
+        return cls(loaded.model, views, max_pixels=max_pixels, info=loaded.info, trained=loaded)
+
+    def save(
+        self, folder: str | os.PathLike, *, dtype: str = "float32", card: str | None = None, overwrite: bool = False
+    ) -> pathlib.Path:
+        """Writes the model and its views as a folder (JSON and safetensors) that `load` reads, whole or not at all.
+
+        Args:
+            folder: is made.
+            dtype: of the weights in the file: "float32", or "float16" for half the size.
+            card: what people are told of the model, as Markdown; by default what it was loaded with, if anything.
+            overwrite: whether a saved model in the folder is replaced.
+
+        Returns:
+            The folder.
+
+        Raises:
+            OSError: the folder exists (`FileExistsError`), or it cannot be written.
+            ValueError: this is no predictor that `load` gave; another dtype; a weight that the file cannot hold.
+        """
+        if self.trained is None:
+            raise ValueError(
+                "a Predictor of a bare Keras model cannot be saved, for nothing tells how to build it again; "
+                "save one of Predictor.load"
+            )
+        experiment = self.trained.experiment
+        evaluation = dataclasses.replace(experiment.evaluation, views=self.views)
+        saved = dataclasses.replace(
+            self.trained,
+            experiment=dataclasses.replace(experiment, evaluation=evaluation),
+            card=self.trained.card if card is None else card,
+        )
+        return save_model(saved, folder, dtype=dtype, overwrite=overwrite)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """RGB 0 … 255 of any number type, [H, W, 3] or [N, H, W, 3] -> the most likely classes, uint8 array."""

@@ -24,7 +24,7 @@ from deeplab_ksac.model import build_model
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.best import best_dir, best_path, keep_if_best, remove_leftovers, stage_of_best
 from deeplab_ksac.runs.places import BEST, NEWEST, Checkpoint, checkpoint_number, stage_dir, stage_dirs, stage_number
-from deeplab_ksac.runs.workdir import METRICS_FILE, read_workdir, went_past_a_checkpoint
+from deeplab_ksac.runs.workdir import METRICS_FILE, read_provenance, read_workdir, went_past_a_checkpoint
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.interruption import LOST_WORKER
 
@@ -312,6 +312,8 @@ class LoadedModel:
         info: names and colors of its classes.
         step: optimizer steps of the stage that the weights come from.
         stage: index of that stage.
+        provenance: what else is known of the training, as `workdir.read_provenance`; JSON holds it.
+        card: what people are told of a saved model, as Markdown; None where there is nothing.
     """
 
     model: keras.Model
@@ -319,6 +321,8 @@ class LoadedModel:
     info: DatasetInfo
     step: int
     stage: int
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    card: str | None = None
 
 
 def load_model(
@@ -342,4 +346,4 @@ def load_model(
     model = build_model(experiment.model, info.num_classes)
     restore_weights(model, path, averaged)
     stage, step = checkpoint_number(path)
-    return LoadedModel(model, experiment, info, step, stage)
+    return LoadedModel(model, experiment, info, step, stage, read_provenance(workdir, info))

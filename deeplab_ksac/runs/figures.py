@@ -23,9 +23,11 @@ from deeplab_ksac.evaluation import Evaluator
 from deeplab_ksac.figures import drawing, probes, relations
 from deeplab_ksac.figures.colors import encode_png
 from deeplab_ksac.figures.confusion import confusion_picture
+from deeplab_ksac.models.loading import load
+from deeplab_ksac.models.places import Place, find
 from deeplab_ksac.prediction.images import find_images, read_image
 from deeplab_ksac.prediction.predictor import Predictor
-from deeplab_ksac.runs.checkpoints import LoadedModel, load_model
+from deeplab_ksac.runs.checkpoints import LoadedModel
 from deeplab_ksac.runs.history import read_run
 from deeplab_ksac.runs.places import NEWEST, Checkpoint
 from deeplab_ksac.whole_files import write_whole
@@ -96,18 +98,21 @@ class Drawing:
 Models = Mapping[str, LoadedModel]
 
 
-def load_models(workdirs: Iterable[str | os.PathLike], checkpoint: Checkpoint = NEWEST) -> dict[str, LoadedModel]:
-    """{name: model} of runs, by their names as `distinct_names`.
+def load_models(
+    sources: Iterable[str | os.PathLike | Place], checkpoint: Checkpoint = NEWEST
+) -> dict[str, LoadedModel]:
+    """{name: model} of runs and saved models, as `models.places.find` takes them, by their names as `distinct_names`.
 
     Args:
-        workdirs: the runs' folders.
-        checkpoint: of each, as `checkpoints.checkpoint_path`.
+        sources: where the models are.
+        checkpoint: of each run, as `checkpoints.checkpoint_path`.
 
     Raises:
-        FileNotFoundError: a folder without a run.
-        ValueError: runs of different classes.
+        FileNotFoundError: a folder without a model.
+        ValueError: models of different classes.
     """
-    models = {name: load_model(place, checkpoint) for name, place in distinct_names(workdirs).items()}
+    places = {pathlib.Path(place.source): place for place in map(find, sources)}
+    models = {name: load(places[path], checkpoint=checkpoint) for name, path in distinct_names(places).items()}
     (first, model), *others = models.items()
     for name, other in others:
         if other.info.class_names != model.info.class_names:

@@ -142,6 +142,25 @@ def record_start(workdir: str | os.PathLike, facts: dict[str, Any]) -> None:
     _append_line(pathlib.Path(workdir) / STARTS_FILE, facts)
 
 
+def read_provenance(workdir: str | os.PathLike, info: DatasetInfo) -> dict[str, Any]:
+    """What a model of the run in a folder comes from, without names of hosts, users and folders.
+
+    Returns:
+        {"examples": images by split, "starts": how often it was started, "begun": date, "code": [{"commit", "modified"}
+        of each version of this code that it was started with], "packages", "precision", "replicas": of the last start};
+        what is not known is left out.
+    """
+    starts = list(_read_lines(pathlib.Path(workdir) / STARTS_FILE))
+    known = {"examples": dict(getattr(info, "num_examples", {}))}
+    if starts:
+        known["starts"] = len(starts)
+        versions = [start["code"] for start in starts if isinstance(start.get("code"), dict)]
+        known["code"] = [version for index, version in enumerate(versions) if version not in versions[:index]]
+        known["begun"] = starts[0].get("date")
+        known |= {name: starts[-1].get(name) for name in ("packages", "precision", "replicas")}
+    return {name: value for name, value in known.items() if value not in (None, [], {})}
+
+
 class MetricsLog:
     """Measurements as JSON lines {"stage", "step", …}; a resumed run continues after the step it was resumed from."""
 
@@ -164,7 +183,11 @@ def read_metrics(workdir: str | os.PathLike) -> Iterator[dict[str, Any]]:
 
     A line that is none is left out: with a warning, but for the last, which a kill may have broken off.
     """
-    path = pathlib.Path(workdir) / METRICS_FILE
+    return _read_lines(pathlib.Path(workdir) / METRICS_FILE, ("stage", "step"))
+
+
+def _read_lines(path, counts=()):
+    """The objects of a file of JSON lines that have a whole number under each of the names `counts`."""
     if not path.exists():
         return
     lines = path.read_bytes().split(b"\n")
@@ -172,10 +195,10 @@ def read_metrics(workdir: str | os.PathLike) -> Iterator[dict[str, Any]]:
         problem = None
         try:
             line = parse_object(text.replace(b"NaN", b"null"))  # which earlier versions wrote
-            if is_whole(line.get("stage")) and is_whole(line.get("step")):
+            if all(is_whole(line.get(name)) for name in counts):
                 yield line
             else:
-                problem = "has no 'stage' and 'step'"
+                problem = f"has no {' and '.join(map(repr, counts))}"
         except ValueError as error:
             problem = in_one_line(error)
         if problem and number < len(lines):

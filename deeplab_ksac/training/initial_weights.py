@@ -1,4 +1,4 @@
-"""The weights that a stage begins with: the previous stage's, another run's, or published ones of its backbone."""
+"""The weights that a stage begins with: the previous stage's, another model's, or published ones of its backbone."""
 
 import dataclasses
 import os
@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments
-from deeplab_ksac.experiment import Experiment, Part
-from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model, restore_weights
+from deeplab_ksac.experiment import Experiment, Part, differences, to_dict
+from deeplab_ksac.models.loading import load
+from deeplab_ksac.runs.checkpoints import checkpoint_path, restore_weights
 from deeplab_ksac.runs.workdir import read_workdir
+from deeplab_ksac.training.class_transfer import plan_transfer
 
-CLASSIFIERS = ("classifier", "auxiliary")  # layers whose outputs are classes
 NAMED_AT_MOST = 8
 
 
@@ -33,60 +34,48 @@ def initialize(
         backbone: the part that its backbone was built from.
         workdir: the run's folder; every stage but the first takes the last weights (no averages) of the one before.
         stage: its index.
-        init_from: workdir of a run whose weights the first stage starts from.
+        init_from: a trained model whose weights the first stage starts from, as `models.places.find` takes it.
         backbone_weights: published weights that the first stage's backbone starts from, as `with_backbone_weights`.
-        allow_new_layers: whether most layers may be new where the weights are another run's.
-        class_names: of the model; where those of the other run differ, its classifiers are not taken.
-        tell: called with a line that says what was taken from another run and what stays new.
+        allow_new_layers: whether most layers may be new where the weights are another model's.
+        class_names: of the model; where those of the other differ, its classifiers' weights are taken by name. None
+            for the same.
+        tell: called with a line that says what was taken from the other and what stays new.
 
     Raises:
         OSError: there is no such file.
-        ValueError: there are other weights than the model's; the message lists what does not fit.
+        ValueError: there are other weights than the model's, of which nothing is taken; the message lists what does not
+            fit.
     """
     if stage > 0:
         restore_weights(model, checkpoint_path(workdir, stage=stage - 1), averaged=False)
     elif init_from is not None:
-        loaded = load_model(init_from)
-        others = class_names is not None and tuple(class_names) != tuple(loaded.info.class_names)
-        new = copy_weights(loaded.model, model, without=CLASSIFIERS if others else ())
-        number = sum(bool(layer.weights) for layer in model.layers)
-        told = f"{number - len(new)} of {number} layers have the weights of {init_from}, step {loaded.step}"
-        told += f"; new are {_listed(new)}" if new else ""
-        if len(new) > number / 2 and not allow_new_layers:
-            raise ValueError(f"only {told}; take a run of the same model, or allow it (--allow_new_layers)")
-        tell(told)
+        _take_from(load(init_from), init_from, model, backbone, class_names, allow_new_layers, tell)
     elif backbone_weights is not None:
         load_weights(model, backbone.name, backbone_weights, backbone.args)
+
+
+def _take_from(loaded, source, model, backbone, class_names, allow_new_layers, tell):
+    """Gives a model what it can take from a trained one, and tells what that is."""
+    transfer = plan_transfer(loaded, model, loaded.info.class_names if class_names is None else class_names)
+    if not transfer.taken:
+        raise ValueError(f"{source} is of another model: no layer of the one to be trained has its weights there")
+    told = f"{len(transfer.taken)} of {transfer.count} layers have the weights of {source}, step {loaded.step}"
+    told += f"; new are {_listed(transfer.new)}" if transfer.new else ""
+    if len(transfer.new) > transfer.count / 2 and not allow_new_layers:
+        raise ValueError(f"only {told}; take a run of the same model, or allow it (--allow_new_layers)")
+    if not transfer.classes:
+        told += "; no class in common, so the classifiers are new"
+    elif transfer.new_classes:
+        told += f"; classes with weights: {_listed(transfer.classes)}; new classes: {_listed(transfer.new_classes)}"
+    changed = differences(to_dict(loaded.experiment.model.backbone), to_dict(backbone), "backbone")
+    told += f"; they were trained with other settings: {', '.join(changed)}" if changed else ""
+    transfer.carry_out()
+    tell(told)
 
 
 def _listed(names):
     more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
     return ", ".join(names[:NAMED_AT_MOST]) + more
-
-
-def copy_weights(source: keras.Model, target: keras.Model, *, without: Sequence[str] = ()) -> list[str]:
-    """Copies the weights of equally named layers whose shapes agree; returns the names of the layers left alone.
-
-    Args:
-        source, target: the models.
-        without: names of layers that are left alone in any case.
-
-    Raises:
-        ValueError: no layer agrees.
-    """
-    left, copied = [], 0
-    for layer in target.layers:
-        if not layer.weights:
-            continue
-        twin = next((other for other in source.layers if other.name == layer.name), None)
-        if layer.name in without or twin is None or [w.shape for w in twin.weights] != [w.shape for w in layer.weights]:
-            left.append(layer.name)
-            continue
-        layer.set_weights(twin.get_weights())
-        copied += 1
-    if not copied:
-        raise ValueError("the two models have no layer in common")
-    return left
 
 
 def with_backbone_weights(experiment: Experiment, weights: str | None, workdir: str | os.PathLike) -> Experiment:

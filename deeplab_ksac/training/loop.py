@@ -14,7 +14,14 @@ from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.runs.checkpoints import prepare_stages
 from deeplab_ksac.runs.provenance import provenance
-from deeplab_ksac.runs.workdir import OF_TRAINING, claim_workdir, only_one_training, record_start, was_evaluated
+from deeplab_ksac.runs.workdir import (
+    EXPERIMENT_FILE,
+    OF_TRAINING,
+    claim_workdir,
+    only_one_training,
+    record_start,
+    was_evaluated,
+)
 from deeplab_ksac.training.initial_weights import initialize, with_backbone_weights
 from deeplab_ksac.training.interruption import RestartError, StopRequest, agreement, failures_in_one_line
 from deeplab_ksac.training.log import StageLog
@@ -61,7 +68,8 @@ def train(
         data_dir: where converted data sets are.
         workdir: the folder for configuration, checkpoints, events and metrics.
         strategy: where it is computed, such as `strategy.create_strategy` gives.
-        init_from: workdir of a run whose weights the first stage starts from.
+        init_from: a trained model whose weights the first stage starts from: a run's folder, a saved model's, the name
+            of one that comes with this package, or hf://user/name.
         backbone_weights: "imagenet" or a file of published weights that the first stage's backbone starts from.
         progress: (total, label, start) -> an object with `update(n, **shown)` and `close()`; None shows nothing.
         evaluates: whether the model is evaluated during training and at the end.
@@ -93,6 +101,16 @@ def train(
     writes = strategy.extended.should_checkpoint
     with only_one_training(workdir) if writes else contextlib.nullcontext():
         first = [StageRun(experiment, 0, info, **places)]  # what cannot be built leaves the folder as it was
+        weights = {
+            "init_from": init_from,
+            "backbone_weights": backbone_weights,
+            "allow_new_layers": allow_new_layers,
+            "class_names": info.class_names,
+            "tell": tell,
+        }
+        begins = not os.path.exists(os.path.join(workdir, EXPERIMENT_FILE))
+        if begins:  # and so does what cannot be taken
+            initialize(first[0].model, experiment.model.backbone, workdir, 0, **weights)
         claim_workdir(workdir, experiment, info)
         if writes:
             remove_partial(workdir, OF_TRAINING)
@@ -102,22 +120,18 @@ def train(
             info,
             first,
             places=places,
-            weights={
-                "init_from": init_from,
-                "backbone_weights": backbone_weights,
-                "allow_new_layers": allow_new_layers,
-                "class_names": info.class_names,
-                "tell": tell,
-            },
+            weights=weights,
+            begins=begins,
             progress=progress or SilentProgress,
             options={"evaluates": evaluates, "deterministic": deterministic, "tell": tell},
         )
 
 
-def _train_stages(experiment, info, first_run, *, places, weights, progress, options):
+def _train_stages(experiment, info, first_run, *, places, weights, begins, progress, options):
     """Trains all stages, each from its newest checkpoint or its beginning; the last evaluation's figures.
 
-    `first_run` is a list, from which the first stage's run is taken, so that nothing keeps it while others are trained.
+    The first stage of a run that `begins` has its initial weights already. `first_run` is a list, from which its run is
+    taken, so that nothing keeps it while others are trained.
     """
     workdir, strategy = places["workdir"], places["strategy"]
     if strategy.extended.should_save_summary:
@@ -127,7 +141,7 @@ def _train_stages(experiment, info, first_run, *, places, weights, progress, opt
         for index in range(len(experiment.stages)):
             run = first_run.pop() if first_run else StageRun(experiment, index, info, **places)
             first = run.restore()
-            if first == 0:
+            if first == 0 and not (begins and index == 0):
                 initialize(run.model, experiment.model.backbone, workdir, index, **weights)
             figures = train_stage(run, first, progress, stop, **options) or figures
     return figures

@@ -32,6 +32,7 @@ BEST = {"stage": 0, "step": 4, "miou": 0.5, "images": 3}
 RIGHT = {"experiment.json": to_dict(EXPERIMENT), "eval_tiny_val.json": EVALUATION, "metrics.jsonl": METRICS}
 RIGHT |= {"best/best.json": BEST}
 FLAGS = {
+    "model": None,
     "scales": ["1"],
     "flip": False,
     "window": None,
@@ -113,7 +114,8 @@ def test_a_damaged_file_of_a_run_is_one_line(command, file, workdir, tmp_path):
     (tmp_path / "a.png").touch()
     before = sorted(run.iterdir())
     flags = {**FLAGS, "checkpoint": "best" if file[0] == "best/best.json" else "newest"}
-    flags |= {"workdir": run, "runs": [str(run)], "output": str(output), "output_dir": str(output)}
+    flags |= {"workdir": run, "runs": [str(run)], "output": str(output)}
+    flags["output_dir"] = None if command == "evaluate" else str(output)
     flags |= {"images": str(tmp_path / "a.png"), "data_dir": str(tmp_path)}
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):

@@ -30,6 +30,7 @@ from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, NAMES, SIZES, checkp
 from tests.places import ROOT
 
 FLAGS = {
+    **{"model": None, "output_dir": None},
     **{"scales": None, "flip": None, "window": None, "checkpoint": "newest", "overwrite": False},
     **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5, "pad_to": None, "average": "logits"},
     **{"boundary": None, "watch": False, "timeout": 60.0, "interval": 0.05},

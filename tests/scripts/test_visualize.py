@@ -25,6 +25,7 @@ def given(place, runs, output, **flags):
         "max_megapixels": 178,
         "checkpoint": "newest",
         "workdir": runs,
+        "model": [],
         "images": None,
         "data_dir": str(place / "data"),
         "dataset": None,

@@ -1,8 +1,8 @@
-"""A run that begins with published weights: what it is built as, and how it goes on without the file."""
+"""A run that begins with published weights or those of another model, and goes on without their file."""
 
 import dataclasses
 import pathlib
-import types
+import shutil
 
 import numpy as np
 import pytest
@@ -13,12 +13,16 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.pretrained import TIMM
 from deeplab_ksac.experiment import part
+from deeplab_ksac.model import build_model
+from deeplab_ksac.models.files import WEIGHTS_FILE
+from deeplab_ksac.models.folder import save_model
 from deeplab_ksac.runs.checkpoints import load_model
-from deeplab_ksac.training import initial_weights
-from deeplab_ksac.training.initial_weights import with_backbone_weights
+from deeplab_ksac.training.initial_weights import initialize, with_backbone_weights
 from deeplab_ksac.training.loop import train
-from tests.deeplab_ksac.fake_model import build_fake_model, fake_info
+from tests.deeplab_ksac.models.examples import FCN, NAMES, trained_model
+from tests.deeplab_ksac.tiny_backbone import tiny_backbone, tiny_backbone_known
 from tests.deeplab_ksac.training import tiny
+from tests.random_layers import randomize
 
 BLOCKS = {"blocks": (1, 1, 1, 1), "width": 4}
 TO_TIMM = {"conv": (3, 2, 0, 1), "same": None}
@@ -82,29 +86,82 @@ def test_two_origins_are_refused(published, tmp_path):
         train(experiment(), init_from=tmp_path, backbone_weights=published[0], **place)
 
 
-def dense(*sizes):
-    return keras.Sequential([keras.layers.Dense(size, input_shape=(2,), name=f"dense{size}") for size in sizes])
+@pytest.fixture
+def source(tmp_path):
+    """A saved model."""
+    with tiny_backbone_known():
+        yield save_model(trained_model(), tmp_path / "saved")
 
 
-def test_what_is_taken_from_another_run_is_said_and_most_of_it_new_is_refused(tmp_path, monkeypatch):
-    models = []
-    for seed in (1, 2):
-        keras.backend.clear_session()  # layers are told apart by their names
-        models.append(build_fake_model(5, seed=seed))
-    source, target = models
-    loaded = types.SimpleNamespace(model=source, info=fake_info(5), step=7)
-    monkeypatch.setattr(initial_weights, "load_model", lambda workdir: loaded)
-    told, names = [], fake_info(5).class_names
-    kernel = target.get_layer("classifier").get_weights()[0]
-    start = {"init_from": "runs/a", "tell": told.append}
-    initial_weights.initialize(target, None, tmp_path, 0, **start, class_names=("other", *names[1:]))
-    np.testing.assert_array_equal(target.get_layer("classifier").get_weights()[0], kernel)
-    initial_weights.initialize(target, None, tmp_path, 0, **start, class_names=names)
-    expected = source.get_layer("classifier").get_weights()[0]
-    np.testing.assert_array_equal(target.get_layer("classifier").get_weights()[0], expected)
-    assert "have the weights of runs/a, step 7; new are classifier" in told[0] and "new are" not in told[1]
-    loaded.model = dense(2, 5)
-    with pytest.raises(ValueError, match=r"only 1 of 3 layers have the weights of runs/a.*--allow_new_layers"):
-        initial_weights.initialize(dense(2, 3, 4), None, tmp_path, 0, **start, class_names=names)
-    initial_weights.initialize(dense(2, 3, 4), None, tmp_path, 0, **start, class_names=names, allow_new_layers=True)
-    assert told[2].startswith("1 of 3 layers") and told[2].endswith("new are dense3, dense4")
+def begun(source, names, spec=FCN, **options):
+    """A model that takes what it can from another; what was told."""
+    told, model = [], randomize(build_model(spec, len(names)), seed=9)
+    initialize(model, spec.backbone, "runs/none", 0, source, tell=told.append, class_names=names, **options)
+    return model, told
+
+
+def test_what_is_taken_from_another_model_is_said_in_one_line(source):
+    model, told = begun(str(source), NAMES)
+    assert told == [f"8 of 8 layers have the weights of {source}, step 7"]
+    for value, expected in zip(model.get_weights(), trained_model().model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, expected)
+    _, told = begun(str(source), ("other", *NAMES[1:]))
+    assert told == [
+        f"8 of 8 layers have the weights of {source}, step 7; classes with weights: road, snail; new classes: other"
+    ]
+    _, told = begun(source, ("a", "b"))
+    assert told == [
+        f"7 of 8 layers have the weights of {source}, step 7; new are classifier; no class in common, so the "
+        "classifiers are new"
+    ]
+
+
+def test_settings_that_the_weights_were_not_trained_with_are_said(source):
+    other = dataclasses.replace(FCN, backbone=part("tiny", norm={}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "tiny", lambda output_stride, norm: tiny_backbone(output_stride))
+        _, (told,) = begun(source, NAMES, other)
+    assert told.endswith("step 7; they were trained with other settings: backbone.args.norm: None -> {}")
+
+
+def test_mostly_new_is_refused_unless_it_is_allowed_and_changes_nothing(source):
+    other = dataclasses.replace(tiny.MODEL, decoder=part("low_level", filters=4, low_level_filters=2))
+    model = randomize(build_model(other, 3), seed=9)
+    own = model.get_weights()
+    with pytest.raises(
+        ValueError, match=rf"^only 1 of \d+ layers have the weights of {source}, .*--allow_new_layers\)$"
+    ):
+        initialize(model, other.backbone, "runs/none", 0, source, class_names=NAMES)
+    for value, expected in zip(model.get_weights(), own, strict=True):
+        np.testing.assert_array_equal(value, expected)
+    _, told = begun(source, NAMES, other, allow_new_layers=True)
+    assert told[0].startswith("1 of ") and "; new are " in told[0]
+
+
+def test_a_model_with_nothing_in_common_is_refused_even_then(source):
+    alone = keras.Sequential([keras.layers.Dense(3, input_shape=(2,), name="alone")])
+    with pytest.raises(ValueError, match=rf"{source} is of another model: no layer"):
+        initialize(alone, None, "runs/none", 0, source, allow_new_layers=True)
+
+
+@pytest.mark.parametrize("problem", ("none", "damaged", "another"))
+def test_a_source_that_cannot_be_taken_leaves_no_run(problem, source, tmp_path):
+    (source / WEIGHTS_FILE).write_bytes(b"" if problem == "damaged" else (source / WEIGHTS_FILE).read_bytes())
+    start = {"none": "nowhere", "damaged": source, "another": source}[problem]
+    message = {"none": "nowhere is neither", "damaged": "checksum", "another": "is of another model"}[problem]
+    plan = experiment() if problem == "another" else tiny.with_steps(tiny.EXPERIMENT, 1)
+    place = {"data_dir": tiny.convert(tmp_path), "workdir": tmp_path / "run", "strategy": tf.distribute.get_strategy()}
+    with pytest.raises((OSError, ValueError), match=message):
+        train(plan, init_from=start, **place)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_without_the_model_that_it_began_with(source, tmp_path):
+    told = []
+    place = {"data_dir": tiny.convert(tmp_path), "workdir": tmp_path / "run", "strategy": tf.distribute.get_strategy()}
+    start = {"init_from": str(source), "tell": told.append, "evaluates": False}
+    train(tiny.with_steps(tiny.EXPERIMENT, 1), **place, **start)
+    shutil.rmtree(source)
+    train(tiny.with_steps(tiny.EXPERIMENT, 1), **place, **start)
+    assert len(told) == 1 and "no class in common" in told[0]
+    assert load_model(tmp_path / "run").provenance["starts"] == 2

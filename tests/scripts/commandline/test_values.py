@@ -11,6 +11,7 @@ from deeplab_ksac.scripts import (
     flops,
     inspect_data,
     predict,
+    save,
     study,
     submit,
     train,
@@ -27,6 +28,7 @@ REQUIRED = {  # what a command cannot do without, beside the flag under test
     flops: (),
     inspect_data: (),
     predict: ("--workdir=x", "--images=x", "--output_dir=x"),
+    save: ("--workdir=x", "--output=x"),
     study: ("--workdir=x",),
     submit: ("--workdir=x", "--benchmark=voc2012", "--raw_dir=x", "--output=x.zip"),
     train: ("--config=scenes_ksac", "--workdir=x", "--data_dir=x"),
@@ -44,7 +46,7 @@ WHOLE = {  # flags for one whole number: command -> {flag: least}
     visualize: {"count": 1, "channels": 1},
 }
 REAL = {convert: ("val_share",), evaluate: ("boundary", "timeout", "interval"), predict: ("opacity",)}
-VIEWED = (evaluate, predict, submit)
+VIEWED = (evaluate, predict, save, submit)
 NO_WHOLE = ("", "²", "٣", "1.0", "1e3", "0x10", "1_000", "many", "-1", "nan", "99999999999999999999", "1,2")
 NO_REAL = ("", "nan", "-1", "-inf", "much", "1_0", "٣", "0.5.5", "1e400")
 NO_SIDES = ("", "0", "5x", "3x4x5", "big", "-3", "²", "5,5", "65536", "9" * 5000)
@@ -73,7 +75,7 @@ def test_a_whole_number_is_one_and_in_its_range(module, flag):
         assert_refused(module, flag, text, f"a whole number from {least} to {most}")
 
 
-@pytest.mark.parametrize("module", (evaluate, export, predict, submit, visualize))
+@pytest.mark.parametrize("module", (evaluate, export, predict, save, submit, visualize))
 def test_a_checkpoint_is_a_step_or_one_of_two_words(module):
     for text, value in (("newest", "newest"), ("best", "best"), ("0", 0), ("2147483647", 2**31 - 1)):
         assert value_of(module, "checkpoint", text) == value
@@ -187,7 +189,7 @@ def test_defaults_are_values_that_the_flags_take(module):
     (
         (("--wokdir=x",), "evaluate: Unknown command line flag 'wokdir'. Did you mean: workdir ?"),
         (("--workdir=x", "--data_dir=y", "--noflip=3"), "evaluate: --noflip=3 does not take an argument"),
-        (("--data_dir=y",), "evaluate: --workdir must have a value other than None."),
+        (("--data_dir=y",), "evaluate: --workdir or --model must have a value; "),
         (("--workdir=x", "--data_dir=y", "--flagfile=nowhere"), "evaluate: ERROR:: Unable to open flagfile: "),
         (("--workdir=x", "--data_dir=y", "--checkpoint"), "evaluate: Missing value for flag --checkpoint"),
         (("--workdir=x", "--data_dir=y", "--average=votes"), "evaluate: --average value should be one of <logits|"),

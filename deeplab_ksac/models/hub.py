@@ -1,0 +1,48 @@
+"""Models on Hugging Face's hub: "hf://user/name", or "hf://user/name@revision" for a branch, a tag or a commit."""
+
+import os
+import pathlib
+import re
+
+from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.models.files import FILES
+
+SCHEME = "hf://"
+ADDRESS = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+(?:/[\w.-]+)*))?", re.ASCII)
+
+
+def is_address(source: str) -> bool:
+    """Whether a text names a model on the hub, rightly or not."""
+    return source.startswith(SCHEME)
+
+
+def fetched(address: str) -> pathlib.Path:
+    """The folder on this machine with a model's files; what was fetched once is not fetched again.
+
+    What huggingface_hub reads from the environment holds: HF_TOKEN, HF_HOME, HF_HUB_OFFLINE.
+
+    Args:
+        address: "hf://user/name" or "hf://user/name@revision".
+
+    Raises:
+        ValueError: it is no such address.
+        OSError: it cannot be fetched, or huggingface_hub is not installed.
+    """
+    match = ADDRESS.fullmatch(address)
+    if match is None or ".." in address:
+        raise ValueError(
+            f"{address!r} is no model on the hub, which is written hf://user/name or hf://user/name@revision"
+        )
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise OSError(
+            f"{address} is fetched by huggingface_hub, which is not installed: pip install 'deeplab-ksac[hub]'"
+        ) from None
+    try:
+        folder = huggingface_hub.snapshot_download(
+            match["repository"], revision=match["revision"], allow_patterns=list(FILES)
+        )
+    except Exception as error:  # its own, its HTTP library's and the system's have no base in common
+        raise OSError(f"{address} cannot be fetched: {in_one_line(error)}") from error
+    return pathlib.Path(os.fspath(folder))

@@ -1,0 +1,78 @@
+"""Which trained model a command takes: --workdir, the folder of a training run, or --model, whatever holds one."""
+
+from pathlib import Path
+
+from absl import flags
+
+from deeplab_ksac.models.places import Place, find
+
+MODEL = (
+    "one that comes with this package, by its name; a folder that `ksac save` wrote; hf://user/name[@revision]; or the "
+    "folder of a training run"
+)
+
+
+def define_flags():
+    """--workdir and --model, of which a command takes one."""
+    flags.DEFINE_string("workdir", None, "folder of the training run")
+    flags.DEFINE_string("model", None, f"a trained model in place of --workdir: {MODEL}")
+    flags.register_validator("model", lambda model: _is_one(model is not None, _workdir() is not None))
+
+
+def define_list_flags():
+    """--workdir and --model, each a list, of which a command takes one or both."""
+    flags.DEFINE_list("workdir", [], "folders of training runs, shown side by side")
+    flags.DEFINE_list("model", [], f"trained models, shown beside them; each is {MODEL}")
+    flags.register_validator("model", lambda model: _is_one(bool(model or _workdir()), False))
+
+
+def place(given) -> Place:
+    """Where the model is that --workdir or --model names.
+
+    Raises:
+        OSError, ValueError: as `places.find`, of --model.
+    """
+    if given.model is None:
+        return Place(str(given.workdir), Path(given.workdir), is_run=True)
+    return find(given.model)
+
+
+def places(given) -> list[Place]:
+    """Where the models are that --workdir and --model name, one after the other.
+
+    Raises:
+        OSError, ValueError: as `places.find`, of --model.
+    """
+    runs = [Place(str(workdir), Path(workdir), is_run=True) for workdir in given.workdir]
+    return runs + [find(model) for model in given.model]
+
+
+def output_dir(given, where: Place, below: str = "") -> Path:
+    """The folder for results: --output_dir, or by default a run's own.
+
+    Raises:
+        ValueError: neither is there.
+    """
+    if given.output_dir:
+        return Path(given.output_dir)
+    if not where.is_run:
+        raise ValueError(f"--output_dir must be given with --model={where.source}, which is no training run's folder")
+    return where.folder / below
+
+
+def _workdir():
+    """The value of --workdir."""
+    return flags.FLAGS["workdir"].value
+
+
+def _is_one(one, other):
+    """True, if one of two flags is given and the other is not.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    if not one and not other:
+        raise ValueError("--workdir or --model must have a value; which trained model is it to be?")
+    if one and other:
+        raise ValueError("--workdir and --model name a trained model each; give one of them")
+    return True
