@@ -86,6 +86,8 @@ def write_records(
         if target.exists() and not overwrite:
             raise DatasetError(f"{target} exists; allow overwriting (--overwrite), or choose another name or data_dir")
         examples = _find_examples(source, root, splits)
+        if target.exists():
+            check_inputs_stay(_folders_read(examples), [target])
         for words in _left_out(source, root, examples):
             tell(f"left out: {words}")
         _check_counts(info, root, examples, allow_other_counts)
@@ -147,6 +149,13 @@ def _find_examples(source, root, splits):
         if not re.fullmatch(r"[\w-]+", split) or split == "all":  # what tensorflow-datasets takes
             raise DatasetError(f"split name {split!r} of {root}: expected letters, digits, _ and -, and not 'all'")
     return {split: source.examples(root, split) for split in splits}
+
+
+def _folders_read(examples):
+    """The folders, without links, of the files that the examples are read from."""
+    entries = (entry for items in examples.values() for entry in getattr(items, "entries", ()))
+    paths = (part for entry in entries for part in entry if isinstance(part, os.PathLike))
+    return {os.path.dirname(os.path.realpath(path)) for path in paths}
 
 
 def _left_out(source, root, examples):

@@ -15,6 +15,7 @@ from absl import flags
 
 from deeplab_ksac.datasets import CATALOG, source
 from deeplab_ksac.datasets.info import did_you_mean, is_converted
+from deeplab_ksac.errors import printable
 from deeplab_ksac.scripts.commandline import large_pictures, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
@@ -76,11 +77,11 @@ def convert(dataset, raw_dir, given):
             processes=given.processes,
             dataset_name=given.name,
             progress=progress,
-            tell=print,
+            tell=lambda line: print(printable(line)),
         )
     print(info.table())
     for sentence in find_useless_labels(info, info.num_examples):
-        print(f"WARNING: {sentence}")
+        print(f"WARNING: {printable(sentence)}")
 
 
 def run(given):

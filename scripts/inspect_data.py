@@ -13,6 +13,7 @@ import pathlib
 from absl import flags
 
 from deeplab_ksac.datasets.info import dataset_dir, load_info
+from deeplab_ksac.errors import printable
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import values
 from deeplab_ksac.scripts.commandline.entry import start
@@ -44,7 +45,7 @@ def inspect(name, given):
         inspection = inspect_dataset(
             name, data_dir=given.data_dir, splits=given.splits, samples=given.samples, progress=progress
         )
-    print(inspection.text())
+    print("\n".join(map(printable, inspection.text().splitlines())))
     contact_sheet.save(inspection, output)
     print(f"contact sheet {output}")
     return 0

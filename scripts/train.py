@@ -14,7 +14,7 @@ import sys
 
 from absl import flags
 
-from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.errors import in_one_line, printable
 from deeplab_ksac.scripts.commandline import config, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
@@ -86,7 +86,7 @@ def train(experiment, given):
         strategy = strategies.create_strategy(given.strategy, given.tpu)
     print(f"{experiment.name} on {strategy.num_replicas_in_sync} replica(s), {given.precision}", file=sys.stderr)
     for sentence in useless_labels(experiment, given.data_dir):
-        print(f"WARNING: {sentence}", file=sys.stderr)
+        print(f"WARNING: {printable(sentence)}", file=sys.stderr)
     return loop.train(
         experiment,
         data_dir=given.data_dir,

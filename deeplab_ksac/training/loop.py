@@ -12,7 +12,7 @@ from deeplab_ksac.datasets.access import damaged_file
 from deeplab_ksac.datasets.info import ConvertedInfo, load_info
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import Experiment
-from deeplab_ksac.runs.checkpoints import prepare_stages
+from deeplab_ksac.runs.checkpoints import checkpoint_path, prepare_stages
 from deeplab_ksac.runs.provenance import provenance
 from deeplab_ksac.runs.workdir import OF_TRAINING, claim_workdir, only_one_training, record_start, was_evaluated
 from deeplab_ksac.training.initial_weights import initialize, with_backbone_weights
@@ -84,6 +84,8 @@ def train(
     """
     if init_from is not None and backbone_weights is not None:
         raise ValueError("the first stage starts from init_from or from backbone_weights, not from both")
+    if init_from is not None:  # before the folder of the run is made
+        checkpoint_path(init_from)
     experiment = with_backbone_weights(experiment, backbone_weights, workdir)
     info = check_data(experiment, data_dir)
     for index, stage in enumerate(experiment.stages):  # what only a later stage needs is not found after days
