@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from caa.pointwise import require_positive
+from caa.pointwise import MOST_LAYERS, require_positive
 from deeplab_ksac.any_keras import build_sublayer, keras
 from deeplab_ksac.tensor_ops import Tensor, ops
 
@@ -30,7 +30,8 @@ class ChannelAttention(keras.layers.Layer):
 
     def __init__(self, width: int = 128, depth: int = 5, *, negative_slope: float = 0.2, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
-        require_positive(width=width, depth=depth)
+        require_positive(width=width)
+        require_positive(MOST_LAYERS, depth=depth)
         a_number = isinstance(negative_slope, int | float) and not isinstance(negative_slope, bool)
         if not (a_number and 0 <= negative_slope < 1):
             raise ValueError(f"negative_slope must lie in [0, 1), not {negative_slope!r}")

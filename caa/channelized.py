@@ -9,7 +9,7 @@ from caa.channel import ChannelAttention
 from caa.factored import channelize_axially, channelize_pixels
 from caa.grouped import channelize_in_groups, require_groups
 from caa.pixels import MAP_BYTES, attend_pixels
-from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
+from caa.pointwise import MOST_LAYERS, Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
 from deeplab_ksac.any_keras import build_on_keras_3, build_sublayer, keras, with_channels
 from deeplab_ksac.tensor_ops import Tensor, ops
 from deeplab_ksac.tensor_ops.maps import flatten_pixels, swap_axes, unflatten_pixels
@@ -53,7 +53,8 @@ class ChannelizedAxialAttention(AxialAttention):
         **kwargs: Any,
     ) -> None:
         super().__init__(filters, key_filters, norm=norm, **kwargs)
-        require_positive(gate_width=gate_width, gate_depth=gate_depth)
+        require_positive(gate_width=gate_width)
+        require_positive(MOST_LAYERS, gate_depth=gate_depth)
         require_groups(groups)
         self.groups = groups
         gate = {"width": gate_width, "depth": gate_depth, "negative_slope": negative_slope}
@@ -135,7 +136,8 @@ class ChannelizedSelfAttention(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_positive(filters=filters, key_filters=key_filters, gate_width=gate_width, gate_depth=gate_depth)
+        require_positive(filters=filters, key_filters=key_filters, gate_width=gate_width)
+        require_positive(MOST_LAYERS, gate_depth=gate_depth)
         require_groups(groups)
         self.filters, self.key_filters = filters, key_filters
         self.groups, self.make_norm, self.map_bytes = groups, deserialize_norm(norm), MAP_BYTES

@@ -11,6 +11,8 @@ def require_groups(groups: int | None) -> None:
     2's G)."""
     if groups is not None and (isinstance(groups, bool) or not isinstance(groups, int) or groups < 1):
         raise ValueError(f"groups must be None (factored) or an integer of at least 1, not {groups!r}")
+    if groups is not None and groups >= 2**31:
+        raise ValueError(f"groups must be an integer below 2^31, not {groups!r}")
 
 
 def channelize_in_groups(query_key: Tensor, value: Tensor, gate: Callable, groups: int) -> Tensor:

@@ -6,17 +6,19 @@ from typing import Any
 from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
 from deeplab_ksac.tensor_ops import Tensor
 
+MOST_CHANNELS = 65_536  # of a map: a kernel between two such takes 16 GiB
+MOST_LAYERS = 256  # in a row
 NormFactory = Callable[..., keras.layers.Layer]  # called with a name
 Norm = NormFactory | dict[str, Any]  # a factory, or what `serialize_norm` has made of it
 
 
-def require_positive(**arguments: Any) -> None:
-    """Raises ValueError, naming the argument and its value, unless each is an integer of at least 1."""
+def require_positive(most: int = MOST_CHANNELS, /, **arguments: Any) -> None:
+    """Raises ValueError, naming the argument and its value, unless each is an integer from 1 to `most`."""
     for name, value in arguments.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
-        if value >= 2**31:
-            raise ValueError(f"{name} must be an integer below 2^31, not {value!r}")
+        if value > most:
+            raise ValueError(f"{name} must be an integer of at most {most}, not {value!r}")
 
 
 def serialize_norm(norm: NormFactory | None) -> dict[str, Any] | None:

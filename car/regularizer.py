@@ -12,6 +12,9 @@ from car.settings import TERMS, ClassAwareSettings, is_number
 from deeplab_ksac.any_keras import AVERAGED, keras
 from deeplab_ksac.tensor_ops import Tensor, ops
 
+MOST_CLASSES = 65_536
+LARGEST_POOLING = 255  # pixels along a side of what is taken together
+
 
 @keras.saving.register_keras_serializable("car")
 class ClassAwareRegularizer(keras.layers.Layer):
@@ -58,8 +61,8 @@ class ClassAwareRegularizer(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
-        self.num_classes = _at_least(2, "num_classes", num_classes)
-        self.pooling = _at_least(1, "pooling", pooling)
+        self.num_classes = _in_range(2, MOST_CLASSES, "num_classes", num_classes)
+        self.pooling = _in_range(1, LARGEST_POOLING, "pooling", pooling)
         self.weights_of_terms = _weights_of_terms(terms)
         if centers not in ("batch", "image"):
             raise ValueError(f"centers must be 'batch' or 'image', not {centers!r}")
@@ -150,9 +153,11 @@ class ClassAwareRegularizer(keras.layers.Layer):
         }
 
 
-def _at_least(least, name, value):
+def _in_range(least, most, name, value):
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
+    if value > most:
+        raise ValueError(f"{name} must be an integer of at most {most}, not {value!r}")
     return value
 
 

@@ -25,6 +25,7 @@ class RecordTable:
 
     Attributes:
         sizes: number of records of each source.
+        num_classes: K of the sources.
 
     Raises:
         ValueError: sources that are no tuple of "name/split".
@@ -52,6 +53,7 @@ class RecordTable:
             classes.setdefault(load_info(split.dataset, data_dir).class_names, str(split))
         if len(classes) > 1:
             raise DatasetError(f"{' and '.join(classes.values())} have different classes; they cannot be mixed")
+        self.num_classes = len(next(iter(classes)))
         self._file_numbers, self._offsets = np.concatenate(file_numbers), np.concatenate(offsets)
 
     def read(self, numbers: tf.data.Dataset) -> tf.data.Dataset:
@@ -94,12 +96,12 @@ def record_at(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
 
 
 def damaged_file(sources: Sequence[str], data_dir: str | os.PathLike, error: tf.errors.OpError) -> str:
-    """ "<file>: " of the one whose record TensorFlow calls corrupted, among those of "name/split"; "" if none is.
+    """ "<file>: " of the one whose record TensorFlow calls corrupted or cut, of "name/split"; "" if none is.
 
     TensorFlow says only at which byte its length or its content begins. The files that have a record there are read
     again at that place.
     """
-    said = re.search(r"corrupted record at (\d+)", str(error))
+    said = re.search(r"(?:corrupted|truncated) record at (\d+)", str(error))
     if said is None:
         return ""
     offset = int(said[1])

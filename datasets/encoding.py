@@ -23,6 +23,7 @@ LABELS_FORMAT = "image/segmentation/class/format"
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_TRANSFORM = "INTEGER_ACCURATE"  # libjpeg's exact one, as Pillow takes it; TensorFlow's default is a fast one
+CONVERT_AGAIN = "; convert the data set again"
 UP = 2  # PNG's filter that stores a line as its difference from the line above
 
 
@@ -135,14 +136,52 @@ def decode_labels(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
 
 def is_of_one_size(parsed: Mapping[str, tf.Tensor], labels: tf.Tensor) -> tf.Tensor:
     """Whether a parsed example's picture, by its header, its labels [H, W] and its stated size agree: bool []."""
-    encoded = parsed["encoded"]
-    picture = tf.cond(
-        parsed["format"] == "jpeg",
+    picture = stored_size(parsed["encoded"], parsed["format"])
+    stated = tf.stack([parsed["height"], parsed["width"]])
+    return tf.reduce_all(tf.shape(labels) == stated) & tf.reduce_all(picture == stated)
+
+
+def of_one_size(parsed: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """A parsed example whose picture and mask have the stated size, by their headers: nothing is decoded.
+
+    Raises:
+        tf.errors.InvalidArgumentError: they do not; the message has the file name.
+    """
+    seen, labeled = stored_size(parsed["encoded"], parsed["format"]), stored_size(parsed["labels_encoded"], "png")
+    with tf.control_dependencies([_assert_sizes(parsed, seen, labeled)]):
+        return {name: tf.identity(values) for name, values in parsed.items()}
+
+
+def of_classes(labels: tf.Tensor, num_classes: int, filename: tf.Tensor) -> tf.Tensor:
+    """The labels, of any shape, which are all of 0…K−1 and 255.
+
+    Raises:
+        tf.errors.InvalidArgumentError: they are not; the message has the file name.
+    """
+    beyond = tf.reduce_max(tf.where(labels == IGNORE_LABEL, tf.zeros_like(labels), labels))
+    known = tf.debugging.Assert(
+        tf.cast(beyond, tf.int32) < num_classes,
+        ["the record of", filename, "has the label", beyond, "of", num_classes, f"classes{CONVERT_AGAIN}"],
+    )
+    with tf.control_dependencies([known]):
+        return tf.identity(labels)
+
+
+def stored_size(encoded: tf.Tensor, image_format: tf.Tensor | str) -> tf.Tensor:
+    """(height, width) of a JPEG or PNG file by its header: int32 [2]."""
+    return tf.cond(
+        tf.equal(image_format, "jpeg"),
         lambda: tf.io.extract_jpeg_shape(encoded)[:2],
         lambda: tf.reverse(tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False), [0]),
     )
+
+
+def _assert_sizes(parsed, seen, labeled):
+    """An assertion that picture, mask and stated size are the same."""
     stated = tf.stack([parsed["height"], parsed["width"]])
-    return tf.reduce_all(tf.shape(labels) == stated) & tf.reduce_all(picture == stated)
+    sizes = ["has a picture of (height, width)", seen, ", a mask of", labeled, "and states", stated, CONVERT_AGAIN]
+    fits = tf.reduce_all(seen == labeled) & tf.reduce_all(seen == stated)
+    return tf.debugging.Assert(fits, ["the record of", parsed["filename"], *sizes])
 
 
 def decode_example(parsed: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -159,20 +198,10 @@ def decode_fitting(parsed: Mapping[str, tf.Tensor], num_classes: int) -> dict[st
             255; the message has the file name.
     """
     example = decode_example(parsed)
-    image, labels = example["image"], example["labels"]
-    beyond = tf.reduce_max(tf.where(labels == IGNORE_LABEL, tf.zeros_like(labels), labels))
-    seen, labeled, stated = tf.shape(image)[:2], tf.shape(labels), tf.stack([parsed["height"], parsed["width"]])
-    name, again = parsed["filename"], "; convert the data set again"
-    known = tf.debugging.Assert(
-        beyond < num_classes,
-        ["the record of", name, "has the label", beyond, "of", num_classes, f"classes{again}"],
-    )
-    sizes = ["has a picture of (height, width)", seen, ", a mask of", labeled, "and states", stated, again]
-    fits = tf.debugging.Assert(
-        tf.reduce_all(seen == labeled) & tf.reduce_all(seen == stated), ["the record of", name, *sizes]
-    )
-    with tf.control_dependencies([known, fits]):
-        return {name: tf.identity(values) for name, values in example.items()}
+    fits = _assert_sizes(parsed, tf.shape(example["image"])[:2], tf.shape(example["labels"]))
+    labels = of_classes(example["labels"], num_classes, parsed["filename"])
+    with tf.control_dependencies([fits]):
+        return {"image": tf.identity(example["image"]), "labels": tf.identity(labels)}
 
 
 def _count_values(labels, info, mask_name):

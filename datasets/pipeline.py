@@ -50,6 +50,8 @@ def train_batches(
     Raises:
         ValueError: the replicas or pipelines do not divide the batch, or weights that do not fit the sources.
         DatasetError: a source is missing, or the sources' classes differ.
+        tf.errors.InvalidArgumentError: when iterated, the record of a picture whose crop shows a label that is none of
+            the classes, or whose mask has another size; the message has the file name.
     """
     height, width = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
     distortions = Distortions(**largest)
@@ -62,14 +64,16 @@ def train_batches(
     @tf.autograph.experimental.do_not_convert
     def prepare(position, serialized):
         example_seed = tf.stack([tf.constant(seed, tf.int64), position])
-        return augment.augment(
-            encoding.parse_example(serialized),
+        parsed = encoding.of_one_size(encoding.parse_example(serialized))
+        example = augment.augment(
+            parsed,
             example_seed,
             size=(height, width),
             scales=scales,
             flip=flip,
             distortions=distortions,
         )
+        return {**example, "labels": encoding.of_classes(example["labels"], table.num_classes, parsed["filename"])}
 
     batches = table.read(numbers).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = batches.batch(per_replica, drop_remainder=True)

@@ -101,6 +101,8 @@ def write_records(
         if target.exists() and not overwrite:
             raise DatasetError(f"{target} exists; allow overwriting (--overwrite), or choose another name or data_dir")
         examples = raw.examples(splits)
+        if target.exists():
+            check_inputs_stay(_folders_read(examples), [target])
         if classes is not None:
             examples = {split: KeptClasses(items, whole, info) for split, items in examples.items()}
         for words in _left_out(raw, examples):
@@ -147,6 +149,13 @@ def shard_files(name: str, split: str, data_dir: str | os.PathLike) -> tuple[lis
     if missing:
         raise DatasetError(f"{len(missing)} of {shards} files are missing, the first {missing[0]}; convert it again")
     return files, info.num_examples[split]
+
+
+def _folders_read(examples):
+    """The folders, without links, of the files that the examples are read from."""
+    entries = (entry for items in examples.values() for entry in getattr(items, "entries", ()))
+    paths = (part for entry in entries for part in entry if isinstance(part, os.PathLike))
+    return {os.path.dirname(os.path.realpath(path)) for path in paths}
 
 
 def _left_out(raw, examples):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, atrous_conv2d, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.arguments import check_atrous_rates
 from deeplab_ksac.layers.norm import Norm
@@ -52,7 +52,7 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters)
+        check_channels(filters=filters)
         if merge not in MERGES:
             raise ValueError(f"merge must be one of {', '.join(MERGES)}, not {merge!r}")
         if method not in METHODS:

@@ -61,17 +61,44 @@ def remove_partial(folder: str | os.PathLike, names: Iterable[str] | None = None
         names: of the files that they were to become; None for any.
         alone: whether the caller knows (by a lock) that no other process of any host writes these files.
     """
+    for path in _left(folder, r"partial(\.\w+)?", names, alone):
+        remove(path)
+
+
+def replaced_path(path: str | os.PathLike) -> pathlib.Path:
+    """Where this process keeps what is at `path` while it puts another in its place, a hidden sibling of it."""
+    path = pathlib.Path(path)
+    return path.with_name(f".{_short(path.name)}.{_host()}.{os.getpid()}.replaced")
+
+
+def recover_replaced(path: str | os.PathLike) -> None:
+    """Puts back what a killed process has left at `replaced_path`, or removes it where there is a `path` again.
+
+    What a running process, or one of another host, has set aside is not touched.
+    """
+    path = pathlib.Path(os.path.abspath(path))
+    for old in _left(path.parent, "replaced", [path.name]):
+        if os.path.lexists(path):
+            remove(old)
+            continue
+        with contextlib.suppress(OSError):
+            old.rename(path)
+
+
+def _left(folder, kind, names=None, alone=False):
+    """What killed processes have left in a folder under names that end in `kind`; see `remove_partial`."""
     wanted = None if names is None else {_short(name) for name in names}
-    pattern = re.compile(r"\.(?P<name>.+)\.(?P<host>[^/]*)\.(?P<pid>[0-9]+)\.partial(\.\w+)?", re.DOTALL)
-    host = re.escape(_host())
-    ours = re.compile(rf"\.(?P<name>.+)\.{host}\.(?P<pid>[0-9]+)\.partial(\.\w+)?", re.DOTALL)
+    host = "[^/]*" if alone else re.escape(_host())
+    pattern = re.compile(rf"\.(?P<name>.+)\.{host}\.(?P<pid>[0-9]+)\.{kind}", re.DOTALL)
+    left = []
     with contextlib.suppress(OSError):
         for path in list(pathlib.Path(folder).iterdir()):
-            found = (pattern if alone else ours).fullmatch(path.name)
+            found = pattern.fullmatch(path.name)
             if found is None or (wanted is not None and not _is_of(found, wanted)):
                 continue
             if alone or not _runs(int(found["pid"])):
-                remove(path)
+                left.append(path)
+    return left
 
 
 def remove(path: pathlib.Path) -> None:

@@ -10,12 +10,13 @@ grows by while it runs a side once.
 """
 
 import json
+from pathlib import Path
 
 from absl import flags
 
 from deeplab_ksac.scripts.commandline import values
 from deeplab_ksac.scripts.commandline.entry import start
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.whole_files import remove_partial, write_whole
 
 
 def define_flags():
@@ -65,6 +66,7 @@ def run(given):
         print("\n".join(table_lines(results[name])), flush=True)
     if given.output:
         content = {"machine": machine(), "meaning": MEANING, "cases": results}
+        remove_partial(Path(given.output).parent, [Path(given.output).name])
         write_whole(given.output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return 0
 

@@ -18,6 +18,7 @@ from absl import flags
 
 from deeplab_ksac.datasets import CATALOG, default_name, source
 from deeplab_ksac.datasets.info import did_you_mean, is_converted
+from deeplab_ksac.errors import printable
 from deeplab_ksac.scripts.commandline import large_pictures, reading_flags, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
@@ -88,11 +89,11 @@ def convert(dataset, raw_dir, given):
             reading=reading_flags.reading(given),
             held_out=reading_flags.held_out(given),
             progress=progress,
-            tell=print,
+            tell=lambda line: print(printable(line)),
         )
     print(info.table())
     for sentence in find_useless_labels(info, info.num_examples):
-        print(f"WARNING: {sentence}")
+        print(f"WARNING: {printable(sentence)}")
 
 
 def run(given):

@@ -15,6 +15,7 @@ import pathlib
 from absl import flags
 
 from deeplab_ksac.datasets.info import dataset_dir, load_info
+from deeplab_ksac.errors import printable
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import reading_flags, values
 from deeplab_ksac.scripts.commandline.entry import start
@@ -88,7 +89,7 @@ def tell(inspection, output):
     """Prints an inspection and writes its sheet, if there is anything to show; the exit status."""
     from deeplab_ksac.figures import contact_sheet
 
-    print(inspection.text())
+    print("\n".join(map(printable, inspection.text().splitlines())))
     if inspection.surveys:
         contact_sheet.save(inspection, output)
         print(f"contact sheet {output}")

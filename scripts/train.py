@@ -16,7 +16,7 @@ import sys
 
 from absl import flags
 
-from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.errors import in_one_line, printable
 from deeplab_ksac.experiments import finetune
 from deeplab_ksac.experiments.finetune import FINETUNE
 from deeplab_ksac.scripts.commandline import config, values
@@ -125,7 +125,7 @@ def train(experiment, given):
     print(f"{experiment.name} on {strategy.num_replicas_in_sync} replica(s), {given.precision}", file=sys.stderr)
     start = {"replicas": strategy.num_replicas_in_sync, "trained_before": given.init_from is not None}
     for sentence in forewarnings(experiment, given.data_dir, **start):
-        print(f"WARNING: {sentence}", file=sys.stderr)
+        print(f"WARNING: {printable(sentence)}", file=sys.stderr)
     return loop.train(
         experiment,
         data_dir=given.data_dir,

@@ -13,6 +13,7 @@ truth from `--dataset` (default: the split that the first run is evaluated on).
 
 from absl import flags
 
+from deeplab_ksac.errors import printable
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import large_pictures, model, values, which_checkpoint
 from deeplab_ksac.scripts.commandline.entry import start
@@ -69,7 +70,7 @@ def run(figure, given):
     read = getattr(examples, "paths", {}).values()
     for drawing in figures.figure(figure, models, examples, options):
         check_inputs_stay(read, drawing.files(folder))
-        print(drawing.write(folder))
+        print(printable(str(drawing.write(folder))))
     return 0
 
 

@@ -8,6 +8,8 @@ import functools
 import os
 import pathlib
 import re
+import zipfile
+import zlib
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.contract import OUTPUT_STRIDES, STAGE_STRIDES
 from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments
+from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiments import TABLES
 from deeplab_ksac.flops.count import count_multiply_adds, model_graph, zero_weights
 
@@ -103,17 +106,35 @@ def feature_errors(path: pathlib.Path) -> tuple[tuple[int, int], dict[str, float
     """(height, width) of a reference's image, and stage -> error of our features from its weights.
 
     The error is the largest difference relative to the largest value; infinite where the shapes differ.
+
+    Raises:
+        OSError, ValueError: the weights or the features cannot be read.
     """
     network, output_stride = network_of(path)
     name, own = NETWORKS[network]
     arguments = {**weight_arguments(name, str(path)), **own, "preprocessing": "none"}
     model = built(name, output_stride, tuple(arguments.items()))
     load_weights(model, name, str(path), arguments)
-    with np.load(path.with_suffix(".npz")) as reference:
-        found = model(reference["image"])
-        return reference["image"].shape[1:3], {
-            stage: _difference(found[stage].numpy(), reference[stage]) for stage in STAGES if stage in reference
-        }
+    reference = _read_reference(path.with_suffix(".npz"))
+    found = model(reference["image"])
+    return reference["image"].shape[1:3], {
+        stage: _difference(found[stage].numpy(), reference[stage]) for stage in STAGES if stage in reference
+    }
+
+
+def _read_reference(path):
+    """{name: array} of a reference's image and features."""
+    try:
+        with np.load(path) as arrays:
+            reference = dict(arrays)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise ValueError(f"{path} cannot be read: {in_one_line(error)}") from error
+    image = reference.get("image", np.zeros(0))
+    if image.ndim != 4 or image.shape[-1] != 3 or image.dtype.kind != "f":
+        raise ValueError(f"{path} holds no image [N, H, W, 3] of floats")
+    return reference
 
 
 @functools.lru_cache(maxsize=1)  # references of one network at several sizes follow each other

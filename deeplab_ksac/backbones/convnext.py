@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.arguments import MOST_CHANNELS, MOST_REPEATS, check_lists_of_whole_numbers, check_numbers
 from deeplab_ksac.backbones.contract import image_input, require_strided
 from deeplab_ksac.backbones.convolutions import patch_conv, require_edge
 from deeplab_ksac.backbones.keras_weights import KerasWeights
@@ -101,6 +102,9 @@ def convnext(
     require_edge(edge)
     if not len(widths) == len(depths) == 4:
         raise ValueError(f"widths {widths} and depths {depths} must be of four stages")
+    check_lists_of_whole_numbers(1, MOST_CHANNELS // 4, widths=widths)
+    check_lists_of_whole_numbers(1, MOST_REPEATS, depths=depths)
+    check_numbers("[0, 1)", drop_path_rate=drop_path_rate)
     image, x = image_input(preprocessing)
     x = patch_conv(x, widths[0], 4, "stem.0", edge)
     x = keras.layers.LayerNormalization(epsilon=EPSILON, name="stem.1")(x)

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.arguments import LONGEST_KERNEL, MOST_CHANNELS, MOST_REPEATS, check_whole_numbers
 from deeplab_ksac.backbones.atrous import with_output_stride
 from deeplab_ksac.backbones.contract import normalization, require_endpoints, require_output_stride
 from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers
@@ -25,6 +26,10 @@ SIZES = {
     "efficientnet_b5": keras.applications.EfficientNetB5,
     "efficientnet_b6": keras.applications.EfficientNetB6,
     "efficientnet_b7": keras.applications.EfficientNetB7,
+}
+MOST_OF_A_BLOCK = {  # the whole numbers of a stage in Keras' `blocks_args`, and what they may be at most
+    **{"kernel_size": LONGEST_KERNEL, "repeats": MOST_REPEATS, "strides": 2, "expand_ratio": 64},
+    **{"filters_in": MOST_CHANNELS, "filters_out": MOST_CHANNELS},
 }
 LAST_BLOCKS = {"c2": 2, "c3": 3, "c4": 5, "c5": 7}  # the stages of the paper after which the resolution halves, or ends
 
@@ -67,6 +72,7 @@ def efficientnet(
         raise ValueError(f"size must be one of {', '.join(SIZES)}, not {size!r}")
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f"drop_path_rate must lie in [0, 1), not {drop_path_rate}")
+    _check_blocks(blocks)
     strided = _network(size, blocks, weights=None, drop_connect_rate=drop_path_rate)
     ends = {stage: _last_layer(strided, f"block{number}") for stage, number in LAST_BLOCKS.items()}
     return with_output_stride(
@@ -78,6 +84,17 @@ def efficientnet(
         padding=padding,
         replacements=_replacements(strided, preprocessing),
     )
+
+
+def _check_blocks(blocks):
+    """Raises ValueError unless `blocks` is None or a sequence of stages, whose numbers are in range."""
+    if blocks is None:
+        return
+    if not isinstance(blocks, tuple | list) or not all(isinstance(block, Mapping) for block in blocks):
+        raise ValueError(f"blocks must be stages, each a mapping of Keras' `blocks_args`, not {blocks!r}")
+    for number, block in enumerate(blocks):
+        for name in set(MOST_OF_A_BLOCK).intersection(block):
+            check_whole_numbers(1, MOST_OF_A_BLOCK[name], **{f"blocks[{number}].{name}": block[name]})
 
 
 def _network(size, blocks, **arguments):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.arguments import WIDEST, check_numbers
 from deeplab_ksac.backbones.contract import (
     STAGE_STRIDES,
     image_input,
@@ -147,6 +148,7 @@ def efficientnet_lite(
     require_padding(padding)
     if not (width > 0 and depth > 0):
         raise ValueError(f"width and depth must be above 0, not {width} and {depth}")
+    check_numbers(WIDEST, width=width, depth=depth)
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f"drop_path_rate must lie in [0, 1), not {drop_path_rate}")
     norm, centered = functools.partial(norm, epsilon=epsilon), padding == "centered"

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.arguments import MOST_CHANNELS, MOST_REPEATS, check_lists_of_whole_numbers, check_whole_numbers
 from deeplab_ksac.backbones.contract import image_input, require_strided
 from deeplab_ksac.backbones.weights import TimmWeights, norm_tensors
 from deeplab_ksac.layers import BatchNorm, ResizeLike, spatial_size
@@ -164,6 +165,8 @@ def hrnet(
         raise ValueError(f"upsampling must be one of {', '.join(UPSAMPLINGS)}, not {upsampling!r}")
     if len(modules) != 3 or len(blocks) != 4:
         raise ValueError(f"modules {modules} must be three numbers, blocks {blocks} four")
+    check_whole_numbers(1, MOST_CHANNELS // 8, width=width)
+    check_lists_of_whole_numbers(1, MOST_REPEATS, modules=modules, blocks=blocks)
     build = Builder(norm, upsampling)
     image, x = image_input(preprocessing)
     for number in (1, 2):

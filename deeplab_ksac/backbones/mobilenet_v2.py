@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.arguments import WIDEST, check_numbers
 from deeplab_ksac.backbones.atrous import with_output_stride
 from deeplab_ksac.backbones.contract import image_input, require_endpoints, require_output_stride
 from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers
@@ -45,6 +46,7 @@ def mobilenet_v2(
     """
     require_output_stride(output_stride)
     require_endpoints(endpoints)
+    check_numbers(WIDEST, alpha=alpha)
     _, normalized = image_input(preprocessing)
     strided = keras.applications.MobileNetV2(input_tensor=normalized, alpha=alpha, include_top=False, weights=None)
     named = {"c5": "block_16_project_BN", **(BLOCK_OUTPUTS if endpoints == "narrow" else {})}

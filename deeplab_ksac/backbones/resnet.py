@@ -8,6 +8,13 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.arguments import (
+    LARGEST_RATE,
+    MOST_CHANNELS,
+    MOST_REPEATS,
+    check_lists_of_whole_numbers,
+    check_whole_numbers,
+)
 from deeplab_ksac.backbones.contract import image_input, require_output_stride
 from deeplab_ksac.backbones.convolutions import conv_norm, relu
 from deeplab_ksac.backbones.keras_weights import KerasWeights
@@ -57,7 +64,7 @@ def bottleneck(
     return relu(y, name)
 
 
-def _require_arguments(output_stride, stem, variant, blocks, multi_grid):
+def _require_arguments(output_stride, stem, variant, blocks, multi_grid, width):
     """Raises ValueError for wrong arguments of `resnet`."""
     require_output_stride(output_stride)
     if stem not in STEMS:
@@ -68,6 +75,9 @@ def _require_arguments(output_stride, stem, variant, blocks, multi_grid):
         raise ValueError(f"blocks must be four counts of at least 1, not {tuple(blocks)}")
     if len(multi_grid) < blocks[-1]:
         raise ValueError(f"multi_grid {tuple(multi_grid)} is too short for the {blocks[-1]} blocks of the last stage")
+    check_lists_of_whole_numbers(1, MOST_REPEATS, blocks=blocks)
+    check_lists_of_whole_numbers(1, LARGEST_RATE, multi_grid=multi_grid)
+    check_whole_numbers(1, MOST_CHANNELS // 32, width=width)
 
 
 def resnet(
@@ -101,7 +111,7 @@ def resnet(
     Raises:
         ValueError: an unknown stem, variant, preprocessing or output stride, or too few stages, blocks or factors.
     """
-    _require_arguments(output_stride, stem, variant, blocks, multi_grid)
+    _require_arguments(output_stride, stem, variant, blocks, multi_grid, width)
     make_norm = norm if epsilon is None else functools.partial(norm, epsilon=epsilon)
     placement = VARIANTS[variant]
     image, x = image_input(preprocessing)

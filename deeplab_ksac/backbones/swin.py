@@ -8,11 +8,20 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.arguments import (
+    MOST_CHANNELS,
+    MOST_REPEATS,
+    check_lists_of_whole_numbers,
+    check_numbers,
+    check_whole_numbers,
+)
 from deeplab_ksac.backbones.attention_windows import resize_position_bias
 from deeplab_ksac.backbones.contract import image_input, require_strided
 from deeplab_ksac.backbones.convolutions import patch_conv, require_edge
 from deeplab_ksac.backbones.weights import TimmWeights, affine_tensors, kernel_tensors
 from deeplab_ksac.backbones.window_attention import EPSILON, PatchMerging, SwinBlock
+
+LARGEST_WINDOW = 64  # pixels along a side: its attention map has the fourth power
 
 
 def swin(
@@ -47,9 +56,14 @@ def swin(
     """
     require_strided(output_stride, "swin")
     require_edge(edge)
-    sides = (window_size,) * 4 if isinstance(window_size, int) else tuple(window_size)
+    sides = tuple(window_size) if isinstance(window_size, tuple | list) else (window_size,) * 4
     if not len(depths) == len(heads) == len(sides) == 4:
         raise ValueError(f"depths {depths}, heads {heads} and window sizes {sides} must be of four stages")
+    check_whole_numbers(1, MOST_CHANNELS // 32, width=width)
+    check_lists_of_whole_numbers(1, MOST_REPEATS, depths=depths)
+    check_lists_of_whole_numbers(1, MOST_CHANNELS, heads=heads)
+    check_lists_of_whole_numbers(0, LARGEST_WINDOW, window_size=sides)
+    check_numbers("[0, 1)", drop_path_rate=drop_path_rate)
     image, x = image_input(preprocessing)
     x = patch_conv(x, width, 4, "patch_embed.proj", edge)
     x = keras.layers.LayerNormalization(epsilon=EPSILON, name="patch_embed.norm")(x)

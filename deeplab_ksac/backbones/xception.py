@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.arguments import LARGEST_RATE, WIDEST, check_lists_of_whole_numbers, check_numbers, check_repeats
 from deeplab_ksac.backbones.contract import image_input, require_output_stride
 from deeplab_ksac.backbones.convolutions import conv_norm, relu
 from deeplab_ksac.backbones.weights import TimmWeights, norm_tensors
@@ -92,6 +93,9 @@ def xception65(
         raise ValueError(f"middle_blocks must be at least 1, not {middle_blocks}")
     if len(multi_grid) != 3:
         raise ValueError(f"multi_grid must be three factors, not {tuple(multi_grid)}")
+    check_numbers(WIDEST, width=width)
+    check_repeats(middle_blocks=middle_blocks)
+    check_lists_of_whole_numbers(1, LARGEST_RATE, multi_grid=multi_grid)
     if epsilon is not None:
         norm = functools.partial(norm, epsilon=epsilon)
     image, x = image_input(preprocessing)

@@ -9,6 +9,7 @@ from deeplab_ksac.export.saved_model import export_saved_model
 from deeplab_ksac.export.server import SegmentationServer
 from deeplab_ksac.export.target import check_free, check_loadable, refuse_suffixes
 from deeplab_ksac.export.tflite_file import export_tflite
+from deeplab_ksac.whole_files import recover_replaced
 
 FORMATS = {"saved_model": export_saved_model, "tflite": export_tflite, "onnx": export_onnx}
 
@@ -27,7 +28,7 @@ __all__ = [
 
 
 def check_output(form: str, path: str | os.PathLike, *, overwrite: bool = False) -> None:
-    """Refuses what would fail only after the model is loaded.
+    """Refuses what would fail only after the model is loaded; what a killed export has set aside is put back first.
 
     Raises:
         FileExistsError: `path` exists, without `overwrite`; or with it, if it is nothing that was exported.
@@ -36,6 +37,7 @@ def check_output(form: str, path: str | os.PathLike, *, overwrite: bool = False)
     """
     if form == "saved_model":
         refuse_suffixes(path)
+    recover_replaced(path)
     check_free(path, overwrite)
     if form == "saved_model":
         check_loadable(path)

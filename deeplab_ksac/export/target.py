@@ -4,14 +4,20 @@ import contextlib
 import dataclasses
 import json
 import os
-import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
-from deeplab_ksac.whole_files import partial_path, remove_partial, write_whole
+from deeplab_ksac.literal_paths import PATTERN
+from deeplab_ksac.whole_files import (
+    partial_path,
+    recover_replaced,
+    remove,
+    remove_partial,
+    replaced_path,
+    write_whole,
+)
 
 FILE_SUFFIXES = (".tflite", ".onnx")
 
@@ -41,12 +47,13 @@ def export_target(
         ValueError: the model and `info` differ in the number of classes.
     """
     path = Path(os.path.abspath(path))
+    recover_replaced(path)
     check_free(path, overwrite)
     num_classes = model.output["logits"].shape[-1]
     if num_classes != info.num_classes:
         raise ValueError(f"the model has {num_classes} classes, but {info.name} has {info.num_classes}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_partial(path.parent, [path.name])
+    remove_partial(path.parent, [path.name, classes_file(path).name])
     partial = partial_path(path, path.suffix)
     try:
         yield Target(path, partial)
@@ -56,7 +63,7 @@ def export_target(
         if path.is_file():
             _write_classes(classes_file(path), info)
     finally:
-        _remove(partial)
+        remove(partial)
 
 
 def check_free(path: str | os.PathLike, overwrite: bool) -> None:
@@ -73,7 +80,7 @@ def check_free(path: str | os.PathLike, overwrite: bool) -> None:
 def check_loadable(path: str | os.PathLike) -> None:
     """Raises ValueError if the path of a SavedModel has what TensorFlow takes for a pattern."""
     path = os.path.abspath(path)
-    if found := re.search(r"[*?\[\\]", path):
+    if found := PATTERN.search(path):
         raise ValueError(
             f"{path} has {found[0]!r} in it, which TensorFlow takes for a pattern, so it could load no SavedModel from "
             "there; choose another output"
@@ -111,19 +118,13 @@ def _write_classes(path, info):
 
 def replace(path: Path, new: Path) -> None:
     """Puts the file or folder `new` at `path`; what was there is moved aside first and removed last."""
-    old = path.with_name(f".{path.name}.replaced-{os.getpid()}")
+    old = replaced_path(path)
     with contextlib.suppress(FileNotFoundError):
         path.rename(old)
     try:
         new.rename(path)
     except OSError:
-        old.rename(path)
+        with contextlib.suppress(FileNotFoundError):
+            old.rename(path)
         raise
-    _remove(old)
-
-
-def _remove(path):
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    remove(old)

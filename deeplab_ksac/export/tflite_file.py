@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import tempfile
 from pathlib import Path
 
 import tensorflow as tf
@@ -16,6 +15,7 @@ from deeplab_ksac.export.checking import check_written
 from deeplab_ksac.export.server import SegmentationServer
 from deeplab_ksac.export.target import export_target, require_suffix
 from deeplab_ksac.export.whole_maps import with_whole_maps
+from deeplab_ksac.literal_paths import temporary_folder
 
 
 def export_tflite(
@@ -65,7 +65,7 @@ def _converted(server, quantize, size):
     function = server.__call__
     if size is not None:
         function = tf.function(function.python_function, [tf.TensorSpec([1, *size, 3], tf.uint8, name="image")])
-    with tempfile.TemporaryDirectory(prefix="tflite_") as folder:
+    with temporary_folder("tflite_") as folder:
         tf.saved_model.save(server, folder, signatures={"serving_default": function})
         drop_assertions(Path(folder) / "saved_model.pb")
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)

@@ -16,7 +16,7 @@ from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.datasets.inspection import Inspection
 from deeplab_ksac.datasets.survey import SplitSurvey
 from deeplab_ksac.figures.colors import colorize
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.whole_files import remove_partial, write_whole
 
 TILE = 160  # pixels on the longer side
 COLUMNS = 6
@@ -32,8 +32,10 @@ def save(inspection: Inspection, path: str | os.PathLike) -> None:
         OSError: a file cannot be written.
     """
     path = require_png(path)
+    figures = path.with_suffix(".json")
+    remove_partial(path.parent, [path.name, figures.name])
     write_whole(path, draw(inspection.info, inspection.surveys))
-    write_whole(path.with_suffix(".json"), json.dumps(inspection.as_json(), indent=1, ensure_ascii=False) + "\n")
+    write_whole(figures, json.dumps(inspection.as_json(), indent=1, ensure_ascii=False) + "\n")
 
 
 def require_png(path: str | os.PathLike) -> pathlib.Path:

@@ -19,6 +19,8 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.literal_paths import literal
 
 GIGA = 2**30  # the thesis's G
 PRODUCT = re.compile(r"conv|matmul|einsum|dot", re.IGNORECASE)  # names of operations that multiply
@@ -74,7 +76,11 @@ def saved_model_graph(
         ValueError: no such signature, one of more than an image, or sizes that it does not take.
         OSError: no SavedModel at `path`.
     """
-    loaded = tf.saved_model.load(str(path))  # its variables live as long as it does
+    with literal(os.path.join(path, "saved_model.pb")) as file:
+        try:
+            loaded = tf.saved_model.load(os.path.dirname(file))  # its variables live as long as it does
+        except (ValueError, RuntimeError, tf.errors.OpError) as error:
+            raise ValueError(f"{path} is no SavedModel that can be loaded: {in_one_line(error)}") from error
     signatures = loaded.signatures
     if signature not in signatures:
         raise ValueError(f"{path} has no signature {signature!r}; it has {', '.join(signatures) or 'none'}")

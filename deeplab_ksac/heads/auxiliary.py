@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.layers import BatchNorm, ConvNormAct
 from deeplab_ksac.layers.arguments import require_levels
 from deeplab_ksac.layers.norm import Norm
@@ -36,7 +36,7 @@ class AuxiliaryClassifier(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, num_classes=num_classes)
+        check_channels(num_classes=num_classes, filters=filters)
         require_levels(level=level)
         self.level = level
         self.context = ConvNormAct(filters, 3, norm=norm, dtype=self.dtype_policy, name="context")

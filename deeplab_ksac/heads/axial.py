@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from caa import AxialAttention, ChannelizedAxialAttention, ChannelizedSelfAttention, SqueezeExcite
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.norm import Norm
 
@@ -27,7 +27,7 @@ class AttentionHead(keras.layers.Layer):
 
     def __init__(self, filters: int, *, image_level: bool, norm: Norm, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters)
+        check_channels(filters=filters)
         self.filters, self.image_level, self.make_norm = filters, image_level, deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.reduction = ConvNormAct(filters, 3, **shared, name="reduction")

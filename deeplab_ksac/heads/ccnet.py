@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_channels, check_repeats
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -42,7 +42,7 @@ class CrissCrossAttention(keras.layers.Layer):
 
     def __init__(self, key_filters: int = 64, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, key_filters=key_filters)
+        check_channels(key_filters=key_filters)
         self.key_filters = key_filters
         self.query = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="query")
         self.key = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="key")
@@ -72,7 +72,7 @@ class CCNetHead(keras.layers.Layer):
         norm: factory of the normalization layers.
 
     Raises:
-        ValueError: an argument below 1.
+        ValueError: an argument below 1 or too large.
     """
 
     bottleneck = {"filters": 512, "kernel_size": 3}
@@ -87,7 +87,8 @@ class CCNetHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters, recurrence=recurrence)
+        check_channels(filters=filters)
+        check_repeats(recurrence=recurrence)
         self.filters, self.recurrence, self.make_norm = filters, recurrence, deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.reduction = ConvNormAct(filters, 3, **shared, name="reduction")

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.arguments import check_lists_of_whole_numbers, check_whole_numbers
+from deeplab_ksac.arguments import MOST_CHANNELS, check_channels, check_kernels, check_lists_of_whole_numbers
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -29,7 +29,8 @@ class Aggregation(keras.layers.Layer):
 
     def __init__(self, filters: int, kernel_size: int = 11, *, norm: Norm = BatchNorm(), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters, kernel_size=kernel_size)
+        check_channels(filters=filters)
+        check_kernels(kernel_size=kernel_size)
         self.filters, self.kernel_size, self.make_norm = filters, kernel_size, deserialize_norm(norm)
         self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, dtype=self.dtype_policy, name="reduction")
         self.first = [self._depthwise("first", side) for side in ((kernel_size, 1), (1, kernel_size))]
@@ -91,6 +92,8 @@ class CPNetHead(keras.layers.Layer):
         check_lists_of_whole_numbers(1, prior_size=tuple(prior_size))
         if len(prior_size) != 2:
             raise ValueError(f"prior_size must be a height and a width, not {prior_size!r}")
+        if prior_size[0] * prior_size[1] > MOST_CHANNELS:
+            raise ValueError(f"prior_size must be of at most {MOST_CHANNELS} positions in all, not {prior_size!r}")
         self.filters, self.prior_size, self.make_norm = filters, tuple(prior_size), deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.aggregation = Aggregation(filters, kernel_size, **shared, name="aggregation")

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_channels, check_kernels
 from deeplab_ksac.heads.self_attention import PixelAttention
 from deeplab_ksac.layers import (
     BatchNorm,
@@ -80,7 +80,8 @@ class DANetHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, num_classes=num_classes, filters=filters, kernel_size=kernel_size)
+        check_channels(num_classes=num_classes, filters=filters)
+        check_kernels(kernel_size=kernel_size)
         self.num_classes, self.filters, self.kernel_size = num_classes, filters, kernel_size
         self.make_norm = deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}

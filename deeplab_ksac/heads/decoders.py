@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.dropout import Dropout
 from deeplab_ksac.layers import (
     BatchNorm,
@@ -91,6 +92,7 @@ class LowLevelDecoder(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_channels(filters=filters, low_level_filters=low_level_filters)
         require_levels(level=level)
         self.filters, self.low_level_filters = filters, low_level_filters
         self.level, self.separable = level, separable

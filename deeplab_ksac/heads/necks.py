@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.arguments import check_lists_of_whole_numbers, check_whole_numbers
+from deeplab_ksac.arguments import LARGEST_RATE, check_channels, check_lists_of_whole_numbers
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -45,8 +45,8 @@ class JointPyramidUpsampling(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters)
-        check_lists_of_whole_numbers(1, atrous_rates=tuple(atrous_rates))
+        check_channels(filters=filters)
+        check_lists_of_whole_numbers(1, LARGEST_RATE, atrous_rates=tuple(atrous_rates))
         self.filters, self.atrous_rates = filters, tuple(atrous_rates)
         self.make_norm = deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -48,7 +48,7 @@ class RegionAttention(keras.layers.Layer):
 
     def __init__(self, filters: int, key_filters: int, *, norm: Norm = BatchNorm(), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters, key_filters=key_filters)
+        check_channels(filters=filters, key_filters=key_filters)
         self.filters, self.key_filters, self.make_norm = filters, key_filters, deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.query, self.key = (
@@ -114,7 +114,7 @@ class OCRHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, num_classes=num_classes, filters=filters)
+        check_channels(num_classes=num_classes, filters=filters)
         if not levels or not coarse_levels:
             raise ValueError(f"levels and coarse_levels must name stages, not {levels!r} and {coarse_levels!r}")
         require_levels(levels=tuple(levels), coarse_levels=tuple(coarse_levels))

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_channels
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
@@ -21,7 +21,7 @@ class LinearProjection(keras.layers.Layer):
 
     def __init__(self, filters: int = 512, *, use_bias: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters)
+        check_channels(filters=filters)
         self.filters, self.use_bias = filters, use_bias
 
     def build(self, input_shape: tf.TensorShape) -> None:

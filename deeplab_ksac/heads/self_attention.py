@@ -8,7 +8,7 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from caa import attend_pixels
 from caa.pixels import MAP_BYTES
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_channels, check_whole_numbers
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -30,7 +30,7 @@ class PixelAttention(keras.layers.Layer):
 
     def __init__(self, filters: int, key_filters: int = 64, *, map_bytes: int = MAP_BYTES, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters, key_filters=key_filters)
+        check_channels(filters=filters, key_filters=key_filters)
         check_whole_numbers(1, 2**63 - 1, map_bytes=map_bytes)
         self.filters, self.key_filters, self.map_bytes = filters, key_filters, map_bytes
         self.query = keras.layers.Conv2D(key_filters, 1, dtype=self.dtype_policy, name="query")
@@ -76,7 +76,7 @@ class SelfAttentionHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters)
+        check_channels(filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
         self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, dtype=self.dtype_policy, name="reduction")
         self.attention = PixelAttention(

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from caa import SqueezeExcite
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.heads.self_attention import PixelAttention
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.norm import Norm
@@ -45,7 +45,7 @@ class SequentialHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, num_classes=num_classes, filters=filters)
+        check_channels(num_classes=num_classes, filters=filters)
         self.filters, self.make_norm = filters, deserialize_norm(norm)
         self.reduction = ConvNormAct(filters, 3, norm=self.make_norm, dtype=self.dtype_policy, name="reduction")
         self.channel_attention = SqueezeExcite(ratio, dtype=self.dtype_policy, name="channel_attention")

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import check_channels, check_kernels
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -50,7 +50,8 @@ class UperNetHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters, context_kernel_size=context_kernel_size)
+        check_channels(filters=filters)
+        check_kernels(context_kernel_size=context_kernel_size)
         self.filters, self.context_kernel_size, self.make_norm = filters, context_kernel_size, deserialize_norm(norm)
         shared = {"norm": self.make_norm, "dtype": self.dtype_policy}
         self.pooling = PyramidPooling(filters, bins, **shared, name="pooling")

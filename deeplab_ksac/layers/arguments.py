@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deeplab_ksac.arguments import LARGEST, in_interval
+from deeplab_ksac.arguments import LARGEST_RATE, in_interval
 
 LEVELS = ("c2", "c3", "c4", "c5")
 
@@ -17,10 +17,12 @@ def require_levels(**arguments: Any) -> None:
 
 
 def check_atrous_rates(atrous_rates: Sequence[int]) -> tuple[int, ...]:
-    """The rates as a tuple of integers; ValueError for none at all and for rates below 1."""
+    """The rates as a tuple of integers; ValueError for none at all, for rates below 1 and above `LARGEST_RATE`."""
     rates = tuple(atrous_rates) if isinstance(atrous_rates, Sequence) else ()
-    if not rates or not all(in_interval(rate, f"[1, {LARGEST}]") and rate == int(rate) for rate in rates):
+    if not rates or not all(in_interval(rate, "[1, inf)") and rate == int(rate) for rate in rates):
         raise ValueError(f"atrous_rates must be one or more integers of at least 1, not {atrous_rates!r}")
+    if max(rates) > LARGEST_RATE:
+        raise ValueError(f"atrous_rates must be integers of at most {LARGEST_RATE}, not {atrous_rates!r}")
     return tuple(int(rate) for rate in rates)
 
 

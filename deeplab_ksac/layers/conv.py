@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from deeplab_ksac.any_keras import KERAS_3, build_on_keras_3, keras, with_channels
-from deeplab_ksac.arguments import check_whole_numbers
+from deeplab_ksac.arguments import LARGEST_RATE, check_channels, check_kernels, check_whole_numbers
 from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
 from deeplab_ksac.tensor_ops import Tensor, ops
 
@@ -81,7 +81,7 @@ class ConvNormAct(keras.layers.Layer):
         norm: factory of the normalization layer.
 
     Raises:
-        ValueError: a number that is no integer of at least 1.
+        ValueError: a number that is no integer of at least 1, or too large (`deeplab_ksac.arguments`).
     """
 
     def __init__(
@@ -96,7 +96,9 @@ class ConvNormAct(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters, kernel_size=kernel_size, strides=strides, atrous_rate=atrous_rate)
+        check_channels(filters=filters)
+        check_kernels(kernel_size=kernel_size, strides=strides)
+        check_whole_numbers(1, LARGEST_RATE, atrous_rate=atrous_rate)
         self.filters, self.kernel_size, self.strides, self.atrous_rate = filters, kernel_size, strides, atrous_rate
         self.make_norm = deserialize_norm(norm)
         self.conv = AtrousConv2D(
@@ -152,7 +154,9 @@ class SeparableConvNormAct(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_whole_numbers(1, filters=filters, kernel_size=kernel_size, atrous_rate=atrous_rate)
+        check_channels(filters=filters)
+        check_kernels(kernel_size=kernel_size)
+        check_whole_numbers(1, LARGEST_RATE, atrous_rate=atrous_rate)
         self.filters, self.kernel_size, self.atrous_rate = filters, kernel_size, atrous_rate
         self.make_norm = deserialize_norm(norm)
         self.depthwise = keras.layers.DepthwiseConv2D(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
-from deeplab_ksac.arguments import check_lists_of_whole_numbers
+from deeplab_ksac.arguments import LONGEST_KERNEL, check_channels, check_lists_of_whole_numbers
 from deeplab_ksac.layers.conv import ConvNormAct
 from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
 from deeplab_ksac.tensor_ops import Tensor, ops
@@ -20,6 +20,7 @@ class ImagePooling(keras.layers.Layer):
 
     def __init__(self, filters: int, *, norm: Norm = BatchNorm(), **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_channels(filters=filters)
         self.filters = filters
         self.make_norm = deserialize_norm(norm)
         self.conv = ConvNormAct(filters, 1, norm=self.make_norm, dtype=self.dtype_policy, name="conv")
@@ -91,7 +92,8 @@ class PyramidPooling(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_lists_of_whole_numbers(1, bins=tuple(bins))
+        check_channels(filters=filters)
+        check_lists_of_whole_numbers(1, LONGEST_KERNEL, bins=tuple(bins))
         self.filters, self.bins, self.make_norm = filters, tuple(bins), deserialize_norm(norm)
         self.branches = [
             ConvNormAct(filters, 1, norm=self.make_norm, dtype=self.dtype_policy, name=f"branch_{index}_bins_{side}")

@@ -7,6 +7,7 @@ import tensorflow as tf
 import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac.arguments import check_numbers, check_whole_numbers
 from deeplab_ksac.layers import resize_labels
+from deeplab_ksac.losses.reading import AFFINITY
 
 SMALLEST_RATIO = 1e-7
 
@@ -39,6 +40,8 @@ class AffinityLoss:
         weight: factor of both terms; the paper's factors of the terms are 1.
         num_classes: K; labels outside of 0…K − 1 are ignored.
     """
+
+    reads = AFFINITY
 
     def __init__(self, output: str = "affinity", weight: float = 1.0, *, num_classes: int = 255):
         check_numbers("(0, inf)", weight=weight)

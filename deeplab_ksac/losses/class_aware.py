@@ -7,6 +7,7 @@ import tensorflow as tf
 import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from car import ClassAwareRegularizer
 from car.settings import TERMS, ClassAwareSettings
+from deeplab_ksac.losses.reading import FEATURES
 
 
 class ClassAware:
@@ -15,6 +16,8 @@ class ClassAware:
     Args:
         output: the features it reads, [N, h, w, C] or a tuple of such.
     """
+
+    reads = FEATURES
 
     def __init__(
         self,

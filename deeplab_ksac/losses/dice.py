@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from deeplab_ksac.arguments import check_numbers
 from deeplab_ksac.losses.pixel import sum_over_replicas
+from deeplab_ksac.losses.reading import LOGITS
 
 
 class Dice:
@@ -19,6 +20,8 @@ class Dice:
         weight: factor of the term.
         smooth: s ≥ 0, in pixels.
     """
+
+    reads = LOGITS
 
     def __init__(self, output: str = "logits", weight: float = 1.0, *, smooth: float = 1.0):
         check_numbers("(0, inf)", weight=weight)

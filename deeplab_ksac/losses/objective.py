@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow as tf
 
+from deeplab_ksac.losses.reading import is_readable
+
 
 class Objective:
     """The sum of several losses, term by term: (outputs, labels) -> {name: scalar}.
 
     A loss is a callable (outputs, labels) -> {name: scalar}. It may have `mass(labels)`, where it is a mean over
-    pixels (`losses.pixel`), and `build(outputs)`, `variables` and `diagnose(outputs, labels)`, where it keeps variables
-    or measures something beside its terms (`losses.class_aware`).
+    pixels (`losses.pixel`), `output` and `reads`, the name of the output it reads and what that must be
+    (`losses.reading`), and `build(outputs)`, `variables` and `diagnose(outputs, labels)`, where it keeps variables or
+    measures something beside its terms (`losses.class_aware`).
 
     Raises:
         ValueError: when called, two losses that give the same term.
@@ -51,12 +54,17 @@ class Objective:
         """Makes the variables of the losses that have some, before a checkpoint is read; `outputs` are the model's.
 
         Raises:
-            ValueError: a loss reads an output that the model does not have.
+            ValueError: a loss reads an output that the model does not have, or one that it cannot read.
         """
         for index, loss in enumerate(self.losses):
             read = getattr(loss, "output", None)
             if hasattr(loss, "output") and not (isinstance(read, str) and read in outputs):
                 raise ValueError(f"losses[{index}]: output must be one of {', '.join(outputs)}, not {read!r}")
+            what = getattr(loss, "reads", None)
+            if what is not None and not is_readable(what, read, outputs[read]):
+                fitting = [name for name, output in outputs.items() if is_readable(what, name, output)]
+                which = f"one of {', '.join(fitting)}" if fitting else "an output that this model does not have"
+                raise ValueError(f"losses[{index}]: output must be {which}, {what}, not {read!r}")
         for loss in self._measuring:
             loss.build(outputs)
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from deeplab_ksac.arguments import check_numbers, check_whole_numbers, in_interval
+from deeplab_ksac.losses.reading import LOGITS
 
 REDUCE_SUM = tf.distribute.ReduceOp.SUM
 
@@ -60,6 +61,7 @@ class PixelLoss(abc.ABC):
     num_classes: int | None = None
 
     name: ClassVar[str]
+    reads: ClassVar[str] = LOGITS
 
     def __post_init__(self):
         check_numbers("(0, inf)", weight=self.weight)

@@ -6,10 +6,9 @@ import itertools
 import logging
 import os
 import pathlib
-import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,19 +18,19 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.json_files import is_whole
+from deeplab_ksac.literal_paths import literal
 from deeplab_ksac.losses import Objective
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.best import best_dir, best_path, keep_if_best, remove_leftovers, stage_of_best
+from deeplab_ksac.runs.matching import mismatches
 from deeplab_ksac.runs.places import BEST, NEWEST, Checkpoint, checkpoint_number, stage_dir, stage_dirs, stage_number
 from deeplab_ksac.runs.workdir import METRICS_FILE, read_provenance, read_workdir, went_past_a_checkpoint
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.interruption import LOST_WORKER
 
 LOG = logging.getLogger(__name__)
-REASON_LENGTH = 200
 NAMED_AT_MOST = 3
-PATTERN = re.compile(r"[*?\[\\\ud800-\udfff]")  # what TensorFlow takes for patterns, and names that are no UTF-8
 
 
 class LostCheckpointsError(ValueError):
@@ -139,12 +138,15 @@ class StageCheckpoints:
             self.folder = pathlib.Path(self.discarded.name)
 
     def restore(self) -> int:
-        """Reads the newest whole checkpoint; the steps done by then, 0 where there is none."""
+        """Reads the newest whole checkpoint; the steps done by then, 0 where there is none.
+
+        Raises:
+            ValueError: it is of another model, optimizer or objective.
+        """
         step = self.newest()
         if step is None:
             return 0
-        with readable(seals.checkpoint_prefix(self.resumed, step)) as prefix:
-            self.checkpoint.read(prefix).assert_consumed()
+        _read(seals.checkpoint_prefix(self.resumed, step), self.checkpoint, whole=True)
         return step
 
     def save(self, step: int) -> None:
@@ -156,8 +158,9 @@ class StageCheckpoints:
         self.checkpoint.step.assign(step)
         prefix = seals.checkpoint_prefix(self.folder, step)
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)  # which TensorFlow would not do through a link
             seals.remove(prefix)
-            with readable(prefix) as written:
+            with literal(prefix) as written:
                 self.checkpoint.write(written)
             seals.seal(prefix)
         except LOST_WORKER:
@@ -197,23 +200,6 @@ class StageCheckpoints:
         with contextlib.suppress(OSError):
             seals.remove(prefix)
         shutil.rmtree(f"{prefix}_temp", ignore_errors=True)
-
-
-@contextlib.contextmanager
-def readable(prefix: str) -> Iterator[str]:
-    """A path of a checkpoint that TensorFlow can read, while it is entered.
-
-    TensorFlow takes the path of a checkpoint for a pattern and finds none below a folder such as "run [lr=0.1]". There
-    the checkpoint is reached by a link to its folder that bears another name.
-    """
-    folder, name = os.path.split(os.path.abspath(prefix))
-    if not PATTERN.search(folder):
-        yield prefix
-        return
-    with tempfile.TemporaryDirectory(prefix="checkpoint_") as place:
-        link = os.path.join(place, "folder")
-        os.symlink(folder, link, target_is_directory=True)
-        yield os.path.join(link, name)
 
 
 def checkpoint_path(workdir: str | os.PathLike, checkpoint: Checkpoint = NEWEST, stage: int | None = None) -> str:
@@ -276,14 +262,14 @@ def restore_weights(model: keras.Model, path: str, averaged: bool | None = None)
         ValueError: the checkpoint is of another model, or holds a weight that is NaN or infinite; or averages are asked
             for, and it has none.
     """
-    with readable(path) as prefix:
+    with literal(path) as prefix:
         held = any(name.startswith("averages/values/") for name, _ in tf.train.list_variables(prefix))
     if averaged and not held:
         raise ValueError(f"{path} has no moving averages; a stage with ema_decay above 0 keeps some")
-    _read_all(path, model=model)
+    _read(path, tf.train.Checkpoint(model=model))
     if held and averaged in (None, True):
         averages = MovingAverages(model)
-        _read_all(path, averages=averages)
+        _read(path, tf.train.Checkpoint(averages=averages))
         averages.copy_to(model)
     weights = zip(model.weights, model.get_weights(), strict=True)
     damaged = [weight.name for weight, value in weights if not np.isfinite(value).all()]
@@ -292,14 +278,14 @@ def restore_weights(model: keras.Model, path: str, averaged: bool | None = None)
         raise ValueError(f"{path} cannot be used; NaN or infinite: {', '.join(damaged[:NAMED_AT_MOST])}{more}")
 
 
-def _read_all(path, **objects):
-    """Reads objects from a checkpoint, in which all their variables must be, of the same shapes."""
-    try:
-        with readable(path) as prefix:
-            tf.train.Checkpoint(**objects).read(prefix).assert_existing_objects_matched().expect_partial()
-    except (AssertionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:REASON_LENGTH]
-        raise ValueError(f"{path} is a checkpoint of a model other than the one built here: {reason}") from error
+def _read(path, checkpoint, *, whole=False):
+    """Reads objects from a checkpoint, in which all their variables must be, of the same shapes; `whole`: no others."""
+    with literal(path) as prefix:
+        wrong = mismatches(prefix, checkpoint, whole=whole)
+        if wrong:
+            raise ValueError(f"{path} is a checkpoint of a model other than the one built here: {'; '.join(wrong)}")
+        status = checkpoint.read(prefix)
+        status.assert_consumed() if whole else status.expect_partial().assert_existing_objects_matched()
 
 
 @dataclasses.dataclass(frozen=True)

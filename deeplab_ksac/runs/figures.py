@@ -30,7 +30,7 @@ from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.runs.checkpoints import LoadedModel
 from deeplab_ksac.runs.history import read_run
 from deeplab_ksac.runs.places import NEWEST, Checkpoint
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.whole_files import remove_partial, write_whole
 
 SCALARS = ("train/loss", "train/learning_rate", "eval/miou", "eval/pixel_accuracy")
 
@@ -84,6 +84,7 @@ class Drawing:
         """Writes <folder>/<name>.png and the arrays to <name>.npz; the path of the first."""
         pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
         picture, arrays = self.files(folder)
+        remove_partial(folder, [picture.name, arrays.name])
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **self.arrays)
         write_whole(arrays, buffer.getvalue())

@@ -11,7 +11,7 @@ from deeplab_ksac.experiment import Table
 from deeplab_ksac.runs import pages
 from deeplab_ksac.runs.comparison import MIOU_KINDS, Comparison, Entry, overridden
 from deeplab_ksac.runs.history import Run, describe
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.whole_files import remove_partial, write_whole
 
 HEADINGS = ("row", "method", "what", "thesis", "ours", "difference", "state")
 TITLE = "The thesis's tables and our results"
@@ -30,9 +30,10 @@ def write_report(compared: Comparison, folder: str | os.PathLike) -> tuple[pathl
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {run.workdir: pages.curves(run) for run in compared.runs if run.curves}
     files = {workdir: f"curve_{index:03}_{pathlib.Path(workdir).name}.svg" for index, workdir in enumerate(drawn)}
+    targets = folder / "report.md", folder / "report.html"
+    remove_partial(folder, [*files.values(), *(target.name for target in targets)])
     for workdir, picture in drawn.items():
         write_whole(folder / files[workdir], picture)
-    targets = folder / "report.md", folder / "report.html"
     for target, text in zip(targets, (as_markdown(compared, files), as_html(compared, drawn)), strict=True):
         write_whole(target, text)
     return targets

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from deeplab_ksac.runs import pages
 from deeplab_ksac.runs.history import describe, read_run
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.whole_files import remove_partial, write_whole
 
 TITLES = {  # figure of `runs.figures`, with which the names of its files begin -> heading
     "predictions": "Predictions (Figs. 2.5, 3.6–3.9)",
@@ -28,7 +28,9 @@ def write_run_page(workdir: str | os.PathLike) -> pathlib.Path:
         FileNotFoundError: the folder is no run's.
     """
     target = pathlib.Path(workdir) / "index.html"
-    write_whole(target, run_page(workdir))
+    page = run_page(workdir)
+    remove_partial(workdir, [target.name])
+    write_whole(target, page)
     return target
 
 

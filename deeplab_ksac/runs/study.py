@@ -28,7 +28,7 @@ from deeplab_ksac.json_files import check_fields, is_number, read_object
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.history import read_evaluation, read_run
 from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.whole_files import remove_partial, write_whole
 
 SIZE = (129, 161)  # pixels
 COUNTS = {"train": 800}
@@ -70,6 +70,7 @@ def run_studies(
     trials = [trial for study in studies for trial in trials_of(study, workdir, seeds, steps)]
     for trial in trials:
         trial.check()
+    remove_partial(workdir, ["study.json", "study.md"])
     for study in studies:
         prepare_data(study, workdir)
     with contextlib.ExitStack() as ended:
@@ -126,6 +127,7 @@ class Trial:
             where = f"--workdir={self.folder}"
             seconds = call("train", f"--config={name}", f"--config.seed={seed}", steps, where, data, "--deterministic")
             # what an interrupted training took before is not known
+            remove_partial(self.folder, [COST])
             write_whole(self.folder / COST, json.dumps({"processor_seconds": seconds if fresh else None}))
         for split in evaluated_splits(self.study):
             if self.evaluation(split) is None:
@@ -224,8 +226,18 @@ def parameters(experiment: Experiment) -> int:
 
 
 def things_iou(evaluation: Mapping[str, Any]) -> float:
-    """Mean IoU, in percent, of the classes of an evaluation that are things and occur."""
-    by_class = dict(zip(evaluation["class_names"], evaluation["iou"], strict=True))
+    """Mean IoU, in percent, of the classes of an evaluation that are things and occur.
+
+    Raises:
+        ValueError: the evaluation is of other classes.
+    """
+    by_class = dict(zip(evaluation.get("class_names", ()), evaluation.get("iou", ()), strict=False))
+    missing = [name for name in scenes.THINGS if name not in by_class]
+    if missing or not any(by_class[name] is not None for name in scenes.THINGS):
+        where = f"{evaluation['dataset']}/{evaluation['split']}"
+        raise ValueError(
+            f"the evaluation on {where} has no IoU of {', '.join(missing or scenes.THINGS)}; remove its file"
+        )
     return 100 * statistics.mean(by_class[name] for name in scenes.THINGS if by_class[name] is not None)
 
 

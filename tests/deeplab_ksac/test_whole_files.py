@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from deeplab_ksac.whole_files import check_writable, partial_path, remove_partial, write_whole
+from deeplab_ksac.whole_files import (
+    check_writable,
+    partial_path,
+    recover_replaced,
+    remove_partial,
+    replaced_path,
+    write_whole,
+)
 
 
 def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path):
@@ -30,6 +37,34 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(OSError, match=r"no/a\.json cannot be written: No such file or directory"):
         write_whole(tmp_path / "no" / "a.json", b"one")
+
+
+@pytest.fixture(scope="module")
+def dead():
+    """The number of a process that has ended."""
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    return int(ended.stdout)
+
+
+def of_process(path, number):
+    return path.with_name(path.name.replace(f".{os.getpid()}.", f".{number}."))
+
+
+@pytest.mark.parametrize("make", [os.mkdir, lambda path: path.touch()])
+def test_what_a_killed_replacement_has_set_aside_is_put_back_or_removed(make, tmp_path, dead):
+    model = tmp_path / "model.x"
+    ours, left = replaced_path(model), of_process(replaced_path(model), dead)
+    another_host = left.with_name(f".model.x.elsewhere.{dead}.replaced")
+    another_name = of_process(replaced_path(tmp_path / "other"), dead)
+    for path in (ours, left, another_host, another_name):
+        make(path)
+    recover_replaced(model)  # killed between its two steps
+    assert sorted(tmp_path.iterdir()) == sorted([model, ours, another_host, another_name])
+    model.rename(left)
+    make(model)
+    recover_replaced(model)  # killed after both
+    assert sorted(tmp_path.iterdir()) == sorted([model, ours, another_host, another_name])
+    recover_replaced(tmp_path / "not" / "there")
 
 
 def test_what_dead_processes_of_this_host_have_left_is_removed_and_nothing_else(tmp_path):

@@ -10,12 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deeplab_ksac.datasets.info import dataset_dir, is_converted
 from deeplab_ksac.experiment import to_dict
 from deeplab_ksac.runs.workdir import claim_workdir
-from deeplab_ksac.scripts import evaluate, export, predict, report, run_page
+from deeplab_ksac.scripts import convert, evaluate, export, inspect_data, predict, report, run_page, train
 from deeplab_ksac.scripts.commandline.ending import exit_status
+from tests import fakes
 from tests.deeplab_ksac.fake_model import fake_info
+from tests.deeplab_ksac.runs import trained_run as trained
 from tests.deeplab_ksac.training.tiny import EXPERIMENT
+from tests.scripts.damage import FEW, ended, files_of
+from tests.scripts.test_convert import DEFAULTS
+from tests.scripts.test_damaged_metadata import OF_TRAINING
 
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just(10**400), st.just("\x1b[31m\n")
@@ -49,7 +55,7 @@ FLAGS |= {
     "precision": "float32",
     "averaged": None,
     "kinds": ["index"],
-    "tables": None,
+    "tables": ["2.2", "4.1"],
 }
 
 
@@ -74,7 +80,12 @@ def changed(value, path, new):
 def damaged(draw):
     """(name of a file, what it holds)."""
     name = draw(st.sampled_from([*RIGHT, "segmentation.json"]))
-    right = RIGHT.get(name) or json.loads(json.dumps(vars(fake_info(3))))
+    return name, draw(damaged_object(RIGHT.get(name) or json.loads(json.dumps(vars(fake_info(3))))))
+
+
+@st.composite
+def damaged_object(draw, right):
+    """What is in place of an object's JSON."""
     kind = draw(st.sampled_from(["value", "field", "bytes", "cut"]))
     content = json.dumps(right).encode()
     if kind == "value":
@@ -85,7 +96,7 @@ def damaged(draw):
         content = draw(st.binary(max_size=20))
     else:
         content = content[: draw(st.integers(0, len(content)))]
-    return name, content
+    return content
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +104,17 @@ def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     claim_workdir(folder, EXPERIMENT, fake_info(3))
     (folder / "eval_tiny_val.json").write_text(json.dumps(EVALUATION))
-    (folder / "metrics.jsonl").write_text(json.dumps(METRICS) + "\n")
+    (folder / "metrics.jsonl").write_text('{"stage": 0, "step": 1}\n')  # nothing that is drawn, which takes long
     (folder / "best").mkdir()
     (folder / "best" / "best.json").write_text(json.dumps(BEST))
     return folder
 
 
 COMMANDS = {"report": report, "run_page": run_page, "evaluate": evaluate, "predict": predict, "export": export}
+OF_A_DATA_SET = {"evaluate": 8, "inspect": 15, "train": 5}  # how many are tried
+
+
+SETTINGS = FEW
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -126,3 +141,61 @@ def test_a_damaged_file_of_a_run_is_one_line(command, file, workdir, tmp_path):
         assert not [path for path in output.rglob("*") if path.is_file()] and sorted(run.iterdir()) == before
     else:
         assert status == 0 and command in ("report", "run_page")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    with trained.trained_run(tmp_path_factory.mktemp("trained")) as place:
+        yield place
+
+
+def of_data(command, place, data):
+    """The work of a command on a data folder."""
+    if command == "evaluate":
+        flags = {**FLAGS, "workdir": place / "workdir", "data_dir": data}
+        return lambda: evaluate.run(types.SimpleNamespace(**flags))
+    if command == "inspect":
+        flags = {"data_dir": str(data), "splits": ["val"], "samples": 0, "output": str(data / "sheet.png")}
+        return lambda: inspect_data.inspect("tiny", types.SimpleNamespace(**flags))
+    flags = {"data_dir": str(data), "workdir": str(data / "run"), **OF_TRAINING}
+    return lambda: train.train(trained.EXPERIMENT, types.SimpleNamespace(**flags))
+
+
+@pytest.mark.parametrize("command", OF_A_DATA_SET)
+def test_damaged_metadata_of_a_data_set_are_one_line(command, place, tmp_path):
+    folder = tmp_path / "data"
+    right = json.loads((dataset_dir("tiny", place / "data") / "segmentation.json").read_text())
+
+    @settings(SETTINGS, max_examples=OF_A_DATA_SET[command])
+    @given(damaged_object(right))
+    def check(content):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(place / "data", folder)
+        path = dataset_dir("tiny", folder) / "segmentation.json"
+        path.write_bytes(content)
+        before = files_of(place / "workdir")
+        status, _ = ended(of_data(command, place, folder), command)
+        if status == 1:
+            assert files_of(place / "workdir") == before and not (folder / "sheet.png").exists()
+            assert not list(folder.rglob("*.seal")) and path.read_bytes() == content
+
+    check()
+
+
+@settings(SETTINGS, max_examples=15)
+@given(st.data())
+def test_a_damaged_data_set_is_replaced_only_where_that_is_asked_for(tmp_path, data):
+    shutil.rmtree(tmp_path / "data", ignore_errors=True)
+    raw = tmp_path / "raw"
+    if not raw.exists():
+        fakes.write_folder(raw, {"train": 1})
+    flags = {**DEFAULTS, "dataset": ["folder"], "raw_dir": [str(raw)], "data_dir": str(tmp_path / "data")}
+    assert convert.run(types.SimpleNamespace(**flags)) == 0
+    path = dataset_dir("folder", tmp_path / "data") / "segmentation.json"
+    right = path.read_bytes()
+    path.write_bytes(data.draw(damaged_object(json.loads(right))))
+    before = files_of(tmp_path)
+    status, lines = ended(lambda: convert.run(types.SimpleNamespace(**flags)), "convert")
+    assert status == 1 and "--overwrite" in lines[0] and files_of(tmp_path) == before
+    assert convert.run(types.SimpleNamespace(**{**flags, "overwrite": True})) == 0
+    assert is_converted("folder", tmp_path / "data") and path.read_bytes() == right

@@ -1,6 +1,7 @@
 """Odd raw folders and pictures through the commands: nothing is passed over, and one line says what is wrong."""
 
 import os
+import shutil
 import socket
 import types
 
@@ -12,8 +13,14 @@ from deeplab_ksac.datasets import records
 from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.pictures import read_picture
 from deeplab_ksac.datasets.raw import read_mask
+from deeplab_ksac.scripts import convert as convert_command
+from deeplab_ksac.scripts import inspect_data
+from deeplab_ksac.scripts import train as train_command
 from deeplab_ksac.scripts.commandline import large_pictures
 from tests import fakes
+from tests.deeplab_ksac.runs.trained_run import EXPERIMENT
+from tests.scripts.test_convert import DEFAULTS
+from tests.scripts.test_damaged_metadata import OF_TRAINING
 
 
 def convert(raw, place, **options):
@@ -87,8 +94,15 @@ def test_a_mask_of_few_bits_keeps_its_values(tmp_path, bits, mode):
     np.testing.assert_array_equal(read, values)
 
 
+SPECIAL = (
+    lambda path: os.mkfifo(path),
+    lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+    lambda path: path.symlink_to("/dev/zero"),
+)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="has no pipes in folders")
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: socket.socket(socket.AF_UNIX).bind(str(path))])
+@pytest.mark.parametrize("make", SPECIAL, ids=["pipe", "socket", "device"])
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, make):
     from deeplab_ksac.prediction.images import count_pictures, read_image, read_pictures
 
@@ -130,6 +144,37 @@ def test_masks_of_0_and_255_are_pointed_out_by_conversion(tmp_path):
     info, _ = convert(raw, tmp_path)
     (sentence,) = find_useless_labels(info, info.num_examples)
     assert sentence.startswith("folder: train: the labels are 0 and 255 only")
+
+
+def test_masks_of_0_and_255_are_pointed_out_by_the_commands(tmp_path, capsys):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 1, "val": 1}, num_classes=1)
+    (raw / "classes.txt").write_text("off\non\n")
+    flags = {**DEFAULTS, "dataset": ["folder"], "raw_dir": [str(raw)], "data_dir": str(tmp_path), "name": "tiny"}
+    assert convert_command.run(types.SimpleNamespace(**flags)) == 0
+    words = "the labels are 0 and 255 only"
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"WARNING: tiny: train: {words}")]
+    flags = {**OF_TRAINING, "data_dir": str(tmp_path), "workdir": str(tmp_path / "run")}
+    with pytest.raises(ValueError, match="'tiny' is none of"):  # its backbone; what is of interest was said before
+        train_command.train(EXPERIMENT, types.SimpleNamespace(**flags))
+    assert f"WARNING: tiny: train: {words}" in capsys.readouterr().err
+
+
+def test_names_of_files_reach_the_terminal_without_control_characters(tmp_path, capsys):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 2})
+    images, masks = raw / "images" / "train", raw / "masks" / "train"
+    for folder in (images, masks):
+        for path in sorted(folder.iterdir())[:1]:
+            for name in ("\x1b[2Jone", "\x1b[2Jtwo"):
+                shutil.copyfile(path, path.with_name(f"{name}{path.suffix}"))
+    (images / "\x1b]0;title\x07.txt").touch()
+    flags = {**DEFAULTS, "dataset": ["folder"], "raw_dir": [str(raw)], "data_dir": str(tmp_path), "name": "tiny"}
+    assert convert_command.run(types.SimpleNamespace(**flags)) == 0
+    told = capsys.readouterr().out
+    assert r"\x1b]0;title\x07.txt" in told and "\x1b" not in told
+    flags = {"data_dir": str(tmp_path), "splits": None, "samples": 1, "output": str(tmp_path / "sheet.png")}
+    assert inspect_data.inspect("tiny", types.SimpleNamespace(**flags)) == 0
+    told = capsys.readouterr().out
+    assert r"\x1b[2Jtwo" in told and "\x1b" not in told
 
 
 def test_one_class_is_pointed_out(tmp_path):

@@ -110,7 +110,7 @@ def test_a_saved_model_is_exported_and_drawn(place, tmp_path):
         (
             predict,
             {"model": "tiny_model", "checkpoint": 7},
-            "tiny_model is a saved model with one set of weights; step is for",
+            "tiny_model is a saved model with one set of weights; checkpoint is for",
         ),
         (predict, {"model": "tiny_modle"}, "tiny_modle is neither a folder nor .*; did you mean 'tiny_model'"),
         (export, {"model": "hf://tiny"}, "'hf://tiny' is no model on the hub"),

@@ -2,8 +2,10 @@
 
 import csv
 import dataclasses
+import gc
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -157,6 +159,31 @@ def test_a_model_is_not_exported_over_its_run_nor_where_tensorflow_could_not_loa
     with pytest.raises(ValueError, match=r"has '\[' in it, which TensorFlow takes for a pattern"):
         export.run(given(workdir=place / "workdir", output=tmp_path / "a [1]" / "served", **flags))
     assert (output / "run" / "experiment.json").is_file() and not (tmp_path / "a [1]").exists()
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict", "export"])
+def test_a_run_whose_model_was_changed_is_one_line(place, tmp_path, capfd, name):
+    shutil.copytree(place / "workdir", tmp_path / "run")
+    path = tmp_path / "run" / "experiment.json"
+    content = json.loads(path.read_text())
+    content["model"]["head"]["args"]["filters"] = 9
+    path.write_text(json.dumps(content))
+    flags = given(
+        **{"workdir": tmp_path / "run", "data_dir": place / "data", "images": str(place / "raw/images/val/0.png")},
+        **{"output_dir": str(tmp_path / "out"), "output": str(tmp_path / "served")},
+        **({"scales": (1.0,), "flip": False} if name == "export" else {}),
+    )
+    before = sorted(path.name for path in (tmp_path / "run").iterdir())
+    script = {"evaluate": evaluate, "predict": predict, "export": export}[name]
+    assert exit_status(lambda: script.run(flags), name=name) == 1
+    gc.collect()  # TensorFlow's warnings come with the end of what it has read
+    told = capfd.readouterr().err
+    words = (
+        r"ckpt-7 is a checkpoint of a model other than the one built here: \d+ of \d+ have another shape, the first "
+    )
+    assert re.fullmatch(rf"{name}: \S+{words}head/.*: \[1, 1, 4, 8\] there, \[1, 1, 4, 9\] here\n", told)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
+    assert not (tmp_path / "served").exists() and not (tmp_path / "out" / "index").exists()
 
 
 def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path, capsys):

@@ -69,6 +69,43 @@ def test_a_loss_of_an_output_that_the_model_has_not_is_named(output):
         objective.build({"logits": tf.zeros([1, 2, 2, 2]), "features": tf.zeros([1, 2, 2, 4])})
 
 
+OUTPUTS = {
+    "logits": tf.zeros([1, 8, 8, 2]),
+    "features": tf.zeros([1, 2, 2, 4]),
+    "aux_logits": tf.zeros([1, 8, 8, 2]),
+    "branches": (tf.zeros([1, 2, 2, 4]), tf.zeros([1, 2, 2, 4])),
+    "affinity": tf.zeros([1, 2, 2, 3, 3]),
+}
+OF_PIXELS = sorted(set(LOSSES) - {"class_aware", "affinity"})
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "fitting"),
+    [
+        *((name, output, ["logits", "aux_logits"]) for name in OF_PIXELS for output in OUTPUTS),
+        *(("class_aware", output, ["logits", "features", "aux_logits", "branches"]) for output in OUTPUTS),
+        *(("affinity", output, ["affinity"]) for output in OUTPUTS),
+    ],
+)
+def test_a_loss_of_an_output_that_it_cannot_read_is_named_with_those_that_it_can(name, output, fitting):
+    objective = build_objective((part("dice"), part(name, output=output)), 2)
+    if output in fitting:
+        objective.build(OUTPUTS)
+        assert objective.losses[1](OUTPUTS, tf.zeros([1, 8, 8], tf.int32))
+        return
+    words = rf"^losses\[1\]: output must be one of {', '.join(fitting)}, .*\], not {output!r}$|or a tuple of such, not"
+    with pytest.raises(ValueError, match=words):
+        objective.build(OUTPUTS)
+
+
+def test_a_loss_that_no_output_fits_says_so():
+    objective = build_objective((part("affinity", output="logits"),), 2)
+    with pytest.raises(
+        ValueError, match=r"^losses\[0\]: output must be an output that this model does not have, an aff"
+    ):
+        objective.build({"logits": tf.zeros([1, 2, 2, 2])})
+
+
 @pytest.mark.parametrize("value", ("1,2", 3, {"a": 1.0}))
 def test_weights_of_classes_are_several_numbers(value):
     with pytest.raises(ValueError, match="class_weights must be numbers, one for each class"):

@@ -66,6 +66,43 @@ def test_a_mask_of_another_size_is_named_with_its_record(data, batch_size):
     assert "val: picture, mask and stated size differ in 1 example: p00" in inspection.warnings
 
 
+def train_all(data, steps=3):
+    """A few batches of training, of whole pictures."""
+    batches = pipeline.train_batches(
+        ("folder/val",),
+        **{"data_dir": data, "crop_size": (40, 40), "batch_size": 4, "seed": 0, "scales": (1.0,), "flip": True},
+        brightness=0,
+    )
+    return list(batches.take(steps))
+
+
+def test_training_names_the_record_of_a_label_beyond_the_classes(data):
+    assert len(train_all(data)) == 3
+    change(data, 1, LABELS=mask(np.full((fakes.SIZE[0] + 1, fakes.SIZE[1] - 1), 3, np.uint8)))
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        train_all(data)
+    assert in_one_line(caught.value) == "the record of p01 has the label 3 of 3 classes; convert the data set again"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"LABELS": mask(np.zeros((5, 7), np.uint8))}, "24 32 , a mask of 5 7 and states 24 32"),
+        ({"LABELS": mask(np.zeros((240, 320), np.uint8))}, "24 32 , a mask of 240 320 and states 24 32"),
+        (
+            {"HEIGHT": tf.train.Feature(int64_list=tf.train.Int64List(value=[23]))},
+            "24 32 , a mask of 24 32 and states 23 32",
+        ),
+    ],
+)
+def test_training_names_the_record_whose_sizes_differ(data, wrong, words):
+    change(data, 0, **wrong)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        train_all(data)
+    told = in_one_line(caught.value)
+    assert told == f"the record of p00 has a picture of (height, width) {words} ; convert the data set again"
+
+
 def test_a_picture_of_another_size_than_stated_is_pointed_out(data):
     change(data, 0, HEIGHT=tf.train.Feature(int64_list=tf.train.Int64List(value=[23])))
     assert (
@@ -102,6 +139,18 @@ def test_a_damaged_record_is_named_with_its_file(data, number, part):
     assert told.startswith(f"{file}: corrupted record at {at}") and told.endswith("; convert the data set again")
     with pytest.raises(DatasetError, match=rf"cannot be read after .*00001-of-00002: corrupted record at {at}"):
         inspect_dataset("folder", data_dir=data)
+
+
+def test_a_record_that_is_cut_is_named_with_its_file(data):
+    file = shard_files("folder", "val", data)[0][1]
+    with open(file, "r+b") as stream:
+        stream.truncate(int(record_offsets(file)[1]) + 40)
+    with pytest.raises(DatasetError, match=r"00001-of-00002"):
+        inspect_dataset("folder", data_dir=data)
+    with pytest.raises(DatasetError, match=r"00001-of-00002 ends inside its record 1; convert the data set again"):
+        read_all(data)
+    with pytest.raises(DatasetError, match=r"00001-of-00002 ends inside its record 1; convert the data set again"):
+        train_all(data)
 
 
 def context_model():

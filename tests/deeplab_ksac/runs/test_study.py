@@ -5,6 +5,8 @@ import json
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deeplab_ksac.datasets.sources import scenes
 from deeplab_ksac.datasets.sources.scenes_studies import STUDIES
@@ -13,6 +15,8 @@ from deeplab_ksac.experiment import to_dict
 from deeplab_ksac.experiments import claims
 from deeplab_ksac.experiments.claims import CLAIMS
 from deeplab_ksac.runs import study
+from tests.scripts.damage import FEW
+from tests.scripts.test_damaged_json import damaged_object
 
 
 def names(each):
@@ -120,6 +124,36 @@ def test_a_run_of_another_configuration_is_not_taken_for_done(trial):
     (trial.folder / "experiment.json").write_text(json.dumps(to_dict(wider)))
     with pytest.raises(ValueError, match=r"model\.output_stride: 8 -> 16"):
         trial.check()
+
+
+@pytest.mark.parametrize("name", ["cost.json", "eval_scenes_small_seen.json"])
+@settings(FEW, max_examples=15)
+@given(st.data())
+def test_a_damaged_file_of_a_study_is_one_line(trial, name, data):
+    path = trial.folder / name
+    right = path.read_bytes()
+    path.write_bytes(data.draw(damaged_object(json.loads(right))))
+    try:
+        assert trial.processor_seconds() is None or trial.processor_seconds() < 1e300
+        evaluation = trial.evaluation(Split("scenes_small", "seen"))
+        assert evaluation is None or 0 <= study.things_iou(evaluation) <= 100
+    except (ValueError, OSError) as error:
+        assert str(error) and "\n" not in str(error)
+        assert name in str(error) or "has no IoU of" in str(error)
+    finally:
+        path.write_bytes(right)
+
+
+def test_an_evaluation_of_other_classes_is_named(trial):
+    path = trial.folder / "eval_scenes_small_seen.json"
+    right = json.loads(path.read_text())
+    for wrong in ({"class_names": ["a"], "iou": [0.5]}, {"iou": [None] * 12}):
+        path.write_text(json.dumps({**right, **wrong}))
+        with pytest.raises(ValueError, match=r"the evaluation on scenes_small/seen has no IoU of .*; remove its file"):
+            study.things_iou(trial.evaluation(Split("scenes_small", "seen")))
+    path.write_text(json.dumps({key: value for key, value in right.items() if key not in ("iou", "class_names")}))
+    with pytest.raises(ValueError, match="has no IoU of"):
+        study.things_iou(trial.evaluation(Split("scenes_small", "seen")))
 
 
 def test_an_evaluation_before_the_last_step_is_done_again(trial):

@@ -209,6 +209,10 @@ def test_what_cannot_be_built_is_said_before_the_first_step_and_leaves_no_run(da
         ({"model": model}, r"^model.head: filters must be"),
         ({"losses": (part("dice"), part("focal", gama=1))}, r"^losses\[1\]: 'focal' takes no 'gama'"),
         ({"losses": (part("dice", output="depth"),)}, r"^losses\[0\]: output must be one of "),
+        (
+            {"losses": (part("dice", output="features"),)},
+            r"^losses\[0\]: output must be one of logits, .* not 'features'",
+        ),
     ):
         with pytest.raises(ValueError, match=words):
             train(dataclasses.replace(EXPERIMENT, **changes), data_dir, tmp_path / "run")
