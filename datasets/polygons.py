@@ -71,13 +71,27 @@ def by_rows(outlines: Sequence[np.ndarray], height: int, width: int) -> tuple[np
     crossing = (row.astype(np.float32) + np.float32(0.5) - np.repeat(y0, count)) * np.repeat(slope, count)
     crossing += np.repeat(x0, count)
     line = row + np.repeat(polygon * height, count)
-    order = np.lexsort((crossing, line))
-    line, crossing = line[order[::2]], crossing[order].astype(np.float64)
+    line, crossing = _sorted(line, crossing)
+    line, crossing = line[::2], crossing.astype(np.float64)
     first = np.clip(np.ceil(crossing[::2] - 0.5), 0, width).astype(np.int64)
     stop = np.clip(np.floor(crossing[1::2] + 0.5) + 1, 0, width).astype(np.int64)
     inside = first < stop
     polygon, row = np.divmod(line[inside], height)
     return polygon, row * width + first[inside], row * width + stop[inside]
+
+
+def _sorted(line, crossing):
+    """Crossings float32 by line (0 … 2³¹ − 1) and within it by size: (lines, crossings), sorted as one number each.
+
+    The bits of a float32 are in its order, if those of negative ones are turned.
+    """
+    bits = (crossing + np.float32(0)).view(np.int32)  # −0 becomes 0
+    bits = bits ^ (bits >> 31 & 0x7FFFFFFF)
+    keys = (line << 32) + bits
+    keys.sort()
+    bits = keys.astype(np.int32)  # the lower half
+    line = (keys - bits) >> 32
+    return line, (bits ^ (bits >> 31 & 0x7FFFFFFF)).view(np.float32)
 
 
 def by_columns(corners: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ import sys
 
 COMMANDS = {  # module of this package -> the first line of its docstring; the modules are not loaded to list them
     "convert": "Converts raw data sets to TFRecords, on all cores.",
-    "inspect_data": "Looks through a converted data set before training: numbers, contact sheet, warnings.",
+    "inspect_data": "Looks through a data set before training: numbers, contact sheet, warnings.",
     "train": "Trains an experiment, or continues a run that was stopped.",
     "evaluate": "Evaluates a trained model on a split of a data set: mIoU, per-class table, boundaries, pictures.",
     "predict": "Predicts images and videos with a trained model, each at its own size.",

@@ -46,6 +46,7 @@ TABLE = LabelTable(
     {int(row["value"]): int(row["label"] or IGNORE_LABEL) for row in _VALUES if int(row["value"]) >= 0},
     "the labelIds of Cityscapes (0…33)",
 )
+LABELS = {name: int(TABLE.table[number]) if number >= 0 else number for name, number in NUMBERS.items()}
 
 
 def find_splits(root: str | os.PathLike) -> tuple[str, ...]:
@@ -69,7 +70,7 @@ def examples(root: str | os.PathLike, split: str) -> Examples:
 
 
 def draw_polygons(path: pathlib.Path, numbers: Mapping[str, int]) -> np.ndarray:
-    """The labelIds [H, W] that a `…_polygons.json` describes: 0 is unlabeled, later objects cover earlier ones.
+    """The map [H, W] that a `…_polygons.json` describes, by its classes' numbers; later objects cover earlier ones.
 
     They are filled as the makers did, by `datasets.polygons.by_rows`. A group of objects counts as its class
     ("cargroup" as "car") unless the class list has it; what has no number of its own (license plates) stays what it
@@ -77,7 +78,7 @@ def draw_polygons(path: pathlib.Path, numbers: Mapping[str, int]) -> np.ndarray:
 
     Args:
         path: the file.
-        numbers: {class name: its number, −1 for none}.
+        numbers: {class name: its number, −1 for none}: `NUMBERS` for labelIds, `LABELS` for the labels 0…18 and 255.
 
     Raises:
         DatasetError: the file cannot be read, or names a class that is not in the list.
@@ -126,5 +127,5 @@ def _read_labels(path):
     if path.name.endswith(IMAGE):
         return no_labels(path)
     if path.name.endswith(POLYGONS):
-        return TABLE(draw_polygons(path, NUMBERS), path)
+        return draw_polygons(path, LABELS)
     return TABLE.read(path)
