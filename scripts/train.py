@@ -5,7 +5,8 @@
     ksac train --config=finetune --data=mine --init_from=runs/camvid --workdir=runs/mine --data_dir=data
 
 The experiment says what is trained, the other flags where. Every field of the experiment can be overridden. `finetune`
-is derived from the number and the sizes of the pictures of a data set; what was derived is printed.
+is derived from the number and the sizes of the pictures of a data set; what was derived is printed. Its model is that of
+--init_from, or EfficientNet-Lite0 with KSAC.
 
 Exit status: 0 trained, 1 an error that the last line names, 42 stopped before the end (SIGTERM or SIGUSR1 came, or
 another worker was lost): the same command, on every worker, continues.
@@ -87,6 +88,7 @@ def derived_from(given):
     from deeplab_ksac.datasets.info import load_info
     from deeplab_ksac.datasets.sizes import sample_sizes
     from deeplab_ksac.datasets.splits import Split
+    from deeplab_ksac.models.loading import experiment_of
 
     split = Split.parse(given.data) if "/" in given.data else None
     info = load_info(split.dataset if split else given.data, given.data_dir)
@@ -94,7 +96,8 @@ def derived_from(given):
     sizes = sample_sizes([f"{info.name}/{train_split}"], given.data_dir)
     if not given.init_from and not given.backbone_weights:
         print(f"WARNING: {RANDOM}", file=sys.stderr)
-    experiment, derived = finetune.finetune(info, sizes, split=train_split)
+    model = {"model": experiment_of(given.init_from).model} if given.init_from else {}
+    experiment, derived = finetune.finetune(info, sizes, split=train_split, **model)
     for path, value, reason in derived:
         if not config.is_overridden(path):
             print(f"--config.{path}={shown(value)}  ({reason})", file=sys.stderr)

@@ -125,6 +125,19 @@ def read_model(folder: str | os.PathLike) -> LoadedModel:
     )
 
 
+def read_experiment(folder: str | os.PathLike) -> Experiment:
+    """The experiment by which the trained model in a folder was trained; its weights are not read.
+
+    Raises:
+        FileNotFoundError: model.json is missing.
+        DamagedFileError: it is not what it should be.
+    """
+    path = pathlib.Path(folder) / MODEL_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no whole model: {MODEL_FILE} is missing")
+    return _experiment_of(path, _read_description(path)["experiment"])
+
+
 def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
     """A model's weights by the names that they have in a file: "<layer>/…/<variable>", such as "head/conv/kernel"."""
     named = {weight.name.removesuffix(":0"): weight for weight in model.weights}

@@ -2,10 +2,12 @@
 
 import os
 
-from deeplab_ksac.models.folder import read_model
+from deeplab_ksac.experiment import Experiment
+from deeplab_ksac.models.folder import read_experiment, read_model
 from deeplab_ksac.models.places import Place, find
 from deeplab_ksac.runs.checkpoints import LoadedModel, load_model
 from deeplab_ksac.runs.places import NEWEST, Checkpoint
+from deeplab_ksac.runs.workdir import read_workdir
 
 
 def load(
@@ -34,3 +36,17 @@ def load(
         asked = "checkpoint" if checkpoint != NEWEST else "averaged"
         raise ValueError(f"{place.source} is a saved model with one set of weights; {asked} is for training runs")
     return read_model(place.folder)
+
+
+def experiment_of(source: str | os.PathLike | Place) -> Experiment:
+    """The experiment by which a model was trained, of which no weights are read.
+
+    Args:
+        source: as `places.find`.
+
+    Raises:
+        OSError: there is no such model, or its description is missing.
+        ValueError: its description is damaged.
+    """
+    place = find(source)
+    return read_workdir(place.folder)[0] if place.is_run else read_experiment(place.folder)

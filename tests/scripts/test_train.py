@@ -1,5 +1,6 @@
 """The training script as its users call it."""
 
+import re
 import subprocess
 import sys
 
@@ -86,6 +87,20 @@ def test_fine_tuning_prints_what_it_derives_from_the_pictures(data_dir, tmp_path
     assert "finetune_tiny on 1 replica(s)" in done.stderr and done.stdout.startswith("mIoU 0.")
     (stage,) = load_model(tmp_path).experiment.stages
     assert (stage.steps, stage.batch_size, stage.data.crop_size) == (1, 8, (49, 49))
+
+
+def test_fine_tuning_takes_the_model_of_the_run_that_it_starts_from(data_dir, tmp_path):
+    where = (f"--data_dir={data_dir}", "--mode=train", "--config.stages[0].steps=1")
+    model = ("--config.model.backbone.args.width=0.1", "--config.model.head.args.filters=8")
+    first = call("--config=finetune", "--data=tiny", *model, f"--workdir={tmp_path / 'first'}", *where)
+    assert first.returncode == 0, first.stderr
+    source = ("--data=tiny/val", f"--init_from={tmp_path / 'first'}")
+    done = call("--config=finetune", *source, f"--workdir={tmp_path / 'second'}", *where)
+    assert done.returncode == 0, done.stderr
+    number = re.search(r"(\d+) of (\d+) layers have the weights", done.stderr)
+    assert number and number[1] == number[2] and "random weights" not in done.stderr
+    spec = load_model(tmp_path / "second").experiment.model
+    assert spec == load_model(tmp_path / "first").experiment.model and spec.head.args["filters"] == 8
 
 
 @pytest.mark.parametrize(
