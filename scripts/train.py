@@ -5,8 +5,8 @@
     ksac train --config=finetune --data=mine --init_from=runs/camvid --workdir=runs/mine --data_dir=data
 
 The experiment says what is trained, the other flags where. Every field of the experiment can be overridden. `finetune`
-is derived from the number and the sizes of the pictures of a data set; what was derived is printed. Its model is that of
---init_from, or EfficientNet-Lite0 with KSAC.
+is derived from the number and the sizes of the pictures of a data set, and prints what it derives. Its model is that
+of --init_from, or EfficientNet-Lite0 with KSAC.
 
 Exit status: 0 trained, 1 an error that the last line names, 42 stopped before the end (SIGTERM or SIGUSR1 came, or
 another worker was lost): the same command, on every worker, continues.

@@ -48,7 +48,7 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
     ("deeplab_ksac.model", "deeplab_ksac.figures.probes"),
     ("deeplab_ksac.flops.tables", "deeplab_ksac.prediction.scores", "deeplab_ksac.prediction.sliding"),
     ("deeplab_ksac.evaluation", "deeplab_ksac.export", "deeplab_ksac.training"),
-    ("deeplab_ksac.runs.checkpoints", "deeplab_ksac.runs.workdir"),
+    ("deeplab_ksac.runs.checkpoints", "deeplab_ksac.runs.places", "deeplab_ksac.runs.workdir"),
     ("deeplab_ksac.models",),
     ("deeplab_ksac.runs", "deeplab_ksac.prediction"),
     ("deeplab_ksac.training.class_transfer", "deeplab_ksac.training.initial_weights", "deeplab_ksac.training.log"),
