@@ -174,3 +174,9 @@ def test_another_output_stride_is_refused_with_its_value(name):
 def test_layers_have_the_same_names_every_time(name):
     again = BACKBONES[name](8, **TINY[name])
     assert [layer.name for layer in again.layers] == [layer.name for layer in tiny(name).layers]
+
+
+@pytest.mark.parametrize("number", (0, 1, 6, 8))
+def test_efficientnet_has_seven_stages(number):
+    with pytest.raises(ValueError, match=f"blocks must be 7 stages, as the paper has, not {number}"):
+        BACKBONES["efficientnet_b0"](32, blocks=[{"repeats": 1}] * number)
