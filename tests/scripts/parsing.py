@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import types
 from unittest import mock
 
 from absl import flags
@@ -24,3 +25,15 @@ def command_line(module, *words):
             for flag in set(flags.FLAGS) - known:
                 delattr(flags.FLAGS, flag)
             flags.FLAGS.unparse_flags()
+
+
+def flags_of(module, **values):
+    """The flags of a command as it sees them, at their defaults but for some values; nothing is parsed."""
+    known = set(flags.FLAGS)
+    module.define_flags()
+    own = set(flags.FLAGS) - known
+    found = {name: flags.FLAGS[name].value for name in own}
+    for name in own:
+        delattr(flags.FLAGS, name)
+    assert set(values) <= own, f"{module.__name__} has no flags {set(values) - own}"
+    return types.SimpleNamespace(**{**found, **values})

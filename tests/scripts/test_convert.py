@@ -12,19 +12,12 @@ from PIL import Image
 
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.scripts import convert as script
-from deeplab_ksac.scripts.commandline import large_pictures
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests import fakes
+from tests.scripts.parsing import flags_of
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "convert.py"
-DEFAULTS = {
-    **{"splits": None, "overwrite": False, "allow_other_counts": False, "rotation": "refuse", "processes": 1},
-    **{"max_megapixels": large_pictures.USUAL},
-    **{"name": None, "seed": 0, "scenes_counts": {"train": 3}, "scenes_size": (33, 41)},
-    **{"label_map": None, "colors": None, "unlabeled": "background", "image_key": "", "label_key": ""},
-    **{"image_prefix": "", "image_suffix": "", "mask_prefix": "", "mask_suffix": ""},
-    **{"val_share": None, "split_seed": 0, "split_group": None},
-}
+DEFAULTS = vars(flags_of(script, processes=1, scenes_counts={"train": 3}, scenes_size=(33, 41)))
 
 
 def convert(*flags, cwd):
@@ -110,7 +103,7 @@ def test_several_are_converted_one_after_another_and_what_is_there_stays(tmp_pat
 )
 def test_bad_input_ends_in_one_line_and_status_1(tmp_path, capsys, monkeypatch, flags, words):
     raw = fakes.write_voc2012(tmp_path / "raw", {"train": ["a", "b"]})
-    given = types.SimpleNamespace(**{**DEFAULTS, **flags}, raw_dir=[str(raw)], data_dir=str(tmp_path / "data"))
+    given = types.SimpleNamespace(**{**DEFAULTS, **flags, "raw_dir": [str(raw)], "data_dir": str(tmp_path / "data")})
     assert exit_status(lambda: script.run(given), name="convert") == 1
     told = capsys.readouterr()
     assert told.out == "" and told.err.count("\n") == 1 and told.err.startswith("convert: ")

@@ -22,6 +22,7 @@ from tests import fakes
 from tests.datasets.test_submissions import SMALL_CITYSCAPES, write_cityscapes
 from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, trained_run
 from tests.scripts.damage import FEW, damaged, ended, files_of
+from tests.scripts.parsing import flags_of
 from tests.scripts.test_backbones import TINY, reference, tiny_network  # noqa: F401
 from tests.scripts.test_convert import DEFAULTS
 from tests.scripts.test_damaged_metadata import OF_TRAINING
@@ -111,9 +112,9 @@ def of_records(command, place, data):
         return lambda: evaluate.run(flags(workdir=place / "workdir", data_dir=data))
     if command == "inspect":
         values = {"data_dir": str(data), "splits": ["val"], "samples": 1, "output": str(data / "sheet.png")}
-        return lambda: inspect_data.inspect("tiny", types.SimpleNamespace(**values))
+        return lambda: inspect_data.inspect("tiny", flags_of(inspect_data, **values))
     values = {"data_dir": str(data), "workdir": str(data / "run"), **OF_TRAINING}
-    return lambda: train.train(EXPERIMENT, types.SimpleNamespace(**values))
+    return lambda: train.train(EXPERIMENT, flags_of(train, **values))
 
 
 @pytest.mark.parametrize("command", COMMANDS_ON_RECORDS)
@@ -160,14 +161,14 @@ def of_a_run(command, run, place, output, test_set):
             "output_dir": str(output),
         }
         values |= {"max_megapixels": 178, "count": 1, "point": None, "box": None, "channels": 1}
-        return lambda: visualize_command.run("predictions", types.SimpleNamespace(**values))
+        return lambda: visualize_command.run("predictions", flags_of(visualize_command, **values))
     if command == "submit":
         values = {"workdir": run, "benchmark": "cityscapes", "raw_dir": str(test_set), "output": f"{output}.zip"}
         return lambda: submit.run(flags(**values, competition=None))
     values = {"data_dir": str(place / "data"), **OF_TRAINING, "workdir": str(run)}
     if command == "init":
         values |= {"workdir": str(output), "init_from": str(run)}
-    return lambda: train.train(EXPERIMENT, types.SimpleNamespace(**values))
+    return lambda: train.train(EXPERIMENT, flags_of(train, **values))
 
 
 @pytest.mark.parametrize("command", COMMANDS_ON_A_RUN)

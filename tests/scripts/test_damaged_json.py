@@ -20,6 +20,7 @@ from tests.deeplab_ksac.fake_model import fake_info
 from tests.deeplab_ksac.runs import trained_run as trained
 from tests.deeplab_ksac.training.tiny import EXPERIMENT
 from tests.scripts.damage import FEW, ended, files_of
+from tests.scripts.parsing import flags_of
 from tests.scripts.test_convert import DEFAULTS
 from tests.scripts.test_damaged_metadata import OF_TRAINING
 
@@ -153,12 +154,12 @@ def of_data(command, place, data):
     """The work of a command on a data folder."""
     if command == "evaluate":
         flags = {**FLAGS, "workdir": place / "workdir", "data_dir": data}
-        return lambda: evaluate.run(types.SimpleNamespace(**flags))
+        return lambda: evaluate.run(types.SimpleNamespace(**{**flags, "output_dir": None}))
     if command == "inspect":
         flags = {"data_dir": str(data), "splits": ["val"], "samples": 0, "output": str(data / "sheet.png")}
-        return lambda: inspect_data.inspect("tiny", types.SimpleNamespace(**flags))
+        return lambda: inspect_data.inspect("tiny", flags_of(inspect_data, **flags))
     flags = {"data_dir": str(data), "workdir": str(data / "run"), **OF_TRAINING}
-    return lambda: train.train(trained.EXPERIMENT, types.SimpleNamespace(**flags))
+    return lambda: train.train(trained.EXPERIMENT, flags_of(train, **flags))
 
 
 @pytest.mark.parametrize("command", OF_A_DATA_SET)

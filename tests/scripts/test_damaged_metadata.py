@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import types
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from deeplab_ksac.datasets.info import dataset_dir
 from deeplab_ksac.scripts import evaluate, inspect_data, train
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, SIZES, trained_run
+from tests.scripts.parsing import flags_of
 from tests.scripts.test_trained_run import given
 
 OF_TRAINING = {
@@ -35,10 +35,10 @@ def data(place, tmp_path):
 
 COMMANDS = {
     "inspect": lambda place, data: inspect_data.inspect(
-        "tiny", types.SimpleNamespace(data_dir=str(data), splits=None, samples=1, output=str(data / "sheet.png"))
+        "tiny", flags_of(inspect_data, data_dir=str(data), samples=1, output=str(data / "sheet.png"))
     ),
     "train": lambda place, data: train.train(
-        EXPERIMENT, types.SimpleNamespace(data_dir=str(data), workdir=str(data / "run"), **OF_TRAINING)
+        EXPERIMENT, flags_of(train, data_dir=str(data), workdir=str(data / "run"), **OF_TRAINING)
     ),
     "evaluate": lambda place, data: evaluate.run(given(workdir=place / "workdir", data_dir=data)),
 }

@@ -13,6 +13,7 @@ import tensorflow as tf
 from deeplab_ksac.scripts import export, inspect_data, report, run_page, visualize
 from deeplab_ksac.whole_files import partial_path, replaced_path
 from tests.deeplab_ksac.runs.trained_run import trained_run
+from tests.scripts.parsing import flags_of
 from tests.scripts.test_trained_run import given
 
 
@@ -34,12 +35,12 @@ def dead():
 def draw(folder, place):
     (folder / "run").symlink_to(place / "workdir")
     values = {"workdir": [str(folder / "run")], "output_dir": str(folder), "max_megapixels": 178}
-    visualize.run("curves", types.SimpleNamespace(**values, point=None, box=None, channels=1))
+    visualize.run("curves", flags_of(visualize, **values))
 
 
 def inspect(folder, place):
     values = {"data_dir": str(place / "data"), "splits": ["val"], "samples": 1, "output": str(folder / "sheet.png")}
-    inspect_data.inspect("tiny", types.SimpleNamespace(**values))
+    inspect_data.inspect("tiny", flags_of(inspect_data, **values))
 
 
 def page(folder, place):

@@ -19,6 +19,7 @@ from deeplab_ksac.scripts import train as train_command
 from deeplab_ksac.scripts.commandline import large_pictures
 from tests import fakes
 from tests.deeplab_ksac.runs.trained_run import EXPERIMENT
+from tests.scripts.parsing import flags_of
 from tests.scripts.test_convert import DEFAULTS
 from tests.scripts.test_damaged_metadata import OF_TRAINING
 
@@ -155,7 +156,7 @@ def test_masks_of_0_and_255_are_pointed_out_by_the_commands(tmp_path, capsys):
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"WARNING: tiny: train: {words}")]
     flags = {**OF_TRAINING, "data_dir": str(tmp_path), "workdir": str(tmp_path / "run")}
     with pytest.raises(ValueError, match="'tiny' is none of"):  # its backbone; what is of interest was said before
-        train_command.train(EXPERIMENT, types.SimpleNamespace(**flags))
+        train_command.train(EXPERIMENT, flags_of(train_command, **flags))
     assert f"WARNING: tiny: train: {words}" in capsys.readouterr().err
 
 
@@ -172,7 +173,7 @@ def test_names_of_files_reach_the_terminal_without_control_characters(tmp_path, 
     told = capsys.readouterr().out
     assert r"\x1b]0;title\x07.txt" in told and "\x1b" not in told
     flags = {"data_dir": str(tmp_path), "splits": None, "samples": 1, "output": str(tmp_path / "sheet.png")}
-    assert inspect_data.inspect("tiny", types.SimpleNamespace(**flags)) == 0
+    assert inspect_data.inspect("tiny", flags_of(inspect_data, **flags)) == 0
     told = capsys.readouterr().out
     assert r"\x1b[2Jtwo" in told and "\x1b" not in told
 

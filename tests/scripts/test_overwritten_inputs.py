@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import types
 
 import pytest
 
@@ -14,7 +13,7 @@ from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests import fakes
 from tests.datasets.test_submissions import SMALL_CITYSCAPES, write_cityscapes
 from tests.deeplab_ksac.runs.untrained import untrained_runs
-from tests.scripts.test_convert import DEFAULTS
+from tests.scripts.parsing import flags_of
 from tests.scripts.test_visualize import given as of_visualize
 
 
@@ -60,7 +59,7 @@ def converted(tmp_path):
 @pytest.mark.parametrize("name", ["segmentation.png", "features.png", "dataset_info.png"])
 def test_inspect_data_does_not_write_over_the_data_set(way, name, converted, tmp_path, capsys):
     output = WAYS[way](converted / "tiny" / "1.0.0" / name, tmp_path)
-    given = types.SimpleNamespace(data_dir=str(converted), splits=None, samples=2, output=str(output))
+    given = flags_of(inspect_data, data_dir=str(converted), splits=None, samples=2, output=str(output))
     assert_refused("inspect", lambda: inspect_data.inspect("tiny", given), converted, capsys)
 
 
@@ -68,13 +67,13 @@ def test_inspect_data_does_not_write_over_a_shard_that_bears_another_name(conver
     """As where a file system takes two names for one file: in upper and in lower case."""
     folder = converted / "tiny" / "1.0.0"
     os.link(next(folder.glob("*.tfrecord*")), tmp_path / "SHEET.png")
-    given = types.SimpleNamespace(data_dir=str(converted), splits=None, samples=2, output=str(tmp_path / "SHEET.png"))
+    given = flags_of(inspect_data, data_dir=str(converted), splits=None, samples=2, output=str(tmp_path / "SHEET.png"))
     assert_refused("inspect", lambda: inspect_data.inspect("tiny", given), tmp_path, capsys)
 
 
 def of_convert(raw, data_dir, **flags):
     values = {"dataset": ["folder"], "raw_dir": [str(raw)], "data_dir": str(data_dir), "overwrite": True}
-    return types.SimpleNamespace(**{**DEFAULTS, **values, **flags})
+    return flags_of(convert, processes=1, **values, **flags)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -109,9 +108,7 @@ def test_submit_does_not_write_over_a_picture_of_the_test_set(way, tmp_path, cap
     output = picture.with_name("results.zip")
     output.symlink_to(picture.name)
     values = {"workdir": "run", "benchmark": "cityscapes", "raw_dir": str(root), "competition": None}
-    given = types.SimpleNamespace(
-        **values, output=str(WAYS[way](output, tmp_path)), overwrite=True, max_megapixels=178, step=None
-    )
+    given = flags_of(submit, **values, output=str(WAYS[way](output, tmp_path)), overwrite=True)
     assert_refused("submit", lambda: submit.run(given), root, capsys)
 
 
@@ -121,10 +118,8 @@ def test_submit_does_not_write_over_the_run(target, tmp_path, capsys, monkeypatc
     root = write_cityscapes(tmp_path / "raw")
     (tmp_path / "run.zip").mkdir()
     (tmp_path / "run.zip" / "experiment.json").write_text("{}")
-    given = types.SimpleNamespace(
-        **{"workdir": str(tmp_path / "run.zip"), "benchmark": "cityscapes", "raw_dir": str(root), "competition": None},
-        **{"output": str(tmp_path / target), "overwrite": True, "max_megapixels": 178, "step": None},
-    )
+    values = {"workdir": str(tmp_path / "run.zip"), "benchmark": "cityscapes", "raw_dir": str(root)}
+    given = flags_of(submit, **values, output=str(tmp_path / target), overwrite=True)
     before = contents(tmp_path)
     assert exit_status(lambda: submit.run(given), name="submit") == 1
     assert capsys.readouterr().err.count("\n") == 1
