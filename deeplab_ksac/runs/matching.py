@@ -52,6 +52,7 @@ def mismatches(prefix: str, checkpoint: tf.train.Checkpoint, *, whole: bool = Fa
 def _places(checkpoint, graph):
     """{id of an object: its number in the file's graph}, of those that are reached by the same names from the root."""
     view, places, waiting = tf.train.TrackableView(checkpoint), {id(checkpoint): 0}, collections.deque([checkpoint])
+    found = {0: checkpoint}
     while waiting:
         each = waiting.popleft()
         children = view.children(each)
@@ -59,7 +60,13 @@ def _places(checkpoint, graph):
             ours = children.get(child.local_name)
             if ours is not None and id(ours) not in places:
                 places[id(ours)] = child.node_id
+                found[child.node_id] = ours
                 waiting.append(ours)
+    for number, each in tuple(found.items()):  # an optimizer of the legacy kind has its moments beside its children
+        for slot in graph.nodes[number].slot_variables:
+            variable = found.get(slot.original_variable_node_id)
+            if variable is not None and slot.slot_name in each.get_slot_names():
+                places[id(each.get_slot(variable, slot.slot_name))] = slot.slot_variable_node_id
     return places
 
 

@@ -33,7 +33,7 @@ def named(name: str) -> Experiment:
     of_table = [known for known in EXPERIMENTS if known.startswith(name.partition(":")[0] + ":")]
     near = difflib.get_close_matches(name, of_table or EXPERIMENTS, n=3, cutoff=0.8)
     hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
-    others = [FINETUNE, *(known for known in EXPERIMENTS if known not in TABLE_ROWS)]
+    others = [*(known for known in EXPERIMENTS if known not in TABLE_ROWS), FINETUNE]
     raise ValueError(
         f"no experiment is named {name!r};{hint} there are {', '.join(others)}, and the rows of the thesis's tables, "
         "such as table_4_1:R8"
