@@ -25,6 +25,7 @@ TINY_FLAGS = (
     f"--config.model.backbone={{'name': 'efficientnet_b0', 'args': {{'blocks': {BLOCKS}}}}}",
     "--config.model.head.args.filters=8",
 )
+SMALL_LITE0 = ("--mode=train", "--config.model.backbone.args.width=0.1", "--config.model.backbone.args.depth=0.1")
 
 
 def call(*arguments):
@@ -70,11 +71,19 @@ def test_a_wrong_flag_is_said_in_words(arguments, words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_fine_tuning_prints_what_it_derives_from_the_pictures(data_dir, tmp_path):
-    """Ten pictures of 36 to 38 by 40 or 41 pixels; what the command line sets is not said to be derived."""
-    smaller = ("--config.stages[0].steps=1", "--config.evaluate_every=0", "--config.model.backbone.args.width=0.1")
-    done = call("--config=finetune", "--data=tiny", *smaller, f"--workdir={tmp_path}", f"--data_dir={data_dir}")
+@pytest.fixture(scope="module")
+def fine_tuned(data_dir, tmp_path_factory):
+    """(what the command has ended with, its workdir) of a step of fine-tuning."""
+    workdir = tmp_path_factory.mktemp("fine") / "tuned"
+    smaller = (*SMALL_LITE0, "--config.model.head.args.filters=8", "--config.stages[0].steps=1")
+    done = call("--config=finetune", "--data=tiny", *smaller, f"--workdir={workdir}", f"--data_dir={data_dir}")
     assert done.returncode == 0, done.stderr
+    return done, workdir
+
+
+def test_fine_tuning_prints_what_it_derives_from_the_pictures(fine_tuned):
+    """Ten pictures of 36 to 38 by 40 or 41 pixels; what the command line sets is not said to be derived."""
+    done, workdir = fine_tuned
     said = [line for line in done.stderr.splitlines() if line.startswith("--config.")]
     assert said == [
         "--config.stages[0].data.sources=tiny/train  (10 pictures)",
@@ -84,23 +93,21 @@ def test_fine_tuning_prints_what_it_derives_from_the_pictures(data_dir, tmp_path
         "--config.evaluation.views.scales=1.0  (as in training)",
         "--config.stages[0].batch_size=8  (10 pictures)",
     ]
-    assert "finetune_tiny on 1 replica(s)" in done.stderr and done.stdout.startswith("mIoU 0.")
-    (stage,) = load_model(tmp_path).experiment.stages
+    assert "finetune_tiny on 1 replica(s)" in done.stderr and done.stdout.endswith("evaluates it\n")
+    assert "WARNING: fine-tuning from random weights" in done.stderr
+    (stage,) = load_model(workdir).experiment.stages
     assert (stage.steps, stage.batch_size, stage.data.crop_size) == (1, 8, (49, 49))
 
 
-def test_fine_tuning_takes_the_model_of_the_run_that_it_starts_from(data_dir, tmp_path):
-    where = (f"--data_dir={data_dir}", "--mode=train", "--config.stages[0].steps=1")
-    model = ("--config.model.backbone.args.width=0.1", "--config.model.head.args.filters=8")
-    first = call("--config=finetune", "--data=tiny", *model, f"--workdir={tmp_path / 'first'}", *where)
-    assert first.returncode == 0, first.stderr
-    source = ("--data=tiny/val", f"--init_from={tmp_path / 'first'}")
-    done = call("--config=finetune", *source, f"--workdir={tmp_path / 'second'}", *where)
+def test_fine_tuning_takes_the_model_of_the_run_that_it_starts_from(fine_tuned, data_dir, tmp_path):
+    _, first = fine_tuned
+    where = (f"--workdir={tmp_path}", f"--data_dir={data_dir}", "--mode=train", "--config.stages[0].steps=1")
+    done = call("--config=finetune", "--data=tiny/val", f"--init_from={first}", *where)
     assert done.returncode == 0, done.stderr
     number = re.search(r"(\d+) of (\d+) layers have the weights", done.stderr)
     assert number and number[1] == number[2] and "random weights" not in done.stderr
-    spec = load_model(tmp_path / "second").experiment.model
-    assert spec == load_model(tmp_path / "first").experiment.model and spec.head.args["filters"] == 8
+    spec = load_model(tmp_path).experiment.model
+    assert spec == load_model(first).experiment.model and spec.head.args["filters"] == 8
 
 
 @pytest.mark.parametrize(

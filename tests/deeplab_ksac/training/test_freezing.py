@@ -18,6 +18,7 @@ from deeplab_ksac.training.backbone_part import backbone_of, freeze_backbone
 from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.step import TrainStep
 from deeplab_ksac.training.strategy import create_strategy
+from tests.deeplab_ksac.training import tiny
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
 
 MODEL = ModelSpec(
@@ -27,6 +28,7 @@ MODEL = ModelSpec(
     decoder=part("low_level", filters=2, low_level_filters=2),
     norm={"momentum": 0.5},
 )
+RUN_MODEL = dataclasses.replace(MODEL, backbone=tiny.MODEL.backbone)  # a block for each stage
 ALL = ("c2", "c3", "c4", "c5")
 
 
@@ -110,7 +112,7 @@ def trained(folder, place, name, steps, **changes):
     for number in steps:
         keras.utils.set_random_seed(0)
         stage = dataclasses.replace(EXPERIMENT.stages[0], **{**ASKED, **changes}, schedule=part("constant"))
-        experiment = with_steps(dataclasses.replace(EXPERIMENT, model=MODEL, stages=(stage,)), 4)
+        experiment = with_steps(dataclasses.replace(EXPERIMENT, model=RUN_MODEL, stages=(stage,)), 4)
         with pytest.raises(StopIteration) if number < 4 else pytest.MonkeyPatch.context():
             loop.train(experiment, workdir=folder / name, progress=stopping(number), **place)
     return load_model(folder / name).model
@@ -134,7 +136,7 @@ def test_training_leaves_what_is_frozen_as_it_was_and_resumes_bit_for_bit(place)
     straight = trained(folder, options, "straight", (4,))
     broken = trained(folder, options, "broken", (3, 4))
     keras.utils.set_random_seed(0)
-    fresh = build_model(MODEL, 3)
+    fresh = build_model(RUN_MODEL, 3)
     kept = {layer.name for layer in backbone_of(fresh, "c3").layers}
     for layer, other, again in zip(fresh.layers, straight.layers, broken.layers, strict=True):
         for first, last, resumed in zip(layer.get_weights(), other.get_weights(), again.get_weights(), strict=True):
@@ -148,7 +150,7 @@ def test_frozen_normalization_keeps_its_statistics_and_trains_scale_and_shift(pl
     folder, options = place
     model = trained(folder, options, "norm", (4,), freeze=None, freeze_norm=True, ema_decay=0.0)
     norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    assert len(norms) > 20
+    assert len(norms) > 10
     for layer in norms:
         np.testing.assert_array_equal(layer.moving_mean, np.zeros(layer.moving_mean.shape))
         np.testing.assert_array_equal(layer.moving_variance, np.ones(layer.moving_variance.shape))
