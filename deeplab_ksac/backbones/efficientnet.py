@@ -92,11 +92,11 @@ def _check_blocks(blocks):
         return
     if not isinstance(blocks, tuple | list) or not all(isinstance(block, Mapping) for block in blocks):
         raise ValueError(f"blocks must be stages, each a mapping of Keras' `blocks_args`, not {blocks!r}")
-    if len(blocks) != LAST_BLOCKS["c5"]:
-        raise ValueError(f"blocks must be {LAST_BLOCKS['c5']} stages, as the paper has, not {len(blocks)}")
     for number, block in enumerate(blocks):
         for name in set(MOST_OF_A_BLOCK).intersection(block):
             check_whole_numbers(1, MOST_OF_A_BLOCK[name], **{f"blocks[{number}].{name}": block[name]})
+    if len(blocks) != LAST_BLOCKS["c5"]:
+        raise ValueError(f"blocks must be {LAST_BLOCKS['c5']} stages, as the paper has, not {len(blocks)}")
 
 
 def _network(size, blocks, **arguments):

@@ -127,7 +127,7 @@ def test_a_run_of_another_configuration_is_not_taken_for_done(trial):
 
 
 @pytest.mark.parametrize("name", ["cost.json", "eval_scenes_small_seen.json"])
-@settings(FEW, max_examples=15)
+@settings(FEW, max_examples=5)
 @given(st.data())
 def test_a_damaged_file_of_a_study_is_one_line(trial, name, data):
     path = trial.folder / name
