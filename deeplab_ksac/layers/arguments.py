@@ -34,7 +34,8 @@ def rates_at(output_stride: int, atrous_rates: Sequence[int]) -> tuple[int, ...]
     """
     if output_stride not in (8, 16, 32):
         raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride}")
-    atrous_rates = check_atrous_rates(atrous_rates) if atrous_rates != () else ()
+    none = isinstance(atrous_rates, tuple | list) and not atrous_rates  # JSON and HDF5 make a list of a tuple
+    atrous_rates = () if none else check_atrous_rates(atrous_rates)
     scaled = tuple(max(1, rate * 16 / output_stride) for rate in atrous_rates)
     if any(rate != int(rate) for rate in scaled):
         raise ValueError(f"atrous_rates {tuple(atrous_rates)} are not integers at output stride {output_stride}")

@@ -5,15 +5,18 @@ import pytest
 import tensorflow as tf
 
 import caa
+import car
+import deeplab_ksac.aspp
 import deeplab_ksac.dropout
+import deeplab_ksac.ksac
 import deeplab_ksac.layers
 from deeplab_ksac.keras2 import keras
-from car import ClassAwareEndpoint
 from deeplab_ksac import KSAC, KernelSharingAtrousConv
 from deeplab_ksac.aspp import ASPP
+from deeplab_ksac.heads import HEADS
 from deeplab_ksac.heads.auxiliary import AuxiliaryClassifier
-from deeplab_ksac.heads.decoders import Bottleneck, LowLevelDecoder
-from deeplab_ksac.heads.necks import JointPyramidUpsampling
+from deeplab_ksac.heads.decoders import DECODERS, Bottleneck, LowLevelDecoder
+from deeplab_ksac.heads.necks import NECKS, JointPyramidUpsampling
 from deeplab_ksac.heads.projection import LinearProjection
 from tests.deeplab_ksac.heads.heads_under_test import HEADS_UNDER_TEST, random_pyramid
 from tests.random_layers import randomize
@@ -55,12 +58,13 @@ OF_SEVERAL = {  # layers that take something else besides a map
     "LowLevelDecoder": (LowLevelDecoder, {"filters": 4, "low_level_filters": 2}),
     "LowLevelDecoder_separable": (LowLevelDecoder, {"filters": 4, "low_level_filters": 2, "separable": True}),
     "ResizeLike": (deeplab_ksac.layers.ResizeLike, {}),
-    "ClassAwareEndpoint": (ClassAwareEndpoint, {"num_classes": 3, "moving_average": 0.9}),
+    "ClassAwareEndpoint": (car.ClassAwareEndpoint, {"num_classes": 3, "moving_average": 0.9}),
+    "ClassAwareRegularizer": (car.ClassAwareRegularizer, {"num_classes": 3}),
 }
 LAYERS = {**SINGLE, **OF_PYRAMIDS, **OF_SEVERAL}
-PUBLIC = {layer for layer in vars(deeplab_ksac.layers).values() if isinstance(layer, type)} | {
-    layer for layer in vars(caa).values() if isinstance(layer, type)
-}
+PACKAGES = (deeplab_ksac.layers, caa, car, deeplab_ksac.ksac, deeplab_ksac.aspp)
+PUBLIC = {layer for package in PACKAGES for layer in vars(package).values() if isinstance(layer, type)}
+PUBLIC |= {*HEADS.values(), *NECKS.values(), *DECODERS.values()}
 
 
 def test_every_public_layer_is_here():
@@ -70,29 +74,47 @@ def test_every_public_layer_is_here():
 
 def model_of(name, **own):
     """A functional model of the one layer "layer", with the same weights at every call, and its inputs."""
-    make, arguments = LAYERS[name]
+    inputs, values = inputs_of()
+    return randomize(keras.Model(inputs, applied(name, inputs, "layer", **own))), values
+
+
+def model_of_all(**own):
+    """A functional model of all layers, each by its name here, and its inputs."""
+    inputs, values = inputs_of()
+    return randomize(keras.Model(inputs, {name: applied(name, inputs, name, **own) for name in LAYERS})), values
+
+
+def inputs_of():
+    """(symbolic inputs, values for them) of all layers."""
     pyramid = {level: tf.cast(x, tf.float32) for level, x in random_pyramid().items()}
     inputs = {level: keras.Input(x.shape[1:], name=level) for level, x in pyramid.items()}
-    layer = make(**arguments, **own, name="layer")
+    labels = keras.Input([None, None], name="labels", dtype="int32")
+    return {**inputs, "labels": labels}, {**pyramid, "labels": tf.zeros([2, 33, 49], tf.int32)}
+
+
+def applied(name, inputs, called, **own):
+    """What the layer, made under the name `called`, gives."""
+    make, arguments = LAYERS[name]
+    layer, pyramid = make(**arguments, **own, name=called), {level: inputs[level] for level in ("c2", "c3", "c4", "c5")}
     if name in SINGLE:
-        outputs = layer(inputs["c5"])
-    elif name in OF_PYRAMIDS:
-        outputs = layer(inputs)
-    elif name == "ResizeLike":
-        outputs = layer([inputs["c5"], inputs["c2"]])
-    elif name == "ClassAwareEndpoint":
-        labels = keras.Input([None, None], name="labels", dtype="int32")
-        outputs = layer(inputs["c5"], labels)
-        inputs["labels"], pyramid["labels"] = labels, tf.zeros([2, 33, 49], tf.int32)
-    else:
-        outputs = layer(inputs["c5"], inputs)
-    return randomize(keras.Model(inputs, outputs)), pyramid
+        return layer(inputs["c5"])
+    if name in OF_PYRAMIDS:
+        return layer(pyramid)
+    if name == "ResizeLike":
+        return layer([inputs["c5"], inputs["c2"]])
+    if name.startswith("ClassAware"):
+        return layer(inputs["c5"], inputs["labels"])
+    return layer(inputs["c5"], pyramid)
 
 
 def precisions(model):
-    """Name and types of the layer and of everything inside of it, in order."""
-    layer = model.get_layer("layer")
-    parts = [layer, *(part for part in layer.submodules if isinstance(part, keras.layers.Layer))]
+    """Name and types of the layers and of everything inside of them, in order."""
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    parts = [
+        part
+        for layer in layers
+        for part in (layer, *(part for part in layer.submodules if isinstance(part, keras.layers.Layer)))
+    ]
     return [(part.name, part.compute_dtype, part.variable_dtype) for part in parts]
 
 
@@ -157,6 +179,30 @@ def test_a_layer_survives_every_kind_of_file(name, file, tmp_path):
         randomize(loaded, seed=1)
         loaded.load_weights(path)
     assert_same(bits(loaded(inputs)), bits(model(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("file", "precision"), (("model.h5", "mixed_float16"), ("model.weights.h5", "mixed_float16"), ("model.h5", "own"))
+)
+def test_all_layers_survive_in_half_precision_and_in_one_of_their_own(file, precision, policy, tmp_path):
+    """Together in one model, since each would take as long alone."""
+    own = {"dtype": "mixed_float16"} if precision == "own" else {}
+    policy("float32" if own else precision)
+    model, inputs = model_of_all(**own)
+    path = str(tmp_path / file)
+    if file == "model.h5":
+        model.save(path)
+        policy("float32")
+        loaded = keras.models.load_model(path)
+    else:
+        model.save_weights(path)
+        loaded, _ = model_of_all(**own)
+        randomize(loaded, seed=1)
+        loaded.load_weights(path)
+    assert precisions(loaded) == precisions(model)
+    given, expected = loaded(inputs), model(inputs)
+    for name in LAYERS:
+        assert_same(bits(given[name]), bits(expected[name]))
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -7,15 +7,29 @@ import shutil
 import types
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deeplab_ksac.datasets import submissions
 from deeplab_ksac.datasets.info import dataset_dir, is_converted
 from deeplab_ksac.experiment import to_dict
 from deeplab_ksac.runs.workdir import claim_workdir
-from deeplab_ksac.scripts import convert, evaluate, export, inspect_data, predict, report, run_page, train
+from deeplab_ksac.scripts import (
+    convert,
+    evaluate,
+    export,
+    inspect_data,
+    predict,
+    report,
+    run_page,
+    save,
+    submit,
+    train,
+    visualize,
+)
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests import fakes
+from tests.datasets.test_submissions import SMALL_CITYSCAPES, write_cityscapes
 from tests.deeplab_ksac.fake_model import fake_info
 from tests.deeplab_ksac.runs import trained_run as trained
 from tests.deeplab_ksac.training.tiny import EXPERIMENT
@@ -38,26 +52,6 @@ METRICS = {"stage": 0, "step": 1, "train/loss": 1.0, "eval/miou": 0.5}
 BEST = {"stage": 0, "step": 4, "miou": 0.5, "images": 3}
 RIGHT = {"experiment.json": to_dict(EXPERIMENT), "eval_tiny_val.json": EVALUATION, "metrics.jsonl": METRICS}
 RIGHT |= {"best/best.json": BEST}
-FLAGS = {
-    "model": None,
-    "scales": ["1"],
-    "flip": False,
-    "window": None,
-    "pad_to": None,
-    "average": "logits",
-    "checkpoint": "newest",
-    "watch": False,
-}
-FLAGS |= {"dataset": None, "boundary": None, "batch_size": 1, "sheet": 0, "overwrite": False, "format": "saved_model"}
-FLAGS |= {
-    "quantize": False,
-    "size": None,
-    "max_megapixels": 178,
-    "precision": "float32",
-    "averaged": None,
-    "kinds": ["index"],
-    "tables": ["2.2", "4.1"],
-}
 
 
 def places(value, path=()):
@@ -111,7 +105,29 @@ def workdir(tmp_path_factory):
     return folder
 
 
-COMMANDS = {"report": report, "run_page": run_page, "evaluate": evaluate, "predict": predict, "export": export}
+def flags_for(command, run, folder, checkpoint):
+    """The flags of a command that reads the run and would write below the folder."""
+    picture, output = str(folder / "a.png"), str(folder / "output")
+    of_a_model = {"workdir": str(run), "checkpoint": checkpoint}
+    values = {
+        report: {"runs": [str(run)], "tables": ["2.2", "4.1"], "output": output},
+        run_page: {"workdir": str(run)},
+        evaluate: {**of_a_model, "data_dir": str(folder), "sheet": 0},
+        predict: {**of_a_model, "images": picture, "output_dir": output, "kinds": ["index"]},
+        export: {**of_a_model, "output": output},
+        save: {**of_a_model, "output": output},
+        submit: {**of_a_model, "benchmark": "cityscapes", "raw_dir": str(folder / "test"), "output": f"{output}.zip"},
+        visualize: {"workdir": [str(run)], "checkpoint": checkpoint, "images": picture, "output_dir": output},
+    }
+    return flags_of(command, **values[command])
+
+
+COMMANDS = {  # how many are tried: (module, examples)
+    "report": (report, 40),
+    "run_page": (run_page, 40),
+    **{module.__name__.rpartition(".")[2]: (module, 20) for module in (evaluate, predict, export, save, submit)},
+    "visualize": (visualize, 20),
+}
 OF_A_DATA_SET = {"evaluate": 8, "inspect": 15, "train": 5}  # how many are tried
 
 
@@ -119,27 +135,38 @@ SETTINGS = FEW
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(file=damaged())
-def test_a_damaged_file_of_a_run_is_one_line(command, file, workdir, tmp_path):
+def test_a_damaged_file_of_a_run_is_one_line(command, workdir, tmp_path, monkeypatch):
+    monkeypatch.setitem(submissions.SUBMISSIONS, "cityscapes", SMALL_CITYSCAPES)
+    module, examples = COMMANDS[command]
+    write_cityscapes(tmp_path / "test")
+    (tmp_path / "a.png").touch()
+
+    @settings(SETTINGS, max_examples=examples)
+    @given(damaged())
+    def check(file):
+        one_line_of(command, module, file, workdir, tmp_path)
+
+    check()
+
+
+def one_line_of(command, module, file, workdir, tmp_path):
+    """Runs the command on the run with this file, and looks at how it ends."""
     run, output = tmp_path / "run", tmp_path / "output"
     for folder in (run, output):
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(workdir, run)
     (run / file[0]).write_bytes(file[1])
-    (tmp_path / "a.png").touch()
     before = sorted(run.iterdir())
-    flags = {**FLAGS, "checkpoint": "best" if file[0] == "best/best.json" else "newest"}
-    flags |= {"workdir": run, "runs": [str(run)], "output": str(output)}
-    flags["output_dir"] = None if command == "evaluate" else str(output)
-    flags |= {"images": str(tmp_path / "a.png"), "data_dir": str(tmp_path)}
+    flags = flags_for(module, run, tmp_path, "best" if file[0] == "best/best.json" else "newest")
+    work = (lambda: module.run("predictions", flags)) if module is visualize else (lambda: module.run(flags))
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-        status = exit_status(lambda: COMMANDS[command].run(types.SimpleNamespace(**flags)), name=command)
+        status = exit_status(work, name=command)
     text = said.getvalue()
     if status == 1:
         assert text.startswith(f"{command}: ") and text.count("\n") == 1 and text[:-1].isprintable()
         assert not [path for path in output.rglob("*") if path.is_file()] and sorted(run.iterdir()) == before
+        assert not (tmp_path / "output.zip").exists()
     else:
         assert status == 0 and command in ("report", "run_page")
 
@@ -153,8 +180,8 @@ def place(tmp_path_factory):
 def of_data(command, place, data):
     """The work of a command on a data folder."""
     if command == "evaluate":
-        flags = {**FLAGS, "workdir": place / "workdir", "data_dir": data}
-        return lambda: evaluate.run(types.SimpleNamespace(**{**flags, "output_dir": None}))
+        flags = {"workdir": str(place / "workdir"), "data_dir": str(data), "sheet": 0}
+        return lambda: evaluate.run(flags_of(evaluate, **flags))
     if command == "inspect":
         flags = {"data_dir": str(data), "splits": ["val"], "samples": 0, "output": str(data / "sheet.png")}
         return lambda: inspect_data.inspect("tiny", flags_of(inspect_data, **flags))
@@ -200,3 +227,28 @@ def test_a_damaged_data_set_is_replaced_only_where_that_is_asked_for(tmp_path, d
     assert status == 1 and "--overwrite" in lines[0] and files_of(tmp_path) == before
     assert convert.run(types.SimpleNamespace(**{**flags, "overwrite": True})) == 0
     assert is_converted("folder", tmp_path / "data") and path.read_bytes() == right
+
+
+@settings(SETTINGS, max_examples=5)
+@given(damaged_object(to_dict(trained.EXPERIMENT)))
+def test_a_run_is_not_started_from_one_whose_experiment_is_damaged(place, tmp_path, content):
+    for folder in ("source", "run"):
+        shutil.rmtree(tmp_path / folder, ignore_errors=True)
+    shutil.copytree(place / "workdir", tmp_path / "source")
+    (tmp_path / "source" / "experiment.json").write_bytes(content)
+    flags = {**OF_TRAINING, "data_dir": str(place / "data"), "workdir": str(tmp_path / "run")}
+    given_flags = flags_of(train, **{**flags, "init_from": str(tmp_path / "source")})
+    status, _ = ended(lambda: train.train(trained.EXPERIMENT, given_flags), "train")
+    assert (tmp_path / "run").exists() == (status == 0)
+
+
+@settings(SETTINGS, max_examples=5)
+@given(damaged_object(to_dict(trained.EXPERIMENT)))
+def test_a_run_whose_experiment_is_damaged_is_not_continued(place, tmp_path, content):
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    shutil.copytree(place / "workdir", tmp_path / "run")
+    (tmp_path / "run" / "experiment.json").write_bytes(content)
+    before = files_of(tmp_path)
+    flags = flags_of(train, **{**OF_TRAINING, "data_dir": str(place / "data"), "workdir": str(tmp_path / "run")})
+    status, _ = ended(lambda: train.train(trained.EXPERIMENT, flags), "train")
+    assert status == 0 or files_of(tmp_path) == before
