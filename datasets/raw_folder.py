@@ -10,6 +10,7 @@ from typing import Any
 from deeplab_ksac import datasets
 from deeplab_ksac.datasets.hold_out import HeldOut, hold_out
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
+from deeplab_ksac.datasets.kept_classes import KeptClasses, with_classes
 from deeplab_ksac.datasets.raw import Examples
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 
@@ -23,10 +24,11 @@ class RawFolder:
         reading: what its files mean, where the source can read them in more than one way.
         held_out: which pictures become a split val that the folder does not have.
         dataset_name: the name of the converted data set, where it is not the source's own.
+        classes: names of the classes that are kept; pixels of all others are ignored. None keeps all.
 
     Raises:
-        DatasetError: an unknown name, no such folder, options that the source does not heed, or pictures held out of
-            official splits.
+        DatasetError: an unknown name, no such folder, options that the source does not heed, pictures held out of
+            official splits, or other classes without a name for the data set.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class RawFolder:
         reading: Reading = AS_IT_IS,
         held_out: HeldOut | None = None,
         dataset_name: str | None = None,
+        classes: Sequence[str] | None = None,
     ):
         self.source, self.held_out = datasets.source(name), held_out
         _, below = datasets.parse_name(name)
@@ -49,15 +52,22 @@ class RawFolder:
         if not self.root.is_dir():
             raise DatasetError(f"the raw folder {self.root} does not exist")
         self._reading = {"reading": reading} if heeded else {}
+        if classes is not None and dataset_name is None:
+            raise DatasetError(f"{name} with other classes is another data set: give it a name of its own (--name)")
         self._name = dataset_name or (datasets.default_name(name) if below else None)
+        self._classes = classes
 
     def info(self) -> DatasetInfo:
-        """The `DatasetInfo` of the folder under its final name."""
+        """The `DatasetInfo` of the folder under its final name, with the classes that are kept."""
+        whole = self._whole_info()
+        return whole if self._classes is None else with_classes(whole, self._classes)
+
+    def _whole_info(self):
         has_own = hasattr(self.source, "read_info")
         info = self.source.read_info(self.root, **self._reading) if has_own else self.source.INFO
         return dataclasses.replace(info, name=_checked_name(self._name or info.name))
 
-    def examples(self, splits: Sequence[str] | None = None) -> dict[str, Examples]:
+    def examples(self, splits: Sequence[str] | None = None) -> dict[str, Examples | KeptClasses]:
         """{split: its examples} of the splits given, or of those that the folder holds.
 
         Raises:
@@ -70,13 +80,17 @@ class RawFolder:
                     f"split name {split!r} of {self.root}: expected letters, digits, _ and -, and not 'all'"
                 )
         found = {split: self.source.examples(self.root, split, **self._reading) for split in wanted}
-        if self.held_out is None:
+        if self.held_out is not None:
+            found = hold_out(found, self.held_out)
+            unknown = [split for split in splits or () if split not in found]
+            if unknown:
+                raise DatasetError(f"{self.root} has no split {unknown[0]!r} (found: {', '.join(found)})")
+            found = {split: found[split] for split in splits or found}
+        if self._classes is None:
             return found
-        found = hold_out(found, self.held_out)
-        unknown = [split for split in splits or () if split not in found]
-        if unknown:
-            raise DatasetError(f"{self.root} has no split {unknown[0]!r} (found: {', '.join(found)})")
-        return {split: found[split] for split in splits or found}
+        whole = self._whole_info()
+        kept = with_classes(whole, self._classes)
+        return {split: KeptClasses(items, whole, kept) for split, items in found.items()}
 
     def find_splits(self) -> tuple[str, ...]:
         """The splits that the folder holds, before any pictures are held out."""

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from deeplab_ksac.datasets.hold_out import HeldOut
 from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError, dataset_dir, did_you_mean, load_info
-from deeplab_ksac.datasets.kept_classes import KeptClasses, with_classes
 from deeplab_ksac.datasets.metadata import write_metadata
 from deeplab_ksac.datasets.pictures import ROTATIONS
 from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
@@ -85,15 +84,8 @@ def write_records(
     """
     if rotation not in ROTATIONS:
         raise ValueError(f"rotation must be one of {', '.join(ROTATIONS)}, not {rotation!r}")
-    raw = RawFolder(name, root, reading=reading, held_out=held_out, dataset_name=dataset_name)
+    raw = RawFolder(name, root, reading=reading, held_out=held_out, dataset_name=dataset_name, classes=classes)
     root, info = raw.root, raw.info()
-    whole = info
-    if classes is not None:
-        if dataset_name is None:
-            raise DatasetError(
-                f"{info.name} with other classes is another data set: give it a name of its own (--name)"
-            )
-        info = with_classes(info, classes)
     target = dataset_dir(info.name, data_dir)
     check_inputs_stay([root], [target])
     with only_one(target):
@@ -103,8 +95,6 @@ def write_records(
         examples = raw.examples(splits)
         if target.exists():
             check_inputs_stay(_folders_read(examples), [target])
-        if classes is not None:
-            examples = {split: KeptClasses(items, whole, info) for split, items in examples.items()}
         for words in _left_out(raw, examples):
             tell(f"left out: {words}")
         _check_counts(info, root, examples, allow_other_counts)

@@ -159,3 +159,12 @@ def _runs(pid):
     except (OSError, OverflowError):  # another user's; no number of a process
         return True
     return True
+
+
+def checksum(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file's content, in hexadecimal; OSError where it cannot be read."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -19,7 +19,7 @@ from absl import flags
 
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.runs.places import NEWEST
-from deeplab_ksac.scripts.commandline import model, values, views, which_checkpoint
+from deeplab_ksac.scripts.commandline import model, values, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable, remove_partial, write_whole
@@ -35,7 +35,6 @@ def define_flags():
     values.number(
         "boundary", None, "tolerance of the boundary F-score: share of the diagonal, or pixels if ≥ 1", "(0, inf)"
     )
-    which_checkpoint.define_flag()
     values.whole_number("batch_size", 1, "images at a time", least=1)
     values.whole_number("sheet", 4, "images on the picture sheet; 0 for none")
     flags.DEFINE_bool("watch", False, "follow the run and evaluate each new checkpoint")

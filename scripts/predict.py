@@ -16,7 +16,7 @@ from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.prediction.tiles import MAX_PIXELS
-from deeplab_ksac.scripts.commandline import large_pictures, model, values, views, which_checkpoint
+from deeplab_ksac.scripts.commandline import large_pictures, model, values, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -29,7 +29,6 @@ def define_flags():
     flags.DEFINE_string("output_dir", None, "folder for the predictions", required=True)
     flags.DEFINE_list("kinds", ["index", "color", "overlay"], "any of index, color, overlay, confidence, probabilities")
     views.define_flags()
-    which_checkpoint.define_flag()
     values.whole_number("batch_size", 1, "images of one size at a time", least=1)
     values.whole_number("max_pixels", MAX_PIXELS, "larger images are predicted in overlapping tiles", least=1024)
     large_pictures.define_flag()

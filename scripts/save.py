@@ -14,7 +14,7 @@ from absl import flags
 
 from deeplab_ksac.models.files import DTYPES, check_free
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import model, views, which_checkpoint
+from deeplab_ksac.scripts.commandline import model, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import check_writable
 
@@ -26,7 +26,6 @@ def define_flags():
     flags.DEFINE_enum("dtype", DTYPES[0], DTYPES, "numbers that the weights are written as; float16 halves the file")
     flags.DEFINE_string("card", None, "text file (Markdown) that becomes the folder's README.md")
     views.define_flags()
-    which_checkpoint.define_flag()
     flags.DEFINE_bool("averaged", None, "use moving averages of the weights (default: if the run kept them)")
     flags.DEFINE_bool("overwrite", False, "whether a saved model at --output may be replaced")
 

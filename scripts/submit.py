@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import large_pictures, model, views, which_checkpoint
+from deeplab_ksac.scripts.commandline import large_pictures, model, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -28,7 +28,6 @@ def define_flags():
     flags.DEFINE_string("output", None, "the archive: .zip, .tar.gz or .tgz", required=True)
     flags.DEFINE_string("competition", None, "of VOC: comp5 if trained on VOC alone, comp6 (the default) if on more")
     views.define_flags()
-    which_checkpoint.define_flag()
     large_pictures.define_flag()
     flags.DEFINE_bool("overwrite", False, "whether an archive that exists may be replaced")
 

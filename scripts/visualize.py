@@ -15,7 +15,7 @@ from absl import flags
 
 from deeplab_ksac.errors import printable
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import large_pictures, model, values, which_checkpoint
+from deeplab_ksac.scripts.commandline import large_pictures, model, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -37,7 +37,6 @@ def define_flags():
         "box", None, "top,left,height,width of a frame (default: where the predictions differ most)", count=4
     )
     values.whole_number("channels", 25, "feature maps of each rate (branch_features)", least=1)
-    which_checkpoint.define_flag()
     large_pictures.define_flag()
     flags.DEFINE_string("output_dir", None, "where to write (default: figures in the first run's folder)")
 

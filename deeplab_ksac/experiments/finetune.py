@@ -1,20 +1,20 @@
 """`finetune`: one stage on a user's own pictures, derived from how many there are and how large."""
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError
-from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, Views, part
+from deeplab_ksac.experiment import EvalSpec, Experiment, ModelSpec, Views
 from deeplab_ksac.experiments import animals
 
 FINETUNE = "finetune"
+RECIPE = animals.KSAC.stages[0]  # which has the longest crop, the largest batch and the most steps, too
 CELL = 16  # pixels a side that one of the network's outputs stands for, before its decoder
-LONGEST_CROP = 321  # trains on two cores in a second for 8 pictures
 LARGE, SEEN_AS = 640, 480  # pictures with a longer shorter side are seen with one of so many pixels
-SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
-BATCH_SIZE, EPOCHS, STEPS = 8, 50, (400, 6000)
+EPOCHS, FEWEST_STEPS = 50, 400
 VALIDATION = ("val", "validation", "test")
 VALIDATED = 100  # pictures of an evaluation during training
 
@@ -55,27 +55,15 @@ def finetune(
     height, width = (statistics.median(sides) for sides in zip(*sizes, strict=True))
     shorter = min(height, width)
     scale = 1.0 if shorter <= LARGE else round(SEEN_AS / shorter, 3)
-    crop = tuple(min(LONGEST_CROP, _in_cells(scale * side)) for side in (height, width))
-    batch = min(BATCH_SIZE, number)
+    longest = RECIPE.data.crop_size
+    crop = tuple(min(most, _in_cells(scale * side)) for most, side in zip(longest, (height, width), strict=True))
+    batch = min(RECIPE.batch_size, number)
     wanted = EPOCHS * number / batch
-    steps = max(STEPS[0], min(STEPS[1], math.ceil(wanted / 100) * 100))
-    scales = tuple(round(scale * factor, 4) for factor in SCALES)
-    stage = Stage(
-        data=Data(
-            sources=(f"{info.name}/{train}",),
-            crop_size=crop,
-            scales=scales,
-            brightness=24.0,
-            contrast=0.2,
-            saturation=0.3,
-            hue=10.0,
-        ),
-        steps=steps,
-        batch_size=batch,
-        optimizer=part("adamw", learning_rate=1e-3, weight_decay=0.05, backbone_lr=0.1),
-        l2=0.0,
-        ema_decay=min(0.999, 1 - 5 / steps),
-    )
+    steps = max(FEWEST_STEPS, min(RECIPE.steps, math.ceil(wanted / 100) * 100))
+    scales = tuple(round(scale * factor, 4) for factor in RECIPE.data.scales)
+    data = dataclasses.replace(RECIPE.data, sources=(f"{info.name}/{train}",), crop_size=crop, scales=scales)
+    averages = min(RECIPE.ema_decay, 1 - 5 / steps)  # over a fifth of the steps at most
+    stage = dataclasses.replace(RECIPE, data=data, steps=steps, batch_size=batch, ema_decay=averages)
     experiment = Experiment(
         name=f"{FINETUNE}_{info.name}",
         model=model,

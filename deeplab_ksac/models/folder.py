@@ -35,7 +35,7 @@ from deeplab_ksac.json_files import DamagedFileError, Kind, check_fields, is_lis
 from deeplab_ksac.model import build_model
 from deeplab_ksac.models.files import CARD_FILE, DTYPES, MODEL_FILE, WEIGHTS_FILE, check_free
 from deeplab_ksac.runs.checkpoints import LoadedModel
-from deeplab_ksac.whole_files import partial_path, remove, remove_partial, unwritable, write_whole
+from deeplab_ksac.whole_files import checksum, partial_path, remove, remove_partial, unwritable, write_whole
 
 FORMAT = 1
 OBJECT: Kind = ("an object", lambda value: isinstance(value, dict))
@@ -114,7 +114,7 @@ def read_model(folder: str | os.PathLike) -> LoadedModel:
     experiment, info = _experiment_of(path, content["experiment"]), _info_of(path, content)
     card = _read_card(folder / CARD_FILE)
     weights = folder / WEIGHTS_FILE
-    if _sha256(weights) != content["weights"]["sha256"]:
+    if checksum(weights) != content["weights"]["sha256"]:
         raise ValueError(f"{weights} does not have the checksum in {MODEL_FILE}: it is damaged, or of another model")
     with _named(path, Exception):  # of a folder from anywhere: it may ask for a model of any sizes and types
         model = build_model(experiment.model, info.num_classes)
@@ -238,11 +238,3 @@ def _named(path, kinds):
         yield
     except kinds as error:
         raise DamagedFileError(f"{path} cannot be used: {in_one_line(error)}") from error
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

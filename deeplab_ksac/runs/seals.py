@@ -1,6 +1,5 @@
 """Which checkpoints are complete: each is sealed with the checksums of its files once all of them are written."""
 
-import hashlib
 import json
 import logging
 import os
@@ -10,8 +9,8 @@ import shutil
 
 from deeplab_ksac.errors import printable
 from deeplab_ksac.json_files import read_object
+from deeplab_ksac.whole_files import checksum, remove_partial, write_whole
 from deeplab_ksac.whole_files import remove as remove_whole
-from deeplab_ksac.whole_files import remove_partial, write_whole
 
 LOG = logging.getLogger(__name__)
 SEAL = ".seal"
@@ -26,7 +25,7 @@ def checkpoint_prefix(folder: str | os.PathLike, step: int) -> str:
 
 def seal(prefix: str) -> None:
     """Writes the seal of a checkpoint whose files are complete."""
-    sums = {path.name: _sha256(path) for path in _files(prefix)}
+    sums = {path.name: checksum(path) for path in _files(prefix)}
     write_whole(prefix + SEAL, json.dumps(sums, indent=1) + "\n")
     _verdicts[prefix, _stamp(prefix)] = None
 
@@ -122,7 +121,7 @@ def _damage(path, files):
         return f"it has the files {there}, and was sealed with {', '.join(map(printable, sums))}"
     for file in files:
         try:
-            if _sha256(file) != sums[file.name]:
+            if checksum(file) != sums[file.name]:
                 return f"{file.name} does not have its checksum"
         except OSError as error:
             return f"{file.name} cannot be read: {error.strerror}"
@@ -145,11 +144,3 @@ def _files(prefix, *more):
     path = pathlib.Path(prefix)
     kinds = (".index", ".data-*", *more)
     return sorted(found for kind in kinds for found in path.parent.glob(path.name + kind))
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

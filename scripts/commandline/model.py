@@ -1,10 +1,13 @@
-"""Which trained model a command takes: --workdir, the folder of a training run, or --model, whatever holds one."""
+"""Which trained model a command takes: --workdir, the folder of a training run, or --model, whatever holds one; and
+which of a run's checkpoints, --checkpoint."""
 
 from pathlib import Path
 
 from absl import flags
 
 from deeplab_ksac.models.places import Place, find
+from deeplab_ksac.runs.places import BEST, NEWEST
+from deeplab_ksac.scripts.commandline import values
 
 MODEL = (
     "one that comes with this package, by its name; a folder that `ksac save` wrote; hf://user/name[@revision]; or the "
@@ -13,17 +16,19 @@ MODEL = (
 
 
 def define_flags():
-    """--workdir and --model, of which a command takes one."""
+    """--workdir and --model, of which a command takes one, and --checkpoint."""
     flags.DEFINE_string("workdir", None, "folder of the training run")
     flags.DEFINE_string("model", None, f"a trained model in place of --workdir: {MODEL}")
     flags.register_validator("model", lambda model: _is_one(model is not None, _workdir() is not None))
+    _define_checkpoint()
 
 
 def define_list_flags():
-    """--workdir and --model, each a list, of which a command takes one or both."""
+    """--workdir and --model, each a list, of which a command takes one or both, and --checkpoint."""
     flags.DEFINE_list("workdir", [], "folders of training runs, shown side by side")
     flags.DEFINE_list("model", [], f"trained models, shown beside them; each is {MODEL}")
     flags.register_validator("model", lambda model: _is_one(bool(model or _workdir()), False))
+    _define_checkpoint()
 
 
 def place(given) -> Place:
@@ -58,6 +63,16 @@ def output_dir(given, where: Place, below: str = "") -> Path:
     if not where.is_run:
         raise ValueError(f"--output_dir must be given with --model={where.source}, which is no training run's folder")
     return where.folder / below
+
+
+def _define_checkpoint():
+    """--checkpoint: "newest", "best" (by the validation mIoU during training), or a step."""
+    values.whole_number_or_word(
+        "checkpoint",
+        NEWEST,
+        "which checkpoint of a run: newest, best (by validation mIoU), or its step",
+        (NEWEST, BEST),
+    )
 
 
 def _workdir():

@@ -5,9 +5,11 @@ import pathlib
 
 import h5py
 import numpy as np
+import pytest
 from PIL import Image
 from scipy import io, sparse
 
+from deeplab_ksac.datasets.info import DatasetError
 from tests import fakes
 
 
@@ -151,3 +153,12 @@ def write_coco(root, annotations, categories, *, size=fakes.SIZE, split="train")
     (root / "annotations").mkdir(exist_ok=True)
     (root / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(content))
     return root
+
+
+def refusal_of(source, root):
+    """The one line with which a source's classes or the labels of its splits are refused."""
+    with pytest.raises(DatasetError) as caught:
+        source.read_info(root)
+        [item["label"] for split in source.find_splits(root) for item in source.examples(root, split)]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

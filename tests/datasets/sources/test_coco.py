@@ -1,5 +1,6 @@
 """COCO's format, as COCO, CVAT, Label Studio and Roboflow export it."""
 
+import functools
 import json
 
 import numpy as np
@@ -9,7 +10,10 @@ from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.sources import coco, coco_voc
 from tests.datasets.samples import sample
 from tests.datasets.sources import layouts, tools
+from tests.datasets.sources.layouts import refusal_of
 from tests.datasets.sources.tools import box
+
+refusal = functools.partial(refusal_of, coco)
 
 
 @pytest.fixture
@@ -26,14 +30,6 @@ def edit(root, change, name="instances_train.json"):
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-
-
-def refusal(root):
-    with pytest.raises(DatasetError) as caught:
-        coco.read_info(root)
-        [item["label"] for item in coco.examples(root, "train")]
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("form", ["run lengths", "compressed", "polygons and compressed"])

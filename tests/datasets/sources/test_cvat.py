@@ -1,5 +1,6 @@
 """CVAT's exports: outlines in XML, and masks with a legend."""
 
+import functools
 from xml.etree import ElementTree
 
 import numpy as np
@@ -9,7 +10,10 @@ from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.reading import Reading
 from deeplab_ksac.datasets.sources import cvat
 from tests.datasets.sources import tools
+from tests.datasets.sources.layouts import refusal_of
 from tests.datasets.sources.tools import box
+
+refusal = functools.partial(refusal_of, cvat)
 
 
 @pytest.fixture
@@ -32,14 +36,6 @@ def add(tag, **given):
 
 def labels_of(root, split="train", **reading):
     return cvat.examples(root, split, Reading(**reading))[0]["label"]
-
-
-def refusal(root):
-    with pytest.raises(DatasetError) as caught:
-        cvat.read_info(root)
-        [item["label"] for split in cvat.find_splits(root) for item in cvat.examples(root, split)]
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_classes_and_colors_are_the_tasks(tmp_path, pictures):

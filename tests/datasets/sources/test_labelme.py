@@ -1,5 +1,6 @@
 """Labelme's JSON files."""
 
+import functools
 import json
 import math
 import os
@@ -14,7 +15,10 @@ from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.reading import Reading
 from deeplab_ksac.datasets.sources import labelme
 from tests.datasets.sources import layouts, tools
+from tests.datasets.sources.layouts import refusal_of
 from tests.datasets.sources.tools import box
+
+refusal = functools.partial(refusal_of, labelme)
 
 TOOL = "LABELME_PYTHON"  # a Python that has Labelme: the test then reads what Labelme itself writes
 
@@ -34,14 +38,6 @@ def write(root, *shapes, size=(9, 12), name="a", **more):
 def labels_of(root, **reading):
     (item,) = labelme.examples(root, "train", Reading(**reading))
     return item["label"]
-
-
-def refusal(root):
-    with pytest.raises(DatasetError) as caught:
-        labelme.read_info(root)
-        [item["label"] for item in labelme.examples(root, "train")]
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(

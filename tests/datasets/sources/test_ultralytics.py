@@ -1,26 +1,22 @@
 """Ultralytics' text files of polygons."""
 
+import functools
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.sources import ultralytics
 from tests.datasets.sources import tools
+from tests.datasets.sources.layouts import refusal_of
 from tests.datasets.sources.tools import box
+
+refusal = functools.partial(refusal_of, ultralytics)
 
 
 @pytest.fixture
 def root(tmp_path):
     return tools.write_ultralytics(tmp_path, {"a": tools.scene()["a"], "d": tools.scene()["d"]})
-
-
-def refusal(root):
-    with pytest.raises(DatasetError) as caught:
-        ultralytics.read_info(root)
-        [item["label"] for split in ultralytics.find_splits(root) for item in ultralytics.examples(root, split)]
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 FORMS = {
