@@ -29,7 +29,7 @@ KSAC = Experiment(
                 saturation=0.3,
                 hue=10.0,
             ),
-            steps=6000,
+            steps=5000,
             batch_size=8,
             optimizer=part("adamw", learning_rate=1e-3, weight_decay=0.05, backbone_lr=0.1),
             l2=0.0,
