@@ -39,7 +39,10 @@ def define_flags():
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets")
     flags.DEFINE_string("init_from", None, f"trained model whose weights the first stage starts from: {MODEL}")
     flags.DEFINE_string(
-        "backbone_weights", None, "weights for the first stage's backbone: imagenet, or an h5 or safetensors file"
+        "backbone_weights",
+        None,
+        "weights for the first stage's backbone: imagenet (Keras'), an h5 or safetensors file, timm's folder or "
+        "hf://timm/<name>",
     )
     flags.DEFINE_string(
         "strategy", "auto", "auto, one_device, mirrored, multi_worker (reads TF_CONFIG) or tpu", short_name="s"

@@ -5,6 +5,7 @@ A weight set is made for one way of building its network: an image normalized so
 file only once, for `load_weights`.
 """
 
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,8 @@ from deeplab_ksac.json_files import check_fields, is_list_of, is_number, is_text
 OBJECT = ("an object", lambda value: isinstance(value, dict))
 MEAN = ("three numbers", lambda value: is_list_of(value, is_number) and len(value) == 3)
 DEVIATION = ("three numbers above 0", lambda value: MEAN[1](value) and min(value) > 0)
+
+TIMM_FILES = ("model.safetensors", "config.json")  # of a model on timm's pages: tensors, and what they are of
 
 # backbone -> its `TimmWeights`
 TIMM = {
@@ -56,15 +59,16 @@ def weight_arguments(name: str, weights: str) -> dict[str, Any]:
 
     Args:
         name: a key of `BACKBONES`.
-        weights: "imagenet" for Keras' own, the path of such a file (h5), or of one that timm publishes (safetensors).
-            A config.json next to the latter, as on timm's pages, gives the preprocessing; without it the usual one
-            of the architecture is taken.
+        weights: "imagenet" for Keras' own, the path of such a file (h5), or of one that timm publishes (safetensors),
+            or of the folder with its model.safetensors. A config.json next to the latter, as on timm's pages, gives
+            the preprocessing; without it the usual one of the architecture is taken.
 
     Raises:
         OSError: there is no such file.
         ValueError: there are no such weights for this backbone, the file is not a safetensors file, or its config.json
             is damaged.
     """
+    weights = _file_of(weights)
     if not is_timm(weights):
         return dict(_published(KERAS, name, weights).arguments)
     published, config = _published(TIMM, name, weights), _config_beside(weights)
@@ -96,6 +100,7 @@ def load_weights(model: keras.Model, name: str, weights: str, arguments: Mapping
         ValueError: there are no such weights for this backbone, or the file is another network's; the message lists
             every tensor that is missing, unused or of another shape.
     """
+    weights = _file_of(weights)
     if is_timm(weights):
         published = _published(TIMM, name, weights)
         load_timm(model, weights, published.tensors(model), published.ignored)
@@ -108,6 +113,18 @@ def is_timm(weights: str) -> bool:
     return str(weights).endswith(".safetensors")
 
 
+def _file_of(weights):
+    """The file that weights are in, of a folder as timm publishes it its model.safetensors."""
+    if weights == "imagenet" or not os.path.isdir(weights):
+        return str(weights)
+    path = os.path.join(weights, TIMM_FILES[0])
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"the folder {weights} has no {TIMM_FILES[0]}: name a file of weights, or timm's folder"
+        )
+    return path
+
+
 def _published(table, name, weights):
     """The line of a backbone in one of the tables."""
     if name not in table:
@@ -118,7 +135,7 @@ def _published(table, name, weights):
 
 def _config_beside(path):
     """What timm's config.json in the file's folder says of the network: architecture, mean, std; {} without one."""
-    config = pathlib.Path(path).with_name("config.json")
+    config = pathlib.Path(path).with_name(TIMM_FILES[1])
     if not config.is_file():
         return {}
     entries = read_object(config)

@@ -1,8 +1,12 @@
-"""Models on Hugging Face's hub: "hf://user/name", or "hf://user/name@revision" for a branch, a tag or a commit."""
+"""Models and weights on Hugging Face's hub: "hf://user/name", or "hf://user/name@revision".
+
+A revision is a branch, a tag or a commit.
+"""
 
 import os
 import pathlib
 import re
+from collections.abc import Iterable
 
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.models.files import FILES
@@ -16,13 +20,14 @@ def is_address(source: str) -> bool:
     return source.startswith(SCHEME)
 
 
-def fetched(address: str) -> pathlib.Path:
+def fetched(address: str, files: Iterable[str] = FILES) -> pathlib.Path:
     """The folder on this machine with a model's files; what was fetched once is not fetched again.
 
     What huggingface_hub reads from the environment holds: HF_TOKEN, HF_HOME, HF_HUB_OFFLINE.
 
     Args:
         address: "hf://user/name" or "hf://user/name@revision".
+        files: those of them that are fetched; those of a saved model.
 
     Raises:
         ValueError: it is no such address.
@@ -41,7 +46,7 @@ def fetched(address: str) -> pathlib.Path:
         ) from None
     try:
         folder = huggingface_hub.snapshot_download(
-            match["repository"], revision=match["revision"], allow_patterns=list(FILES)
+            match["repository"], revision=match["revision"], allow_patterns=list(files)
         )
     except Exception as error:  # its own, its HTTP library's and the system's have no base in common
         raise OSError(f"{address} cannot be fetched: {in_one_line(error)}") from error

@@ -5,8 +5,9 @@ import os
 from collections.abc import Callable, Sequence
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments
+from deeplab_ksac.backbones.pretrained import TIMM_FILES, load_weights, weight_arguments
 from deeplab_ksac.experiment import Experiment, Part, differences, to_dict
+from deeplab_ksac.models import hub
 from deeplab_ksac.models.loading import load
 from deeplab_ksac.runs.checkpoints import checkpoint_path, restore_weights
 from deeplab_ksac.runs.workdir import read_workdir
@@ -51,7 +52,7 @@ def initialize(
     elif init_from is not None:
         _take_from(load(init_from), init_from, model, backbone, class_names, allow_new_layers, tell)
     elif backbone_weights is not None:
-        load_weights(model, backbone.name, backbone_weights, backbone.args)
+        load_weights(model, backbone.name, _on_this_machine(backbone_weights), backbone.args)
 
 
 def _take_from(loaded, source, model, backbone, class_names, allow_new_layers, tell):
@@ -86,7 +87,8 @@ def with_backbone_weights(experiment: Experiment, weights: str | None, workdir: 
 
     Args:
         experiment: an `Experiment`.
-        weights: "imagenet", or the path of an h5 file of Keras or a safetensors file of timm; None changes nothing.
+        weights: "imagenet", or the path of an h5 file of Keras, of a safetensors file of timm or of its folder, or
+            "hf://timm/name" for such a folder on Hugging Face's hub; None changes nothing.
         workdir: the run's folder.
 
     Raises:
@@ -98,9 +100,14 @@ def with_backbone_weights(experiment: Experiment, weights: str | None, workdir: 
     backbone = experiment.model.backbone
     arguments = _recorded(workdir, backbone)
     if arguments is None:
-        arguments = {**weight_arguments(backbone.name, weights), **backbone.args}
+        arguments = {**weight_arguments(backbone.name, _on_this_machine(weights)), **backbone.args}
     model = dataclasses.replace(experiment.model, backbone=dataclasses.replace(backbone, args=arguments))
     return dataclasses.replace(experiment, model=model)
+
+
+def _on_this_machine(weights):
+    """A weight set's path; one on the hub is fetched."""
+    return str(hub.fetched(weights, TIMM_FILES)) if hub.is_address(weights) else weights
 
 
 def _recorded(workdir, backbone):

@@ -70,7 +70,7 @@ def train(
         strategy: where it is computed, such as `strategy.create_strategy` gives.
         init_from: a trained model whose weights the first stage starts from: a run's folder, a saved model's, the name
             of one that comes with this package, or hf://user/name.
-        backbone_weights: "imagenet" or a file of published weights that the first stage's backbone starts from.
+        backbone_weights: published weights that the first stage's backbone starts from, as `with_backbone_weights`.
         progress: (total, label, start) -> an object with `update(n, **shown)` and `close()`; None shows nothing.
         evaluates: whether the model is evaluated during training and at the end.
         deterministic: whether what could not be repeated bit for bit is an error before the first step.

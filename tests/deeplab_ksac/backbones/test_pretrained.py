@@ -53,6 +53,7 @@ def test_a_config_beside_the_file_tells_the_preprocessing_and_the_architecture(t
     config = {"architecture": "efficientnet_b0", "pretrained_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert weight_arguments("efficientnet_b0", path) == {"preprocessing": "tf", "padding": "centered", "epsilon": 1e-5}
+    assert weight_arguments("efficientnet_b0", str(tmp_path)) == weight_arguments("efficientnet_b0", path)
     config["pretrained_cfg"]["mean"] = [0.1] * 3
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"asks for images of mean \[0\.1, 0\.1, 0\.1\]"):
@@ -120,6 +121,11 @@ def test_files_that_are_not_there_are_named(weights, tmp_path):
     model = BACKBONES["resnet50"](32, blocks=(1, 1, 1, 1), width=2)
     with pytest.raises(FileNotFoundError, match=weights.replace(".", r"\.")):
         load_weights(model, "resnet50", str(tmp_path / weights), {})
+
+
+def test_a_folder_without_weights_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=rf"the folder {tmp_path} has no model\.safetensors: name a file"):
+        weight_arguments("resnet50", str(tmp_path))
 
 
 def dense_network(units):

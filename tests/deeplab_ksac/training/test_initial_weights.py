@@ -80,6 +80,24 @@ def test_a_run_starts_from_the_weights_and_goes_on_without_their_file(published,
     np.testing.assert_array_equal(kernel, tensors["layer3.0.conv2.weight"].transpose(2, 3, 1, 0))
 
 
+def test_a_weight_set_of_the_hub_is_that_of_its_folder(published, tmp_path, monkeypatch):
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    commit = "ab" * 20
+    snapshot = tmp_path / "cache" / "models--timm--resnet50s" / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    shutil.copy(published[0], snapshot)
+    of_folder = with_backbone_weights(experiment(), str(snapshot), tmp_path)
+    address = f"hf://timm/resnet50s@{commit}"
+    assert with_backbone_weights(experiment(), address, tmp_path) == of_folder
+    backbone = of_folder.model.backbone
+    model = BACKBONES["resnet50"](32, **backbone.args)
+    initialize(model, backbone, tmp_path, 0, backbone_weights=address)
+    kernel = model.get_layer("stage4_block1_2_conv").kernel.numpy()
+    np.testing.assert_array_equal(kernel, published[1]["layer3.0.conv2.weight"].transpose(2, 3, 1, 0))
+
+
 def test_two_origins_are_refused(published, tmp_path):
     place = {"data_dir": tmp_path, "workdir": tmp_path, "strategy": tf.distribute.get_strategy()}
     with pytest.raises(ValueError, match="from init_from or from backbone_weights, not from both"):
