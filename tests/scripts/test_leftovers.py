@@ -1,5 +1,6 @@
 """What a killed command leaves is removed by the next start of the same command, and nothing else is."""
 
+import itertools
 import json
 import os
 import shutil
@@ -10,7 +11,13 @@ import types
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac.scripts import export, inspect_data, report, run_page, visualize
+from deeplab_ksac.datasets.info import dataset_dir
+from deeplab_ksac.datasets.sources import scenes
+from deeplab_ksac.experiment import to_dict
+from deeplab_ksac.experiments.claims import STUDIES
+from deeplab_ksac.runs import study
+from deeplab_ksac.scripts import benchmark, export, inspect_data, report, run_page, visualize
+from deeplab_ksac.scripts.cases import Bound, Case, measuring
 from deeplab_ksac.whole_files import partial_path, replaced_path
 from tests.deeplab_ksac.runs.trained_run import trained_run
 from tests.scripts.parsing import flags_of
@@ -58,12 +65,37 @@ def serve(folder, place, **flags):
     export.run(given(workdir=place / "workdir", output=output, scales=(1.0,), flip=False, **flags))
 
 
+def conclude(folder, place):
+    """A study of one variant, whose training is done."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(STUDIES, "small", dict(itertools.islice(STUDIES["small"].items(), 1)))
+        for trial in study.trials_of("small", folder, [3], steps=4):
+            trial.folder.mkdir(parents=True)
+            (trial.folder / "experiment.json").write_text(json.dumps(to_dict(trial.experiment)))
+            (trial.folder / study.COST).write_text('{"processor_seconds": 60.0}')
+            for split in study.evaluated_splits("small"):
+                where = {"dataset": "scenes_small", "split": split.name, "scales": [1.0], "flip": False, "step": 4}
+                figures = {"miou": 0.5, "class_names": list(scenes.THINGS), "iou": [0.5] * len(scenes.THINGS)}
+                (trial.folder / f"eval_scenes_small_{split.name}.json").write_text(json.dumps({**where, **figures}))
+        dataset_dir("scenes_small", folder / "data").mkdir(parents=True)
+        study.run_studies(["small"], folder, seeds=[3], steps=4)
+
+
+def measure(folder, place):
+    case = Case("a test", {"a": lambda: lambda: 0.1, "b": lambda: lambda: 0.1}, (Bound("a", "b", 1.0),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "CASES", {"test": case})
+        benchmark.run(flags_of(benchmark, rounds=1, processes=0, output=str(folder / "results.json")))
+
+
 WRITERS = {  # command -> (what it writes, how)
     "report": (("report.md", "report.html", "curve_000_workdir.svg"), write_report),
     "run_page": (("index.html",), page),
     "visualize": (("curves.png", "curves.npz"), draw),
     "inspect": (("sheet.png", "sheet.json"), inspect),
     "export": (("served",), serve),
+    "study": (("study.json", "study.md"), conclude),
+    "benchmark": (("results.json",), measure),
 }
 
 

@@ -98,6 +98,17 @@ def test_a_weight_set_of_the_hub_is_that_of_its_folder(published, tmp_path, monk
     np.testing.assert_array_equal(kernel, published[1]["layer3.0.conv2.weight"].transpose(2, 3, 1, 0))
 
 
+def test_weights_of_another_network_begin_no_run(published, tmp_path):
+    tensors = {name: value for name, value in published[1].items() if name != "layer3.0.conv2.weight"}
+    safetensors.numpy.save_file({**tensors, "layer9.weight": np.ones(1, "float32")}, tmp_path / "other.safetensors")
+    place = {"data_dir": tiny.convert(tmp_path), "strategy": tf.distribute.get_strategy()}
+    weights = str(tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"missing: layer3\.0\.conv2\.weight.*: layer9\.weight") as refused:
+        train(experiment(), workdir=tmp_path / "run", backbone_weights=weights, **place)
+    assert weights in str(refused.value) and "\n" not in str(refused.value)
+    assert not (tmp_path / "run" / "experiment.json").exists()
+
+
 def test_two_origins_are_refused(published, tmp_path):
     place = {"data_dir": tmp_path, "workdir": tmp_path, "strategy": tf.distribute.get_strategy()}
     with pytest.raises(ValueError, match="from init_from or from backbone_weights, not from both"):
