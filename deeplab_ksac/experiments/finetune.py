@@ -38,7 +38,7 @@ def finetune(
 
     Pictures whose shorter side is above 640 pixels are seen at a scale that makes it about 480, in training and in
     evaluation. Crops hold a whole picture, or 321 pixels of a side. There are 50 epochs, but 400 steps at least and
-    6,000 at most.
+    5,000 at most.
 
     Args:
         info: of the converted data set.
