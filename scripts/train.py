@@ -5,8 +5,8 @@
     ksac train --config=finetune --data=mine --init_from=runs/camvid --workdir=runs/mine --data_dir=data
 
 The experiment says what is trained, the other flags where. Every field of the experiment can be overridden. `finetune`
-is derived from the number and the sizes of the pictures of a data set, and prints what it derives. Its model is that
-of --init_from, or EfficientNet-Lite0 with KSAC.
+is derived from the number and the sizes of the pictures of a data set, and prints what it derives. It starts from the
+network that comes with this package, or from --init_from or --backbone_weights; --init_from=random starts anew.
 
 Exit status: 0 trained, 1 an error that the last line names, 42 stopped before the end (SIGTERM or SIGUSR1 came, or
 another worker was lost): the same command, on every worker, continues.
@@ -25,10 +25,7 @@ from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.model import MODEL
 from deeplab_ksac.scripts.commandline.progress import Progress
 
-RANDOM = (
-    "fine-tuning from random weights learns little from few pictures; --init_from takes those of another run, "
-    "--backbone_weights published ones"
-)
+RANDOM = "random"  # of --init_from: no weights
 
 
 def define_flags():
@@ -37,7 +34,12 @@ def define_flags():
     flags.DEFINE_string("data", None, "the data set of --config=finetune, or one of its splits: mine, mine/train")
     flags.DEFINE_string("workdir", None, "folder of the run: configuration, checkpoints, events, metrics")
     flags.DEFINE_string("data_dir", None, "folder of the converted data sets")
-    flags.DEFINE_string("init_from", None, f"trained model whose weights the first stage starts from: {MODEL}")
+    flags.DEFINE_string(
+        "init_from",
+        None,
+        f"trained model whose weights the first stage starts from: {MODEL}; {RANDOM}: none (default: of "
+        f"--config={FINETUNE} {finetune.START}, else {RANDOM})",
+    )
     flags.DEFINE_string(
         "backbone_weights",
         None,
@@ -97,9 +99,10 @@ def derived_from(given):
     info = load_info(split.dataset if split else given.data, given.data_dir)
     train_split = finetune.split_to_train(info, split and split.name)
     sizes = sample_sizes([f"{info.name}/{train_split}"], given.data_dir)
-    if not given.init_from and not given.backbone_weights:
-        print(f"WARNING: {RANDOM}", file=sys.stderr)
-    model = {"model": experiment_of(given.init_from).model} if given.init_from else {}
+    source = start_of(given)
+    if source and not given.init_from:
+        print(f"--init_from={source}  (a network that comes with this package)", file=sys.stderr)
+    model = {"model": experiment_of(source).model} if source else {}
     experiment, derived = finetune.finetune(info, sizes, split=train_split, **model)
     for path, value, reason in derived:
         if not config.is_overridden(path):
@@ -110,6 +113,13 @@ def derived_from(given):
 def shown(value):
     """A derived value as it would be given on a command line."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def start_of(given):
+    """The trained model that a run starts from; None for none."""
+    if given.init_from or given.backbone_weights or given.config != FINETUNE:
+        return None if given.init_from == RANDOM else given.init_from
+    return finetune.START
 
 
 def train(experiment, given):
@@ -129,7 +139,7 @@ def train(experiment, given):
         strategies.set_precision(given.precision)
         strategy = strategies.create_strategy(given.strategy, given.tpu)
     print(f"{experiment.name} on {strategy.num_replicas_in_sync} replica(s), {given.precision}", file=sys.stderr)
-    start = {"replicas": strategy.num_replicas_in_sync, "trained_before": given.init_from is not None}
+    start = {"replicas": strategy.num_replicas_in_sync, "trained_before": start_of(given) is not None}
     for sentence in forewarnings(experiment, given.data_dir, **start):
         print(f"WARNING: {printable(sentence)}", file=sys.stderr)
     return loop.train(
@@ -137,7 +147,7 @@ def train(experiment, given):
         data_dir=given.data_dir,
         workdir=given.workdir,
         strategy=strategy,
-        init_from=given.init_from,
+        init_from=start_of(given),
         backbone_weights=given.backbone_weights,
         progress=Progress,
         evaluates=given.mode == "train_and_eval",

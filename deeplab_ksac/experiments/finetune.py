@@ -11,6 +11,7 @@ from deeplab_ksac.experiment import EvalSpec, Experiment, ModelSpec, Views
 from deeplab_ksac.experiments import animals
 
 FINETUNE = "finetune"
+START = animals.KSAC.name  # a model that comes with this package
 RECIPE = animals.KSAC.stages[0]  # which has the longest crop, the largest batch and the most steps, too
 CELL = 16  # pixels a side that one of the network's outputs stands for, before its decoder
 LARGE, SEEN_AS = 640, 480  # pictures with a longer shorter side are seen with one of so many pixels

@@ -61,8 +61,7 @@ def find(source: str | os.PathLike | Place) -> Place:
             f"{text} holds no trained model: neither the {MODEL_FILE} of a saved one nor the {EXPERIMENT_FILE} of a "
             "training run"
         )
-    known = f"those that come with this package are {', '.join(SHIPPED)}" if SHIPPED else "this package has none"
-    named = printable(text) or "an empty text"
     raise FileNotFoundError(
-        f"{named} is neither a folder nor the name of a model; {known}{did_you_mean(text, SHIPPED)}"
+        f"{printable(text) or 'an empty text'} is neither a folder nor the name of a model; those that come with this "
+        f"package are {', '.join(SHIPPED)}{did_you_mean(text, SHIPPED)}"
     )

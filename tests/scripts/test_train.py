@@ -7,9 +7,12 @@ import sys
 import pytest
 
 from deeplab_ksac.experiment import part
+from deeplab_ksac.models.loading import load
 from deeplab_ksac.runs.checkpoints import load_model
+from deeplab_ksac.scripts import train
 from tests.deeplab_ksac.training.tiny import convert
 from tests.places import ROOT
+from tests.scripts.parsing import flags_of
 
 BLOCK = {"kernel_size": 3, "repeats": 1, "filters_out": 8, "expand_ratio": 1, "id_skip": True, "se_ratio": 0.0}
 BLOCKS = tuple(  # without expansion and gates
@@ -76,7 +79,8 @@ def fine_tuned(data_dir, tmp_path_factory):
     """(what the command has ended with, its workdir) of a step of fine-tuning."""
     workdir = tmp_path_factory.mktemp("fine") / "tuned"
     smaller = (*SMALL_LITE0, "--config.model.head.args.filters=8", "--config.stages[0].steps=1")
-    done = call("--config=finetune", "--data=tiny", *smaller, f"--workdir={workdir}", f"--data_dir={data_dir}")
+    where = (f"--workdir={workdir}", f"--data_dir={data_dir}", "--init_from=random")
+    done = call("--config=finetune", "--data=tiny", *smaller, *where)
     assert done.returncode == 0, done.stderr
     return done, workdir
 
@@ -94,9 +98,34 @@ def test_fine_tuning_prints_what_it_derives_from_the_pictures(fine_tuned):
         "--config.stages[0].batch_size=8  (10 pictures)",
     ]
     assert "finetune_tiny on 1 replica(s)" in done.stderr and done.stdout.endswith("evaluates it\n")
-    assert "WARNING: fine-tuning from random weights" in done.stderr
     (stage,) = load_model(workdir).experiment.stages
     assert (stage.steps, stage.batch_size, stage.data.crop_size) == (1, 8, (49, 49))
+
+
+@pytest.mark.parametrize(
+    ("given", "start"),
+    (
+        ({"config": "finetune"}, "animals_ksac_lite0"),
+        ({"config": "finetune", "init_from": "runs/a"}, "runs/a"),
+        ({"config": "finetune", "init_from": "random"}, None),
+        ({"config": "finetune", "backbone_weights": "lite0.safetensors"}, None),
+        ({"config": "scenes_ksac"}, None),
+        ({"config": "scenes_ksac", "init_from": "animals_ksac_lite0"}, "animals_ksac_lite0"),
+    ),
+)
+def test_fine_tuning_alone_starts_from_the_network_of_this_package_unless_asked_otherwise(given, start):
+    assert train.start_of(flags_of(train, **given)) == start
+
+
+def test_fine_tuning_starts_from_the_network_of_this_package(data_dir, tmp_path):
+    where = (f"--workdir={tmp_path}", f"--data_dir={data_dir}", "--mode=train", "--config.stages[0].steps=1")
+    done = call("--config=finetune", "--data=tiny", *where)
+    assert done.returncode == 0, done.stderr
+    assert "--init_from=animals_ksac_lite0  (a network that comes with this package)\n" in done.stderr
+    assert re.search(
+        r"layers have the weights of animals_ksac_lite0, step \d+; new are classifier; no class", done.stderr
+    )
+    assert load_model(tmp_path).experiment.model == load("animals_ksac_lite0").experiment.model
 
 
 def test_fine_tuning_takes_the_model_of_the_run_that_it_starts_from(fine_tuned, data_dir, tmp_path):
@@ -105,7 +134,7 @@ def test_fine_tuning_takes_the_model_of_the_run_that_it_starts_from(fine_tuned, 
     done = call("--config=finetune", "--data=tiny/val", f"--init_from={first}", *where)
     assert done.returncode == 0, done.stderr
     number = re.search(r"(\d+) of (\d+) layers have the weights", done.stderr)
-    assert number and number[1] == number[2] and "random weights" not in done.stderr
+    assert number and number[1] == number[2]
     spec = load_model(tmp_path).experiment.model
     assert spec == load_model(first).experiment.model and spec.head.args["filters"] == 8
 
