@@ -1,7 +1,7 @@
 # Sourced by quickstart.sh and test.sh: a virtual environment of this project's own, with everything at a pinned version.
 # VENV names its folder (default: .venv in the repository), PYTHON the interpreter (default: the first of 3.11, 3.10, 3.13
 # and 3.12), STACK the versions: 2.15 for TensorFlow 2.15 with its Addons (default on Python 3.10 and 3.11) or current for
-# TensorFlow 2.21 (default on Python 3.12 and 3.13, possible on all four).
+# TensorFlow 2.21 (default on Python 3.12 and 3.13, possible on all four), EXTRAS further extras: EXTRAS=gpu,onnx.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -44,14 +44,15 @@ choose_stack() {
     echo "$stack"
 }
 
-# choose_extras stack [extra]: in brackets, as pip takes them, with those of the stack; keras-cv is for tests alone.
+# choose_extras stack [extra]: in brackets, as pip takes them, with those of the stack and of EXTRAS; keras-cv is for
+# tests alone.
 choose_extras() {
-    case "$1 ${2:-}" in
-        "2.15 ") echo "[addons]" ;;
-        "2.15 "*) echo "[$2,addons,keras-cv]" ;;
-        "current ") echo ;;
-        *) echo "[$2]" ;;
-    esac
+    local extras="${2:-},${EXTRAS:-}"
+    if [ "$1" = 2.15 ]; then extras="$extras,addons${2:+,keras-cv}"; fi
+    extras="$(tr -s , <<< "$extras")"
+    extras="${extras#,}"
+    extras="${extras%,}"
+    echo "${extras:+[$extras]}"
 }
 
 # install_project [extra]

@@ -19,7 +19,7 @@ from absl import flags
 
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.runs.places import NEWEST
-from deeplab_ksac.scripts.commandline import model, values, views
+from deeplab_ksac.scripts.commandline import devices, model, values, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable, remove_partial, write_whole
@@ -36,6 +36,7 @@ def define_flags():
         "boundary", None, "tolerance of the boundary F-score: share of the diagonal, or pixels if ≥ 1", "(0, inf)"
     )
     values.whole_number("batch_size", 1, "images at a time", least=1)
+    devices.define_flags()
     values.whole_number("sheet", 4, "images on the picture sheet; 0 for none")
     flags.DEFINE_bool("watch", False, "follow the run and evaluate each new checkpoint")
     values.number("timeout", 3600.0, "seconds without a new checkpoint after which --watch ends", "[0, inf]")
@@ -65,16 +66,17 @@ def run(given):
             batch_size=given.batch_size,
         )
 
+    computing = devices.prepare(given)
     if folder.is_dir() or given.output_dir:  # with --watch the run may be yet to begin
         check_writable(folder)
         remove_partial(folder)
     if not given.watch:
-        evaluate(begin(load(place, checkpoint=given.checkpoint)), given, folder)
+        evaluate(begin(load(place, checkpoint=given.checkpoint)), given, folder, computing)
         return 0
     count = 0
     tell = functools.partial(print, file=sys.stderr)
     for evaluation in follow_run(place.folder, begin, timeout=given.timeout, interval=given.interval, tell=tell):
-        evaluate(evaluation, given, folder).append_line(folder)
+        evaluate(evaluation, given, folder, computing).append_line(folder)
         count += 1
     print(f"evaluated {count} checkpoints", file=sys.stderr)
     return 0
@@ -92,10 +94,10 @@ def split_of(text):
         raise ValueError(f"--dataset must be name/split, such as camvid/test, not {text!r}") from None
 
 
-def evaluate(evaluation, given, folder):
+def evaluate(evaluation, given, folder, computing):
     """Evaluates, prints the table and writes the files into the folder; the result."""
-    where = f"checkpoint at step {evaluation.loaded.step}, {evaluation.split}, {evaluation.views.describe()}"
-    print(where, file=sys.stderr)
+    what = f"checkpoint at step {evaluation.loaded.step}, {evaluation.split}, {evaluation.views.describe()}"
+    print(f"{what}, on {computing}", file=sys.stderr)
     result = evaluation(progress=Progress)
     print(result.table())
     if result.warning():

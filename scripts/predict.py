@@ -16,7 +16,7 @@ from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.prediction.tiles import MAX_PIXELS
-from deeplab_ksac.scripts.commandline import large_pictures, model, values, views
+from deeplab_ksac.scripts.commandline import devices, large_pictures, model, values, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -32,6 +32,7 @@ def define_flags():
     values.whole_number("batch_size", 1, "images of one size at a time", least=1)
     values.whole_number("max_pixels", MAX_PIXELS, "larger images are predicted in overlapping tiles", least=1024)
     large_pictures.define_flag()
+    devices.define_flags()
     values.number("opacity", 0.5, "opacity of the classes in the overlay", "[0, 1]")
     flags.DEFINE_bool("legend", True, "whether the overlay has a legend of its classes")
     flags.DEFINE_bool("overwrite", False, "whether predictions in the output folder may be overwritten")
@@ -54,9 +55,10 @@ def run(given):
     from deeplab_ksac.prediction.folder import predict_files
     from deeplab_ksac.prediction.predictor import Predictor
 
+    where = devices.prepare(given)
     loaded = load(place, checkpoint=given.checkpoint)
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
-    print(f"checkpoint at step {loaded.step}, {len(paths)} files, {chosen.describe()}", file=sys.stderr)
+    print(f"checkpoint at step {loaded.step}, {len(paths)} files, {chosen.describe()}, on {where}", file=sys.stderr)
     summary = predict_files(
         Predictor(loaded.model, chosen, max_pixels=given.max_pixels),
         paths,

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import large_pictures, model, views
+from deeplab_ksac.scripts.commandline import devices, large_pictures, model, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 from deeplab_ksac.whole_files import check_writable
@@ -29,6 +29,7 @@ def define_flags():
     flags.DEFINE_string("competition", None, "of VOC: comp5 if trained on VOC alone, comp6 (the default) if on more")
     views.define_flags()
     large_pictures.define_flag()
+    devices.define_flags()
     flags.DEFINE_bool("overwrite", False, "whether an archive that exists may be replaced")
 
 
@@ -49,10 +50,11 @@ def run(given):
     from deeplab_ksac.prediction.predictor import Predictor
     from deeplab_ksac.runs.evaluation import check_classes
 
+    where = devices.prepare(given)
     loaded = load(place, checkpoint=given.checkpoint)
     check_classes(loaded.info, benchmark.info)
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
-    print(f"checkpoint at step {loaded.step}, {len(images)} images, {chosen.describe()}", file=sys.stderr)
+    print(f"checkpoint at step {loaded.step}, {len(images)} images, {chosen.describe()}, on {where}", file=sys.stderr)
     with contextlib.closing(Progress(len(images), "predict")) as progress:
         predictor = Predictor(loaded.model, chosen)
         submission_archive.pack(predictor, benchmark, images, given.output, progress=progress.update)

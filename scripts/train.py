@@ -20,7 +20,7 @@ from absl import flags
 from deeplab_ksac.errors import in_one_line, printable
 from deeplab_ksac.experiments import finetune
 from deeplab_ksac.experiments.finetune import FINETUNE
-from deeplab_ksac.scripts.commandline import config, values
+from deeplab_ksac.scripts.commandline import config, devices, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.model import MODEL
 from deeplab_ksac.scripts.commandline.progress import Progress
@@ -52,6 +52,10 @@ def define_flags():
     flags.DEFINE_string("tpu", "", "address of the TPU, for --strategy=tpu")
     values.whole_number(
         "cpu_replicas", 1, "logical devices made of the CPU, to try --strategy=mirrored", least=1, most=64
+    )
+    devices.define_flags()
+    flags.DEFINE_bool(
+        "jit", False, "compile the step as a whole by XLA, for one replica: minutes of compiling, then faster"
     )
     flags.DEFINE_string("precision", "float32", "float32, mixed_float16 or mixed_bfloat16")
     flags.DEFINE_enum(
@@ -129,6 +133,7 @@ def train(experiment, given):
     from deeplab_ksac.training import strategy as strategies
     from deeplab_ksac.training.forewarning import forewarnings
 
+    computing = devices.prepare(given)
     if given.cpu_replicas > 1:
         strategies.split_cpu(given.cpu_replicas)
     if given.deterministic:
@@ -138,7 +143,8 @@ def train(experiment, given):
     with values.named():
         strategies.set_precision(given.precision)
         strategy = strategies.create_strategy(given.strategy, given.tpu)
-    print(f"{experiment.name} on {strategy.num_replicas_in_sync} replica(s), {given.precision}", file=sys.stderr)
+    replicas = f"{strategy.num_replicas_in_sync} replica(s)"
+    print(f"{experiment.name} on {replicas}, {given.precision}: {computing}", file=sys.stderr)
     start = {"replicas": strategy.num_replicas_in_sync, "trained_before": start_of(given) is not None}
     for sentence in forewarnings(experiment, given.data_dir, **start):
         print(f"WARNING: {printable(sentence)}", file=sys.stderr)
@@ -152,6 +158,7 @@ def train(experiment, given):
         progress=Progress,
         evaluates=given.mode == "train_and_eval",
         deterministic=given.deterministic,
+        jit=given.jit,
         start_over=given.start_over,
         allow_new_layers=given.allow_new_layers,
         tell=functools.partial(print, file=sys.stderr),

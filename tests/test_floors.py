@@ -35,6 +35,7 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
     ("caa", "car", "deeplab_ksac.datasets", "deeplab_ksac.experiment"),
     (
         "deeplab_ksac.construct",
+        "deeplab_ksac.devices",
         "deeplab_ksac.dropout",
         "deeplab_ksac.experiments",
         "deeplab_ksac.layers",

@@ -57,6 +57,7 @@ def train(
     progress: Callable | None = None,
     evaluates: bool = True,
     deterministic: bool = False,
+    jit: bool = False,
     start_over: bool = False,
     allow_new_layers: bool = False,
     tell: Callable[[str], None] = lambda line: None,
@@ -74,6 +75,7 @@ def train(
         progress: (total, label, start) -> an object with `update(n, **shown)` and `close()`; None shows nothing.
         evaluates: whether the model is evaluated during training and at the end.
         deterministic: whether what could not be repeated bit for bit is an error before the first step.
+        jit: whether XLA compiles the step as a whole, for one replica; results agree to rounding.
         start_over: whether a stage that has lost its checkpoints begins again; what is left of it is set aside.
         allow_new_layers: whether most layers may be new with `init_from`.
         tell: called with lines that say what was taken from `init_from`, and that a stage ended early.
@@ -97,7 +99,7 @@ def train(
     info = check_data(experiment, data_dir)
     for index, stage in enumerate(experiment.stages):  # what only a later stage needs is not found after days
         build_optimizer(stage.optimizer, stage.steps, stage.schedule, stage=index)
-    places = {"data_dir": data_dir, "workdir": workdir, "strategy": strategy}
+    places = {"data_dir": data_dir, "workdir": workdir, "strategy": strategy, "jit": jit}
     writes = strategy.extended.should_checkpoint
     with only_one_training(workdir) if writes else contextlib.nullcontext():
         first = [StageRun(experiment, 0, info, **places)]  # what cannot be built leaves the folder as it was
@@ -135,7 +137,8 @@ def _train_stages(experiment, info, first_run, *, places, weights, begins, progr
     """
     workdir, strategy = places["workdir"], places["strategy"]
     if strategy.extended.should_save_summary:
-        record_start(workdir, {**provenance(strategy), "deterministic": options["deterministic"]})
+        how = {"deterministic": options["deterministic"], "jit": places["jit"]}
+        record_start(workdir, {**provenance(strategy), **how})
     figures = None
     with StopRequest(agreement(strategy, workers(strategy)[0])) as stop:
         for index in range(len(experiment.stages)):

@@ -40,7 +40,7 @@ class StageRun:
         experiment: what is trained.
         index: of the stage.
         info: of the data set whose classes the model tells apart.
-        data_dir, workdir, strategy: as `loop.train`.
+        data_dir, workdir, strategy, jit: as `loop.train`.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class StageRun:
         data_dir: str | os.PathLike,
         workdir: str | os.PathLike,
         strategy: tf.distribute.Strategy,
+        jit: bool = False,
     ):
         self.experiment, self.index, self.stage, self.info = experiment, index, experiment.stages[index], info
         self.data_dir, self.workdir, self.strategy = data_dir, workdir, strategy
@@ -71,8 +72,9 @@ class StageRun:
             kept = {"objective": objective, "averages": self.averages, "strategy": strategy}
             self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer, **kept)
         options = {"l2": stage.l2, "accumulate": stage.accumulate, "clip_norm": stage.clip_norm}
+        options |= {"averages": self.averages, "jit": jit}
         self.evaluations = []  # (steps, mIoU) of each that was made so far
-        self.train_step = TrainStep(self.model, objective, self.optimizer, strategy, averages=self.averages, **options)
+        self.train_step = TrainStep(self.model, objective, self.optimizer, strategy, **options)
         self.order = {
             "sources": stage.data.sources,
             "weights": stage.data.weights,

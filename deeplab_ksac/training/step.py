@@ -41,6 +41,10 @@ class TrainStep:
             normalization, CAR, Dice and the choice of OHEM see one part at a time.
         clip_norm: the largest norm of all gradients together, summed over replicas and parts; 0 for no clipping.
         averages: `MovingAverages` of the model, or None.
+        jit: whether XLA compiles the step as a whole; results agree to rounding.
+
+    Raises:
+        ValueError: `jit` with several replicas, whose exchanges XLA cannot compile.
     """
 
     def __init__(
@@ -54,13 +58,18 @@ class TrainStep:
         accumulate: int = 1,
         clip_norm: float = 0.0,
         averages: MovingAverages | None = None,
+        jit: bool = False,
     ):
+        if jit and strategy.num_replicas_in_sync > 1:
+            count = strategy.num_replicas_in_sync
+            raise ValueError(f"jit compiles the step of one replica, not of {count}; leave it out, or take one device")
         self.model, self.objective, self.optimizer, self.strategy = model, objective, optimizer, strategy
         self.l2, self.accumulate, self.clip_norm, self.averages = l2, accumulate, clip_norm, averages
         self.loss_scale = optimizer.loss_scale
         with strategy.scope():
             optimizer.build(model.trainable_variables)
-        self._one, self._several = tf.function(self._step), tf.function(self._steps)
+        self._one = tf.function(self._step, jit_compile=jit or None)  # None, since False would forbid XLA on a TPU
+        self._several = tf.function(self._steps)
 
     def __call__(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step."""

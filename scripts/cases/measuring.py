@@ -12,6 +12,7 @@ import time
 
 import tensorflow as tf
 
+from deeplab_ksac import devices
 from deeplab_ksac.scripts.cases import (
     attention,
     backbones,
@@ -75,11 +76,13 @@ def alternate(case, rounds):
     for _ in range(WARM_UP):
         for side in ready.values():
             side()
+            wait_for_gpus()
     seconds = {side: [] for side in ready}
     for _ in range(rounds):
         for name, side in ready.items():
             start = time.perf_counter()
             measured = side()
+            wait_for_gpus()
             measured = measured if isinstance(measured, float) else time.perf_counter() - start
             seconds[name].append(measured / case.work.get(name, 1))
     return seconds
@@ -107,12 +110,25 @@ def memory_in_fresh_process(case, side):
 
 
 def memory_growth(prepare):
-    """Bytes by which this process's peak memory grows while a side is traced and run once."""
+    """Bytes by which the peak memory of the first GPU, or else of this process, grows while a side is run once."""
     side = prepare()
+    if tf.config.list_physical_devices("GPU"):
+        wait_for_gpus()
+        tf.config.experimental.reset_memory_stats("GPU:0")
+        before = tf.config.experimental.get_memory_info("GPU:0")["current"]
+        side()
+        wait_for_gpus()
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] - before
     ctypes.CDLL(None).malloc_trim(0)  # what glibc holds in reserve would hide part of the growth
     before = resident_memory("VmRSS")
     side()
     return resident_memory("VmHWM") - before
+
+
+def wait_for_gpus():
+    """Until what was begun on GPUs is done; operations on a CPU are done when they return."""
+    if tf.config.list_physical_devices("GPU"):
+        tf.test.experimental.sync_devices()
 
 
 def resident_memory(field):
@@ -141,6 +157,7 @@ def machine():
     model = re.search(r"model name\s+: (.+)", pathlib.Path("/proc/cpuinfo").read_text())
     return {
         "cpu": model.group(1) if model else platform.processor(),
+        "computes_on": devices.describe(),
         "logical_devices": [device.name for device in tf.config.list_logical_devices()],
         "threads": len(os.sched_getaffinity(0)),
         "tensorflow": tf.__version__,

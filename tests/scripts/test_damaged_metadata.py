@@ -17,6 +17,7 @@ from tests.scripts.test_trained_run import given
 
 OF_TRAINING = {
     **{"init_from": None, "backbone_weights": None, "strategy": "one_device", "tpu": "", "cpu_replicas": 1},
+    **{"memory_growth": True, "jit": False},
     **{"precision": "float32", "mode": "train", "deterministic": False, "allow_new_layers": False, "start_over": False},
 }
 

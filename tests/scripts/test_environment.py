@@ -1,6 +1,7 @@
 """Which Python and which TensorFlow the shell scripts take."""
 
 import configparser
+import importlib.metadata
 import os
 import re
 import shutil
@@ -62,17 +63,21 @@ def test_what_cannot_be_installed_is_one_line(versions, variables, words, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("stack", "asked", "installed"),
+    ("stack", "asked", "further", "installed"),
     (
-        ("2.15", "", "[addons]"),
-        ("2.15", "test", "[test,addons,keras-cv]"),
-        ("current", "", ""),
-        ("current", "test", "[test]"),
+        ("2.15", "", "", "[addons]"),
+        ("2.15", "test", "", "[test,addons,keras-cv]"),
+        ("2.15", "", "gpu", "[gpu,addons]"),
+        ("current", "", "", ""),
+        ("current", "test", "", "[test]"),
+        ("current", "", "gpu,onnx", "[gpu,onnx]"),
+        ("current", "test", "gpu,", "[test,gpu]"),
     ),
 )
-def test_the_extras_of_a_stack_are_what_pip_takes(stack, asked, installed, tmp_path):
-    (tmp_path / "dirname").symlink_to(shutil.which("dirname"))
-    environment = {"PATH": str(tmp_path), "VENV": str(tmp_path / "venv")}
+def test_the_extras_of_a_stack_are_what_pip_takes(stack, asked, further, installed, tmp_path):
+    for name in ("dirname", "tr"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    environment = {"PATH": str(tmp_path), "VENV": str(tmp_path / "venv"), "EXTRAS": further}
     command = f"source {ROOT}/scripts/environment.sh; choose_extras {stack} {asked}"
     done = subprocess.run([shutil.which("bash"), "-c", command], capture_output=True, text=True, env=environment)
     assert done.stdout == f"{installed}\n", done.stderr
@@ -93,8 +98,16 @@ def test_every_requirement_has_a_pin(stack, extras):
     assert {plain(line) for line in wanted if line} - {"deeplab-ksac"} <= pinned
 
 
+@pytest.mark.parametrize("stack", ("2.15", "current"))
+def test_cudas_libraries_have_pins(stack):
+    """Those that TensorFlow's extra asks for: of the stack that is installed here, all of them by name."""
+    pinned = {plain(line) for line in (ROOT / f"constraints-{stack}.txt").read_text().splitlines() if "==" in line}
+    needed = {plain(text) for text in importlib.metadata.requires("tensorflow") if "and-cuda" in text}
+    assert needed and needed <= pinned
+
+
 def test_the_scripts_are_valid_shell():
-    for name in ("environment.sh", "quickstart.sh", "test.sh"):
+    for name in ("environment.sh", "quickstart.sh", "test.sh", "check_device.sh"):
         assert os.access(ROOT / "scripts" / name, os.R_OK)
         subprocess.run(["bash", "-n", str(ROOT / "scripts" / name)], check=True)
     subprocess.run(["bash", "-n", str(ROOT / ".ci/run")], check=True)
