@@ -49,21 +49,27 @@ def export_onnx(
         ValueError: as there; another suffix; or operations that have no counterpart, which are named.
     """
     require_suffix(path, ".onnx")
-    tf2onnx, onnx = imported()
+    imported()
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
-        several = views.flip or len(views.scales) > 1
-        # of a loop that several views share the converter makes no loop of ONNX
-        served = with_whole_maps(model) if several else model
-        converted = _converted(tf2onnx, SegmentationServer(served, views))
-        pad_explicitly(converted.graph)
-        try:
-            onnx.checker.check_model(converted)
-        except onnx.checker.ValidationError as error:
-            raise ValueError(f"{CANNOT}: {str(error).splitlines()[0]}") from error
-        target.partial.write_bytes(converted.SerializeToString())
-        if check:
-            check_written(target.partial, model, kind="onnx", views=views)
+        write_onnx(model, target.partial, views=views, check=check)
     return target.path
+
+
+def write_onnx(model: keras.Model, path: Path, *, views: Views, check: bool) -> None:
+    """Writes the ONNX file alone; arguments and errors as `export_onnx`."""
+    tf2onnx, onnx = imported()
+    several = views.flip or len(views.scales) > 1
+    # of a loop that several views share the converter makes no loop of ONNX
+    served = with_whole_maps(model) if several else model
+    converted = _converted(tf2onnx, SegmentationServer(served, views))
+    pad_explicitly(converted.graph)
+    try:
+        onnx.checker.check_model(converted)
+    except onnx.checker.ValidationError as error:
+        raise ValueError(f"{CANNOT}: {str(error).splitlines()[0]}") from error
+    path.write_bytes(converted.SerializeToString())
+    if check:
+        check_written(path, model, kind="onnx", views=views)
 
 
 def _converted(tf2onnx, server):
