@@ -13,7 +13,7 @@ from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.export.heads import build_head_model
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
 
-SHAPES = ((2, 17, 23), (1, 33, 29))
+SHAPES = ((2, 17, 23), (1, 33, 29), (1, 9, 5))  # of the last an atrous rate of 4 reaches beyond the map
 VIEWS = Views((0.5, 1.0), flip=True)
 
 
