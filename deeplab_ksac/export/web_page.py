@@ -57,15 +57,14 @@ def export_web(
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
         settings = {"max_pixels": max_pixels(info.num_classes), "runtime": f"ONNX Runtime Web {version}"}
         try:
-            shutil.copytree(PAGE, target.partial, copy_function=shutil.copyfile)
-            (target.partial / "runtime").mkdir()
+            (target.partial / "runtime").mkdir(parents=True)
+            for source in PAGE.iterdir():
+                shutil.copyfile(source, target.partial / source.name)
             for name in RUNTIME_FILES:
                 shutil.copyfile(Path(runtime) / name, target.partial / "runtime" / name)
             (target.partial / "settings.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
             write_onnx(model, target.partial / "model.onnx", views=views, check=check)
             keep_classes(target.partial / "model.onnx")
-        except shutil.Error as error:  # of several files
-            raise unwritable(target.path, OSError(error.args[0][0][2])) from error
         except OSError as error:
             raise unwritable(target.path, error) from error
     return target.path
