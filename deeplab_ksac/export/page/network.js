@@ -4,6 +4,7 @@ import * as ort from "./runtime/ort.wasm.min.mjs";
 
 const here = (name) => new URL(name, import.meta.url).href;
 
+ort.env.logLevel = "error";
 ort.env.wasm.wasmPaths = here("./runtime/");
 // a page has several threads where its server sends Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy
 ort.env.wasm.numThreads = self.crossOriginIsolated ? navigator.hardwareConcurrency : 1;

@@ -3,8 +3,8 @@
 import {indexPng, rgbPng} from "./png.js";
 import {read} from "./picture.js";
 
-const LEAST_PIXELS = 2 ** 16; // below, it is not the picture's size that fails
-const OF_MEMORY = /memory|alloc|abort|unreachable|out of bounds|invalid array length/i;
+const LEAST_PIXELS = 2 ** 10; // with fewer, the picture is not what takes the memory
+const OF_MEMORY = /memory|alloc|abort|unreachable|overflow|out of bounds|invalid array length/i;
 const part = (id) => document.getElementById(id);
 
 /** The network's thread; one at a time is asked. */
@@ -149,7 +149,7 @@ function show({pixels, width, height, stored, classes, seconds}, title) {
   part("legend").replaceChildren(...present.map((k) => row(k, share(counts[k] / classes.length))));
   part("photograph").setAttribute("aria-label", `${title}: ${shares.join(", ")}`);
   const smaller = width * height < stored[0] * stored[1];
-  const note = `; made smaller from ${stored.join(" × ")}, for at most ${millions(most)} million pixels fit the memory`;
+  const note = `; made smaller from ${stored.join(" × ")}, for ${most.toLocaleString("en")} pixels are the most that its memory holds`;
   part("caption").textContent = `${title}, ${width} × ${height} pixels${smaller ? note : ""}`;
   part("result").hidden = false;
   showOpacity();
@@ -176,10 +176,6 @@ function row(k, text) {
 
 function share(part) {
   return part < 0.0005 ? "< 0.1 %" : `${(100 * part).toFixed(1)} %`;
-}
-
-function millions(count) {
-  return (count / 1e6).toFixed(count < 1e6 ? 2 : 1);
 }
 
 function opacity() {

@@ -4,6 +4,7 @@ The browser's tests need Chromium (`tests.browser`) and the npm package onnxrunt
 `node_modules/onnxruntime-web/dist` of the repository, or where ONNXRUNTIME_WEB says.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -78,8 +79,8 @@ def test_the_page_names_no_other_host_and_is_forbidden_to_ask_one():
 
 
 def test_the_most_pixels_are_what_a_gigabyte_holds():
-    assert max_pixels(2) == max_pixels(4) == 2**22  # 2³⁰ bytes / 2²² pixels = 256 = 200 + 12 · 4 + 8
-    assert max_pixels(150) == 2**30 // 2000
+    assert max_pixels(2) == max_pixels(12) == 2**22  # 2³⁰ bytes / 2²² pixels = 256 = 160 + 8 · 12
+    assert max_pixels(150) == 2**30 // (160 + 8 * 150)
 
 
 def test_what_is_there_is_replaced_whole_or_not_at_all(runtime, tmp_path):
@@ -184,6 +185,21 @@ def write_pictures(folder):
     return [folder / name for name in ("turned.jpg", "gray.jpeg", "clear.v2.png")]
 
 
+@contextlib.contextmanager
+def other_page(page, folder, contents):
+    """Inside, the browser is at the page with other contents of some files."""
+    folder.mkdir()
+    for path in page.folder.iterdir():
+        if path.name not in contents:
+            (folder / path.name).symlink_to(path)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    with browser.served(folder) as (address, _):
+        page.browser.open(address)
+        yield
+    page.browser.open(page.address)
+
+
 @in_a_browser
 def test_the_page_shows_and_saves_what_predict_writes(page, model, tmp_path):
     info = fake_info()
@@ -223,17 +239,47 @@ def test_what_is_no_picture_is_one_line_and_the_next_one_is_shown(page, tmp_path
 
 @in_a_browser
 def test_a_picture_that_is_too_large_is_made_smaller_and_that_is_said(page, tmp_path):
-    path = page.folder / "settings.json"
-    kept = path.read_text()
-    path.write_text(json.dumps({**json.loads(kept), "max_pixels": 3000}))
-    try:
-        page.browser.open(page.address)
-        Image.fromarray(picture(0, (75, 100))).save(tmp_path / "large.png")
+    settings = json.dumps({"max_pixels": 3000, "runtime": "no matter"})
+    Image.fromarray(picture(0, (75, 100))).save(tmp_path / "large.png")
+    with other_page(page, tmp_path / "page", {"settings.json": settings.encode()}):
         look_at(page, tmp_path / "large.png")
-    finally:
-        path.write_text(kept)
-    assert "63 × 47 pixels; made smaller from 100 × 75, " in text(page, "caption")  # √(3000 / 7500) of the sides
-    assert save(page, "index", "large").size == (63, 47)
+        assert "63 × 47 pixels; made smaller from 100 × 75, " in text(page, "caption")  # √(3000 / 7500) of the sides
+        assert "for 3,000 pixels are the most that its memory holds" in text(page, "caption")
+        assert save(page, "index", "large").size == (63, 47)
+
+
+@in_a_browser
+def test_where_the_memory_is_not_enough_the_picture_is_made_smaller(page, tmp_path):
+    """A model that wants four gigabytes for more than 3,000 pixels, which no page can have."""
+    onnx = pytest.importorskip("onnx")
+    numbers = {"sides": [1, 2], "few": 3000, "many": 2**30, "most": 2**30 - 2**18, "least": 1, "list": [1]}
+    nothing = onnx.numpy_helper.from_array(np.zeros([], "float32"), "nothing")
+    steps = [
+        *(("Shape", ["image"], "shape"), ("Gather", ["shape", "sides"], "size"), ("ReduceProd", ["size"], "pixels")),
+        *(("Sub", ["pixels", "few"], "above"), ("Mul", ["above", "many"], "wanted")),
+        *(("Min", ["wanted", "most"], "bounded"), ("Max", ["bounded", "least"], "count")),
+        *(("Reshape", ["count", "list"], "counts"), ("ConstantOfShape", ["counts"], "zeros")),
+        *(("ReduceSum", ["zeros"], "zero"), ("Cast", ["image"], "values"), ("Mul", ["values", "nothing"], "black")),
+        *(("ReduceMax", ["black"], "flat"), ("Add", ["flat", "zero"], "sum"), ("Cast", ["sum"], "classes")),
+    ]
+    made = {
+        "values": {"to": onnx.TensorProto.FLOAT},
+        "classes": {"to": onnx.TensorProto.UINT8},
+        "flat": {"axes": [3], "keepdims": 0},
+        "pixels": {"keepdims": 0},
+        "zero": {"keepdims": 0},
+    }
+    nodes = [onnx.helper.make_node(kind, inputs, [output], **made.get(output, {})) for kind, inputs, output in steps]
+    value, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.UINT8
+    graph = onnx.helper.make_graph(
+        *(nodes, "g", [value("image", kind, ["n", "h", "w", 3])], [value("classes", kind, ["n", "h", "w"])]),
+        [*(onnx.numpy_helper.from_array(np.array(v, "int64"), name) for name, v in numbers.items()), nothing],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    Image.fromarray(picture(0, (60, 75))).save(tmp_path / "a.png")
+    with other_page(page, tmp_path / "page", {"model.onnx": model.SerializeToString()}):
+        look_at(page, tmp_path / "a.png")
+        assert "53 × 42 pixels; made smaller from 75 × 60, for 2,250 pixels" in text(page, "caption")
 
 
 @in_a_browser
