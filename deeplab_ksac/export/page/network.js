@@ -6,8 +6,6 @@ const here = (name) => new URL(name, import.meta.url).href;
 
 ort.env.logLevel = "error";
 ort.env.wasm.wasmPaths = here("./runtime/");
-// a page has several threads where its server sends Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy
-ort.env.wasm.numThreads = self.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
 
 const loading = ort.InferenceSession.create(here("./model.onnx"), {executionProviders: ["wasm"]});
 loading.then(() => postMessage({ready: true}), (error) => postMessage({failed: String(error?.message ?? error)}));
