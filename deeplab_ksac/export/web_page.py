@@ -55,7 +55,7 @@ def export_web(
     imported()
     version = runtime_version(runtime)
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
-        settings = {"max_pixels": max_pixels(info.num_classes), "runtime": f"ONNX Runtime Web {version}"}
+        settings = {"max_pixels": max_pixels(info.num_classes, views), "runtime": f"ONNX Runtime Web {version}"}
         try:
             (target.partial / "runtime").mkdir(parents=True)
             for source in PAGE.iterdir():
@@ -87,9 +87,10 @@ def runtime_version(runtime: str | os.PathLike) -> str:
     return found[1] if found else "of an unknown version"
 
 
-def max_pixels(num_classes: int) -> int:
+def max_pixels(num_classes: int, views: Views = Views()) -> int:
     """How many pixels of a picture the page shows the network at once, by what a browser's memory holds."""
-    return min(MAX_PIXELS, BUDGET // (BYTES_OF_FEATURES + BYTES_OF_A_CLASS * num_classes))
+    at_scale = max(1.0, *views.scales) ** 2
+    return int(min(MAX_PIXELS, BUDGET / (BYTES_OF_FEATURES + BYTES_OF_A_CLASS * num_classes)) / at_scale)
 
 
 def keep_classes(path: Path) -> None:

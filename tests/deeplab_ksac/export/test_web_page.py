@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from deeplab_ksac.experiment import Views
 from deeplab_ksac.export import check_output, export_web, fresh
 from deeplab_ksac.export.web_page import PAGE, RUNTIME, RUNTIME_FILES, max_pixels
 from deeplab_ksac.figures.colors import overlay
@@ -81,6 +82,7 @@ def test_the_page_names_no_other_host_and_is_forbidden_to_ask_one():
 def test_the_most_pixels_are_what_a_gigabyte_holds():
     assert max_pixels(2) == max_pixels(12) == 2**22  # 2³⁰ bytes / 2²² pixels = 256 = 160 + 8 · 12
     assert max_pixels(150) == 2**30 // (160 + 8 * 150)
+    assert max_pixels(2, Views((0.5, 2.0))) == max_pixels(2) / 4 and max_pixels(2, Views((0.5,))) == max_pixels(2)
 
 
 def test_what_is_there_is_replaced_whole_or_not_at_all(runtime, tmp_path):
