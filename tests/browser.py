@@ -3,7 +3,6 @@
 CHROMIUM names the program where it is none of `PROGRAMS` on the path.
 """
 
-import base64
 import contextlib
 import fcntl
 import functools
@@ -88,9 +87,11 @@ class Browser:
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
-    def screenshot(self):
-        """The whole page as PNG."""
-        return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+    def drop(self, path):
+        """Drags a file over the page and drops it."""
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=100, y=100, data=data)
 
     def _next(self, wanted):
         end = time.monotonic() + TIMEOUT

@@ -232,7 +232,8 @@ def test_the_page_shows_and_saves_what_predict_writes(page, model, tmp_path):
 @in_a_browser
 def test_what_is_no_picture_is_one_line_and_the_next_one_is_shown(page, tmp_path):
     (tmp_path / "notes.jpg").write_text("no picture")
-    page.browser.choose("#file", tmp_path / "notes.jpg")
+    page.browser.until("!document.getElementById('file').disabled")
+    page.browser.drop(tmp_path / "notes.jpg")
     page.browser.until("!document.getElementById('error').hidden")
     assert text(page, "error").startswith("notes.jpg: it is no picture that this browser can read")
     look_at(page, write_pictures(tmp_path)[1])
