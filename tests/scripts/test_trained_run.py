@@ -220,7 +220,7 @@ def test_export_refuses_what_does_not_go_together(place, tmp_path, flags, messag
 
 def test_a_page_is_exported_with_the_runtime_that_the_flag_names(place, tmp_path, capsys):
     flags = {"scales": (1.0,), "flip": False, "format": "web", "runtime": str(tmp_path)}
-    with pytest.raises(FileNotFoundError, match="has no ort.* npm install onnxruntime-web@"):
+    with pytest.raises(FileNotFoundError, match=r"has no ort.* npm install onnxruntime-web@"):
         export.run(given(workdir=tmp_path / "none", output=tmp_path / "page", **flags))
     for name in RUNTIME_FILES:
         (tmp_path / name).write_text(name)
