@@ -3,11 +3,13 @@
     python scripts/export.py --workdir=runs/scenes --output=served/scenes/1
     python scripts/export.py --workdir=runs/scenes --output=scenes.onnx --format=onnx
     python scripts/export.py --workdir=runs/scenes --output=scenes.tflite --format=tflite --quantize
+    python scripts/export.py --workdir=runs/scenes --output=page --format=web
 
 A SavedModel has the signatures "serving_default" (uint8 RGB [N, H, W, 3] of any size -> "classes", uint8 [N, H, W]),
 "probabilities" (the same -> "classes" and "probabilities", float32 [N, H, W, K]) and "serving_bytes" (JPEG or PNG files
 of one size, string [N] -> "classes"). TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it
-has the names and colors of the classes.
+has the names and colors of the classes. "web" is a folder with a page that segments photographs in the browser; see it
+with `python -m http.server --directory=page`.
 """
 
 import os
@@ -21,14 +23,14 @@ from deeplab_ksac.scripts.commandline import model, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import check_writable
 
-FORMATS = ("saved_model", "tflite", "onnx")
+FORMATS = ("saved_model", "tflite", "onnx", "web")
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 def define_flags():
     """Where the model is, where it goes, its form, and what way of inference it has inside."""
     model.define_flags()
-    flags.DEFINE_string("output", None, "folder (SavedModel) or file (.tflite, .onnx) to write", required=True)
+    flags.DEFINE_string("output", None, "folder (SavedModel, page) or file (.tflite, .onnx) to write", required=True)
     flags.DEFINE_enum("format", "saved_model", FORMATS, "what is written")
     values.scales("scales", "1", "scales to average over inside the model, such as 0.75,1,1.25")
     flags.DEFINE_bool("flip", False, "average with the mirrored image inside the model")
@@ -36,6 +38,7 @@ def define_flags():
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "precision of a SavedModel's weights and arithmetic")
     flags.DEFINE_bool("quantize", False, "TensorFlow Lite with 8-bit kernels (dynamic range)")
     values.sides("size", None, "TensorFlow Lite for images of one size only: side or height x width")
+    flags.DEFINE_string("runtime", None, "a page's ONNX Runtime: a folder (default: node_modules/onnxruntime-web/dist)")
     flags.DEFINE_bool("averaged", None, "use moving averages of the weights (default: if the run kept them)")
     flags.DEFINE_bool("check", True, "compare what was written with the model, in a separate process")
     flags.DEFINE_bool("overwrite", False, "whether an exported model at --output may be replaced")
@@ -50,7 +53,8 @@ def run(given):
     from deeplab_ksac import export
     from deeplab_ksac.models.loading import load
 
-    export.check_output(given.format, given.output, overwrite=given.overwrite)
+    runtime = options.get("runtime", export.RUNTIME)
+    export.check_output(given.format, given.output, overwrite=given.overwrite, runtime=runtime)
     check_inputs_stay([place.folder], [given.output])
     check_writable(Path(os.path.abspath(given.output)).parent)
     loaded = load(place, checkpoint=given.checkpoint, averaged=given.averaged)
@@ -75,8 +79,12 @@ def options_of(given):
         raise ValueError(f"--quantize and --size are for --format=tflite, not for {given.format}")
     if given.format != "saved_model" and given.precision != "float32":
         raise ValueError(f"--precision={given.precision} is for --format=saved_model, not for {given.format}")
-    if given.format != "saved_model" and Path(given.output).suffix != f".{given.format}":
+    if given.format != "web" and given.runtime is not None:
+        raise ValueError(f"--runtime is for --format=web, not for {given.format}")
+    if given.format in ("tflite", "onnx") and Path(given.output).suffix != f".{given.format}":
         raise ValueError(f"--output={given.output} must end in .{given.format}")
+    if given.format == "web":
+        return {} if given.runtime is None else {"runtime": given.runtime}
     size = None if given.size == values.NONE else given.size
     return {"quantize": given.quantize, "size": size} if given.format == "tflite" else {}
 

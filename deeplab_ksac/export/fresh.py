@@ -28,10 +28,14 @@ def run_saved_model(path, images):
 
 
 def run_tflite(path, images):
-    """Yields the outputs for each image, to whose size the interpreter is brought."""
+    """Yields the outputs for each image."""
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(model_path=path)
+    return run_interpreter(tf.lite.Interpreter(model_path=path), images)
+
+
+def run_interpreter(interpreter, images):
+    """Yields the outputs of an interpreter of TensorFlow Lite, or LiteRT, which is brought to each image's size."""
     index = interpreter.get_input_details()[0]["index"]
     for image in images:
         if tuple(interpreter.get_input_details()[0]["shape"]) != image.shape:

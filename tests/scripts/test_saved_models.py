@@ -27,7 +27,7 @@ GIVEN = {
         "output_dir": None,
         **VIEWS,
     },
-    **{"dataset": None, "batch_size": 1, "sheet": 0, "boundary": None, "watch": False},
+    **{"dataset": None, "batch_size": 1, "sheet": 0, "boundary": None, "watch": False, "runtime": None},
     **{"format": "saved_model", "precision": "float32", "quantize": False, "size": None, "check": False},
     **{"kinds": ["index"], "max_pixels": 10**6, "legend": True, "opacity": 0.5},
     **{"max_megapixels": large_pictures.USUAL, "dtype": "float32", "card": None, "memory_growth": True},
