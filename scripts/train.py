@@ -45,7 +45,10 @@ def define_flags():
         "hf://timm/<name>",
     )
     flags.DEFINE_string(
-        "strategy", "auto", "auto, one_device, mirrored, multi_worker (reads TF_CONFIG) or tpu", short_name="s"
+        "strategy",
+        "auto",
+        "auto, one_device, mirrored, multi_worker (reads TF_CONFIG, or Slurm's variables) or tpu",
+        short_name="s",
     )
     flags.DEFINE_string("tpu", "", "address of the TPU, for --strategy=tpu")
     values.whole_number(
