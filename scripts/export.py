@@ -5,9 +5,10 @@
     python scripts/export.py --workdir=runs/scenes --output=scenes.tflite --format=tflite --quantize
 
 A SavedModel has the signatures "serving_default" (uint8 RGB [N, H, W, 3] of any size -> "classes", uint8 [N, H, W]),
-"probabilities" (the same -> "classes" and "probabilities", float32 [N, H, W, K]) and "serving_bytes" (JPEG or PNG files
-of one size, string [N] -> "classes"). TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it
-has the names and colors of the classes.
+"probabilities" (the same -> "classes" and "probabilities", float32 [N, H, W, K]), "serving_bytes" (JPEG or PNG files
+of one size, string [N] -> "classes"), "png" and "png_as_stored" (files of any sizes -> index PNGs, with and without
+turning by EXIF) and "class_list". TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it has
+the names and colors of the classes.
 """
 
 import os
@@ -36,6 +37,7 @@ def define_flags():
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "precision of a SavedModel's weights and arithmetic")
     flags.DEFINE_bool("quantize", False, "TensorFlow Lite with 8-bit kernels (dynamic range)")
     values.sides("size", None, "TensorFlow Lite for images of one size only: side or height x width")
+    values.several_sides("warmup", None, "picture sizes that TensorFlow Serving is to warm up with: 513,1025x2049")
     flags.DEFINE_bool("averaged", None, "use moving averages of the weights (default: if the run kept them)")
     flags.DEFINE_bool("check", True, "compare what was written with the model, in a separate process")
     flags.DEFINE_bool("overwrite", False, "whether an exported model at --output may be replaced")
@@ -77,8 +79,15 @@ def options_of(given):
         raise ValueError(f"--precision={given.precision} is for --format=saved_model, not for {given.format}")
     if given.format != "saved_model" and Path(given.output).suffix != f".{given.format}":
         raise ValueError(f"--output={given.output} must end in .{given.format}")
+    if given.format != "saved_model" and given.warmup is not None:
+        raise ValueError(f"--warmup is for --format=saved_model, not for {given.format}")
     size = None if given.size == values.NONE else given.size
-    return {"quantize": given.quantize, "size": size} if given.format == "tflite" else {}
+    of_formats = {
+        "tflite": {"quantize": given.quantize, "size": size},
+        "saved_model": {"warmup": given.warmup or ()},
+        "onnx": {},
+    }
+    return of_formats[given.format]
 
 
 if __name__ == "__main__":

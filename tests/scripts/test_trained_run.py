@@ -36,7 +36,7 @@ FLAGS = {
     **{"scales": None, "flip": None, "window": None, "checkpoint": "newest", "overwrite": False},
     **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5, "pad_to": None, "average": "logits"},
     **{"boundary": None, "watch": False, "timeout": 60.0, "interval": 0.05},
-    **{"format": "saved_model", "precision": "float32", "quantize": False, "size": None},
+    **{"format": "saved_model", "precision": "float32", "quantize": False, "size": None, "warmup": None},
     **{"averaged": None, "check": False},
     **{"kinds": ["index", "color", "overlay"], "max_pixels": 10**6, "legend": True},
     **{"max_megapixels": large_pictures.USUAL},
