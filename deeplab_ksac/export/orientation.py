@@ -20,7 +20,7 @@ MOST_CHUNKS = 20_000  # of a PNG: what a file without sense may cost
 def orientation(content: tf.Tensor) -> tf.Tensor:
     """EXIF's orientation 1…8 of a JPEG or PNG file, a scalar string -> int32 []; 1 where there is none.
 
-    As Pillow reads EXIF: the last entry counts, of a type for whole numbers and with one value.
+    As Pillow reads EXIF: the last entry counts, of a type for whole numbers.
     """
     data = tf.io.decode_raw(content, tf.uint8)
     start, length = tf.cond(_are(data[:2], b"\xff\xd8"), lambda: _in_jpeg(data), lambda: _in_png(content, data))
@@ -99,7 +99,9 @@ def _of_tiff(block):
             tf.reduce_any(types[:, tf.newaxis] == kinds, axis=1)
             for kinds in (tf.constant(SHORT_TYPES, tf.int64), tf.constant(LONG_TYPES, tf.int64))
         )
-        is_wanted = (tags == TAG) & (_number(entries[:, 4:8], is_little) == 1) & (is_short | is_long)
+        values = _number(entries[:, 4:8], is_little)  # as many as fit into the entry; the first counts
+        has_it = (is_short & (values >= 1) & (values <= 2)) | (is_long & (values == 1))
+        is_wanted = (tags == TAG) & has_it
         found = tf.concat([[_long(1)], tf.boolean_mask(tf.where(is_short, short, long), is_wanted)], axis=0)[-1]
         return tf.where((found >= 1) & (found <= 8), tf.cast(found, tf.int32), 1)
 

@@ -22,9 +22,9 @@ def predict_request(
         model: its name; in a warm-up request none is needed.
         version, label: which version; without both the server's choice.
     """
-    spec = _field(1, model) + _field(3, signature)
-    spec += b"" if version is None else _field(2, _field(1, version))  # an Int64Value
-    spec += _field(4, label) if label else b""
+    numbered = b"" if version is None else _field(2, _field(1, version))  # an Int64Value
+    labeled = _field(4, label) if label else b""
+    spec = (_field(1, model) if model else b"") + numbered + _field(3, signature) + labeled
     entries = (_field(1, name) + _field(2, tensor) for name, tensor in inputs.items())
     return _field(1, spec) + b"".join(_field(2, entry) for entry in entries)
 
@@ -56,7 +56,7 @@ def predicted_strings(response: bytes) -> dict[str, list[bytes]]:
             named = dict(_fields(entry))
             tensor = list(_fields(named[2])) if 2 in named else []
             if (1, DT_STRING) in tensor:
-                outputs[named.get(1, b"").decode("utf-8")] = [value for number, value in tensor if number == 8]
+                outputs[_as_text(named.get(1, b""))] = [value for number, value in tensor if number == 8]
     return outputs
 
 
@@ -81,11 +81,19 @@ def _varint(value):
     return bytes([*digits, value])
 
 
+def _as_text(value):
+    return _as_bytes(value).decode("utf-8")
+
+
+def _as_bytes(value):
+    if not isinstance(value, bytes):
+        raise ValueError("not a message of protocol buffers: a number where a message or a text is expected")
+    return value
+
+
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """(number, value) of a message's fields in their order."""
-    if not isinstance(message, bytes):
-        raise ValueError("not a message of protocol buffers: a number where a message is expected")
-    place = 0
+    message, place = _as_bytes(message), 0
     while place < len(message):
         key, place = _read_varint(message, place)
         if key & 7 == VARINT:
