@@ -88,10 +88,10 @@ class Client:
         """Ends the connections."""
         self._calls.close()
 
-    def __enter__(self):
+    def __enter__(self) -> "Client":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
 

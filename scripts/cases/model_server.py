@@ -18,6 +18,7 @@ import threading
 from pathlib import Path
 
 import grpc
+import numpy as np
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
@@ -59,7 +60,10 @@ class ServedModel:
     def __init__(self, folder, name):
         self.name = name
         self.version = max(int(path.name) for path in Path(folder).iterdir() if path.name.isdigit())
-        self.loaded = tf.saved_model.load(str(Path(folder) / str(self.version)))
+        with tf.Graph().as_default():  # a session, as TensorFlow Serving has one for each model
+            self.session = tf.compat.v1.Session()
+            loaded = tf.compat.v1.saved_model.load(self.session, ["serve"], str(Path(folder) / str(self.version)))
+        self.signatures = dict(loaded.signature_def)
 
     def predict(self, name, version, label, signature, inputs):
         """The outputs of a signature, as arrays."""
@@ -67,24 +71,22 @@ class ServedModel:
             which = f"Specific({name}, {version})" if version is not None else f"Latest({name})"
             which = f"Label({name}, {label})" if label else which
             raise RequestError(404, grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {which}")
-        if signature not in self.loaded.signatures:
+        if signature not in self.signatures:
             said = f'Serving signature key "{signature}" not found.'
             raise RequestError(400, grpc.StatusCode.INVALID_ARGUMENT, said)
-        function = self.loaded.signatures[signature]
-        wanted = set(function.structured_input_signature[1])
-        if set(inputs) != wanted:
-            said = f"input size does not match signature: {len(inputs)}!={len(wanted)}"
+        asked = self.signatures[signature]
+        if set(inputs) != set(asked.inputs):
+            said = f"input size does not match signature: {len(inputs)}!={len(asked.inputs)}"
             raise RequestError(400, grpc.StatusCode.INVALID_ARGUMENT, said)
+        fed = {asked.inputs[key].name: np.asarray(values, object) for key, values in inputs.items()}
         try:
-            found = function(**{key: tf.constant(values) for key, values in inputs.items()})
+            return self.session.run({key: output.name for key, output in asked.outputs.items()}, fed)
         except (tf.errors.OpError, ValueError, TypeError) as error:
             raise RequestError(400, grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
-        return {key: value.numpy() for key, value in found.items()}
 
     def only_input(self, signature):
         """The name of a signature's one input; "" where there is no such signature."""
-        function = self.loaded.signatures.get(signature) if signature in self.loaded.signatures else None
-        return next(iter(function.structured_input_signature[1])) if function else ""
+        return next(iter(self.signatures[signature].inputs)) if signature in self.signatures else ""
 
 
 def by_rest(model, path, body):

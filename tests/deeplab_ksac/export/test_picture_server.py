@@ -94,6 +94,19 @@ def test_a_broken_picture_is_told_and_the_others_are_as_without_it(model, server
     assert b"damaged, or 16 bits" in told["png, half of it"] and b"16 bits" in told["sixteen bits, all dark"]
 
 
+def test_a_session_gives_the_same_as_a_server_has_one(served):
+    """TensorFlow Serving runs a signature's graph in a session of its own."""
+    loaded, path = served
+    files = np.array([*BROKEN.values(), *map(file_of, PICTURES)], object)
+    expected = loaded.signatures["png"](image_bytes=tf.constant(files))
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        asked = tf.compat.v1.saved_model.load(session, ["serve"], str(path)).signature_def["png"]
+        fetched = {key: output.name for key, output in asked.outputs.items()}
+        found = session.run(fetched, {asked.inputs["image_bytes"].name: files})
+    for name in ("png_bytes", "error"):
+        assert found[name].tolist() == expected[name].numpy().tolist()
+
+
 def test_more_pixels_than_are_allowed_are_not_decoded(server):
     for form in ("png", "jpeg"):
         files = [file_of(np.zeros([40, 26, 3], np.uint8), form), file_of(np.zeros([40, 25, 3], np.uint8), form)]
