@@ -78,7 +78,7 @@ def _in_png(content, data):
 
 def _walk(is_inside, step, first, most):
     """(start, length) of what is found from the byte `first` on, in at most so many steps."""
-    state = [_long(first), _long(0), _long(0)]
+    state = (_long(first), _long(0), _long(0))
     _, start, length = tf.while_loop(is_inside, step, state, maximum_iterations=most)
     return start, length
 

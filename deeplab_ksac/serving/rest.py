@@ -109,10 +109,8 @@ class RestCalls:
         """The error for an answer with another status than 200."""
         said = told.get("error") if isinstance(told, dict) else None
         if not isinstance(said, str):
-            place = self.address.place
-            return ServerError(
-                f"{place} answers with the status {status}, and not as TensorFlow Serving; is it its {PORT}?"
-            )
+            who = f"{self.address.place} answers with the status {status}"
+            return ServerError(f"{who} and not as TensorFlow Serving does; is it its {PORT}?")
         said = said.partition("\n")[0][:LONGEST_REASON]
         if status == 404:
             return no_model(str(self.address), said)

@@ -15,12 +15,14 @@ import json
 import re
 import sys
 import threading
+import urllib.parse
 from pathlib import Path
 
 import grpc
 import numpy as np
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 LOOPBACK = "127.0.0.1"
 PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?:predict")
@@ -91,7 +93,7 @@ class ServedModel:
 
 def by_rest(model, path, body):
     """The answer to a POST, as JSON takes it."""
-    found = PATH.fullmatch(path)
+    found = PATH.fullmatch(urllib.parse.unquote(path))
     if not found:
         raise RequestError(404, None, "Malformed request: POST " + path)
     try:
@@ -113,7 +115,7 @@ def by_rest(model, path, body):
 def by_grpc(model, classes, request):
     """The answer to a PredictRequest."""
     spec = request.model_spec
-    inputs = {entry.key: tf.make_ndarray(tf.compat.v1.TensorProto.FromString(entry.value)) for entry in request.inputs}
+    inputs = {entry.key: tf.make_ndarray(TensorProto.FromString(entry.value)) for entry in request.inputs}
     version = spec.version.value if spec.HasField("version") else None
     outputs = model.predict(spec.name, version, spec.version_label, spec.signature_name or "serving_default", inputs)
     response = classes["PredictResponse"]()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from deeplab_ksac.export import export_saved_model
 from deeplab_ksac.export.picture_server import PictureServer
@@ -134,7 +135,7 @@ def test_the_classes_can_be_asked_for(served):
 
 
 def test_what_is_written_to_warm_up_with_are_requests_of_the_asked_size(served):
-    """By protocol buffers' own text: field numbers as in TensorFlow Serving's prediction_log.proto."""
+    """The field numbers are those of TensorFlow Serving's prediction_log.proto."""
     loaded, path = served
     records = list(tf.data.TFRecordDataset(str(path / "assets.extra" / "tf_serving_warmup_requests")))
     assert len(records) == 2
@@ -143,7 +144,7 @@ def test_what_is_written_to_warm_up_with_are_requests_of_the_asked_size(served):
         (request,) = fields(fields(record.numpy())[6][0])[1]
         spec, (entry,) = fields(fields(request)[1][0]), fields(request)[2]
         name, tensor = (values[0] for _, values in sorted(fields(entry).items()))
-        proto = tf.compat.v1.TensorProto.FromString(tensor)
+        proto = TensorProto.FromString(tensor)
         inputs[spec[3][0].decode()] = {name.decode(): tf.constant(tf.make_ndarray(proto))}
     assert inputs["serving_default"]["image"].shape == (1, 9, 17, 3)
     assert loaded.signatures["serving_default"](**inputs["serving_default"])["classes"].shape == (1, 9, 17)
@@ -153,13 +154,16 @@ def test_what_is_written_to_warm_up_with_are_requests_of_the_asked_size(served):
 
 def fields(message):
     """{number: values} of a message whose fields are all messages, strings or whole numbers."""
-    from google.protobuf.internal.decoder import _DecodeVarint as read
-
-    found, place = {}, 0
-    while place < len(message):
-        key, place = read(message, place)
-        value, place = read(message, place)
+    found, rest = {}, list(message)
+    while rest:
+        key, value = varint(rest), varint(rest)
         if key & 7 == 2:
-            value, place = message[place : place + value], place + value
+            rest, value = rest[value:], bytes(rest[:value])
         found.setdefault(key >> 3, []).append(value)
     return found
+
+
+def varint(digits):
+    """The whole number at the beginning of a list of bytes, which loses it."""
+    digit = digits.pop(0)
+    return digit if digit < 128 else digit - 128 + 128 * varint(digits)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from deeplab_ksac.serving import protocol
 
@@ -36,12 +37,11 @@ def test_the_strings_of_a_response_are_read():
 
 
 def test_tensors_are_tensorflows():
-    proto = tf.compat.v1.TensorProto.FromString
-    black = tf.make_ndarray(proto(protocol.black_image_tensor(1, 2, 300, 3)))
+    black = tf.make_ndarray(TensorProto.FromString(protocol.black_image_tensor(1, 2, 300, 3)))
     np.testing.assert_array_equal(black, np.zeros([1, 2, 300, 3], np.uint8))
     assert black.dtype == np.uint8
     strings = [b"x" * 200, b"", b"\x00\xff"]
-    assert tf.make_ndarray(proto(protocol.string_tensor(strings))).tolist() == strings
+    assert tf.make_ndarray(TensorProto.FromString(protocol.string_tensor(strings))).tolist() == strings
 
 
 @pytest.mark.parametrize("cut", range(1, len(RESPONSE) // 2))
