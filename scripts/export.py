@@ -77,10 +77,10 @@ def options_of(given):
         raise ValueError(f"--quantize and --size are for --format=tflite, not for {given.format}")
     if given.format != "saved_model" and given.precision != "float32":
         raise ValueError(f"--precision={given.precision} is for --format=saved_model, not for {given.format}")
-    if given.format != "saved_model" and Path(given.output).suffix != f".{given.format}":
-        raise ValueError(f"--output={given.output} must end in .{given.format}")
     if given.format != "saved_model" and given.warmup is not None:
         raise ValueError(f"--warmup is for --format=saved_model, not for {given.format}")
+    if given.format != "saved_model" and Path(given.output).suffix != f".{given.format}":
+        raise ValueError(f"--output={given.output} must end in .{given.format}")
     size = None if given.size == values.NONE else given.size
     of_formats = {
         "tflite": {"quantize": given.quantize, "size": size},

@@ -12,7 +12,7 @@ UNKNOWN = "neither a JPEG nor a PNG file"
 DAMAGED = "it cannot be decoded: damaged, or 16 bits a channel with no value above 255"
 
 
-def decode_shown(content: tf.Tensor, *, upright: bool = True) -> tf.Tensor:
+def decode_shown(content: tf.Tensor, *, upright: bool | tf.Tensor = True) -> tf.Tensor:
     """What a JPEG or PNG file shows: a scalar string -> uint8 RGB [H, W, 3], transparency laid on white.
 
     Args:
@@ -28,11 +28,13 @@ def decode_shown(content: tf.Tensor, *, upright: bool = True) -> tf.Tensor:
     with tf.control_dependencies([known]):
         image = tf.cond(is_jpeg, lambda: _decode_jpeg(content), lambda: _decode_png(content))
     image = tf.ensure_shape(image, [None, None, 3])
-    return orientation.upright(image, orientation.orientation(content)) if upright else image
+    asked = tf.convert_to_tensor(upright)
+    turned = tf.cond(asked, lambda: orientation.orientation(content), lambda: tf.constant(1))
+    return orientation.upright(image, turned)
 
 
 def decode_or_explain(
-    content: tf.Tensor, *, upright: bool = True, max_pixels: int = MAX_PIXELS
+    content: tf.Tensor, *, upright: bool | tf.Tensor = True, max_pixels: int = MAX_PIXELS
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`decode_shown` of a file that may be broken, where others of the same request are not to be lost for it.
 

@@ -41,18 +41,19 @@ class PictureServer(SegmentationServer):
     @tf.function(input_signature=[ENCODED], autograph=False)
     def png(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Picture files [N], turned upright by EXIF -> {"png_bytes": index PNGs [N], "error": texts [N], mostly ""}."""
-        return self._each(image_bytes, upright=True)
+        return self._each(image_bytes, tf.constant(True))
 
     @tf.function(input_signature=[ENCODED], autograph=False)
     def png_as_stored(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `png`, of the pictures as they are stored: pixel on pixel with the files, whatever EXIF says."""
-        return self._each(image_bytes, upright=False)
+        return self._each(image_bytes, tf.constant(False))
 
     @tf.function(input_signature=[REQUEST], autograph=False)
     def class_list(self, request: tf.Tensor) -> dict[str, tf.Tensor]:
         """Any texts [N] -> {"class_list": [N] times the JSON of `classes.json`}: names and colors of the classes."""
         return {"class_list": tf.fill(tf.shape(request), self._class_list)}
 
+    @tf.function(input_signature=[ENCODED, tf.TensorSpec([], tf.bool)], autograph=False)
     def _each(self, contents, upright):
         """The result of each file."""
 

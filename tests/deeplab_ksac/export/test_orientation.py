@@ -92,6 +92,7 @@ def of_pillow(content):
         return pixels.orientation(image)
 
 
+@pytest.mark.filterwarnings("ignore:.*EXIF", "ignore:Metadata")  # Pillow's, of what is cut off
 def test_it_is_the_one_that_pillow_finds(in_graph):
     found = {name: (int(in_graph(content)), of_pillow(content)) for name, content in FILES.items()}
     assert {name: pair for name, pair in found.items() if pair[0] != pair[1]} == {}
