@@ -168,6 +168,9 @@ def serve_rest(model):
     class Server(http.server.ThreadingHTTPServer):
         request_queue_size = 128
 
+        def handle_error(self, request, client_address):
+            """Nothing is said of a client that has gone."""
+
     server = Server((LOOPBACK, 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_port
