@@ -75,10 +75,13 @@ def segment_files(
 
     def segment(frame):
         try:
-            classes = client.segment(encoded(frame, upright=upright), upright=upright)
-            if classes.shape != frame.pixels.shape[:2]:
-                sizes = ("×".join(map(str, shape[1::-1])) for shape in (classes.shape, frame.pixels.shape))
-                raise PictureError("the server's answer is of {} pixels, the picture of {}".format(*sizes))
+            content = encoded(frame, upright=upright)
+        except Exception as error:  # the file, which has been read once, is gone
+            summary.fail(frame.path, error)
+            return
+        try:
+            classes = client.segment(content, upright=upright)
+            _check(classes, frame, style.info)
             written.write_result(output_dir, frame.name, frame.pixels, {"classes": classes}, kinds, style)
         except OSError as error:
             if not is_about_the_name(error):
@@ -99,6 +102,15 @@ def segment_files(
             sender.submit(segment, frame)
         sender.finish()
     return summary
+
+
+def _check(classes, frame, info):
+    """Raises PictureError for classes that are not of the picture, or not of the model's list."""
+    if classes.shape != frame.pixels.shape[:2]:
+        sizes = ("×".join(map(str, shape[1::-1])) for shape in (classes.shape, frame.pixels.shape))
+        raise PictureError("the server's answer is of {} pixels, the picture of {}".format(*sizes))
+    if (largest := classes.max()) >= info.num_classes:
+        raise PictureError(f"the server's answer has the class {largest}, its list only {info.num_classes} classes")
 
 
 def encoded(frame: Frame, *, upright: bool) -> bytes:

@@ -1,5 +1,6 @@
 """`ksac segment` and the client under it, against a model server in a process of its own, by REST and gRPC."""
 
+import base64
 import contextlib
 import http.server
 import json
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from deeplab_ksac.export import export_saved_model
+from deeplab_ksac.figures.colors import encode_png
 from deeplab_ksac.prediction.files import Style
 from deeplab_ksac.prediction.folder import predict_files
 from deeplab_ksac.prediction.images import read_image
@@ -239,6 +241,23 @@ def test_a_server_that_goes_away_ends_the_run_and_the_files_that_failed_before_a
     last = capsys.readouterr().err.splitlines()[-1]
     assert "no server answers at 127.0.0.1:" in last
     assert "before that, not predicted: " in last and "a.jpg: the server says: no" in last
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (np.zeros([20, 32], np.uint8), "the server's answer is of 32×20 pixels, the picture of 33×20"),
+        (np.full([20, 33], 7, np.uint8), "the server's answer has the class 7, its list only 2 classes"),
+        (np.zeros([20, 33, 3], np.uint8), "the server's answer is a PNG of mode RGB, not of class numbers"),
+        (None, "the server's answer is no PNG"),
+    ],
+)
+def test_an_answer_that_is_not_of_the_picture_is_named(classes, said, photos, tmp_path, capsys):
+    png = b"" if classes is None else encode_png(classes)
+    told = prediction({"png_bytes": {"b64": base64.b64encode(png).decode()}, "error": ""})
+    with listening(lambda number, path, body: CLASS_LIST if number == 1 else told) as url:
+        assert work(photos[0] / "a.jpg", url=url, output_dir=str(tmp_path))() == 1
+    assert f"a.jpg: {said}" in capsys.readouterr().err and not files_in(tmp_path)
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
