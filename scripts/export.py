@@ -6,10 +6,11 @@
     python scripts/export.py --workdir=runs/scenes --output=page --format=web
 
 A SavedModel has the signatures "serving_default" (uint8 RGB [N, H, W, 3] of any size -> "classes", uint8 [N, H, W]),
-"probabilities" (the same -> "classes" and "probabilities", float32 [N, H, W, K]) and "serving_bytes" (JPEG or PNG files
-of one size, string [N] -> "classes"). TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it
-has the names and colors of the classes. "web" is a folder with a page that segments photographs in the browser; see it
-with `python -m http.server --directory=page`.
+"probabilities" (the same -> "classes" and "probabilities", float32 [N, H, W, K]), "serving_bytes" (JPEG or PNG files
+of one size, string [N] -> "classes"), "png" and "png_as_stored" (files of any sizes -> index PNGs, with and without
+turning by EXIF) and "class_list". TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it has
+the names and colors of the classes. "web" is a folder with a page that segments photographs in the browser; see it with
+`python -m http.server --directory=page`.
 """
 
 import os
@@ -39,6 +40,7 @@ def define_flags():
     flags.DEFINE_bool("quantize", False, "TensorFlow Lite with 8-bit kernels (dynamic range)")
     values.sides("size", None, "TensorFlow Lite for images of one size only: side or height x width")
     flags.DEFINE_string("runtime", None, "a page's ONNX Runtime: a folder (default: node_modules/onnxruntime-web/dist)")
+    values.several_sides("warmup", None, "picture sizes that TensorFlow Serving is to warm up with: 513,1025x2049")
     flags.DEFINE_bool("averaged", None, "use moving averages of the weights (default: if the run kept them)")
     flags.DEFINE_bool("check", True, "compare what was written with the model, in a separate process")
     flags.DEFINE_bool("overwrite", False, "whether an exported model at --output may be replaced")
@@ -81,12 +83,18 @@ def options_of(given):
         raise ValueError(f"--precision={given.precision} is for --format=saved_model, not for {given.format}")
     if given.format != "web" and given.runtime is not None:
         raise ValueError(f"--runtime is for --format=web, not for {given.format}")
+    if given.format != "saved_model" and given.warmup is not None:
+        raise ValueError(f"--warmup is for --format=saved_model, not for {given.format}")
     if given.format in ("tflite", "onnx") and Path(given.output).suffix != f".{given.format}":
         raise ValueError(f"--output={given.output} must end in .{given.format}")
-    if given.format == "web":
-        return {} if given.runtime is None else {"runtime": given.runtime}
     size = None if given.size == values.NONE else given.size
-    return {"quantize": given.quantize, "size": size} if given.format == "tflite" else {}
+    of_formats = {
+        "tflite": {"quantize": given.quantize, "size": size},
+        "saved_model": {"warmup": given.warmup or ()},
+        "onnx": {},
+        "web": {} if given.runtime is None else {"runtime": given.runtime},
+    }
+    return of_formats[given.format]
 
 
 if __name__ == "__main__":

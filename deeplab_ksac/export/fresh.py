@@ -3,6 +3,7 @@
 Reads images.npz of the folder, uint8 [N, H, W, 3] each, and writes <name>.npz with the classes and the probabilities.
 """
 
+import io
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ OURS = ("deeplab_ksac", "caa", "car", "datasets", "scripts", "tests")
 def run_saved_model(path, images):
     """Yields the outputs for each image; the signatures must agree."""
     import tensorflow as tf
+    from PIL import Image
 
     served = tf.saved_model.load(path)
     for image in images:
@@ -23,6 +25,11 @@ def run_saved_model(path, images):
         by_bytes = served.signatures["serving_bytes"](image_bytes=files)
         for other in (by_default, by_bytes):
             if not np.array_equal(outputs["classes"], other["classes"]):
+                raise SystemExit("the signatures give different classes")
+        pngs = served.signatures["png"](image_bytes=files)["png_bytes"].numpy()
+        for one, png in zip(image, pngs, strict=True):  # alone, as there: in a batch sums may have another order
+            alone = served.signatures["serving_default"](image=tf.constant(one[np.newaxis]))["classes"][0]
+            if not np.array_equal(alone, Image.open(io.BytesIO(png))):
                 raise SystemExit("the signatures give different classes")
         yield {name: value.numpy() for name, value in outputs.items()}
 

@@ -116,15 +116,19 @@ def classes_file(path: Path) -> Path:
     return path / "assets.extra" / "classes.json" if _holds(path, SAVED_MODEL) else path / "classes.json"
 
 
-def _write_classes(path, info):
-    path.parent.mkdir(exist_ok=True)
-    content = {
+def class_list(info: DatasetInfo) -> dict:
+    """What an exported model says of its classes: name, number, names and colors, as JSON takes them."""
+    return {
         "name": info.name,
         "num_classes": int(info.num_classes),
         "class_names": list(info.class_names),
         "colors": [[int(value) for value in color] for color in info.colors],
     }
-    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_classes(path, info):
+    path.parent.mkdir(exist_ok=True)
+    write_whole(path, json.dumps(class_list(info), indent=1, ensure_ascii=False) + "\n")
 
 
 def replace(path: Path, new: Path) -> None:

@@ -64,8 +64,10 @@ def read_image(path: str | os.PathLike, *, upright: bool = True) -> np.ndarray:
         return _pixels(image, upright)
 
 
-def read_pictures(path: str | os.PathLike) -> Iterator[Picture]:
+def read_pictures(path: str | os.PathLike, *, upright: bool = True) -> Iterator[Picture]:
     """Yields the `Picture`s of a file: one of a still image, every frame of a GIF, PNG, TIFF, WebP or video.
+
+    They are upright as their EXIF orientation says, or not.
 
     Raises:
         OSError, ValueError: as `read_image`, at the frame that cannot be read; or for a video without PyAV.
@@ -77,7 +79,7 @@ def read_pictures(path: str | os.PathLike) -> Iterator[Picture]:
         return
     with opened(path) as image:
         stored_as, frames = _stored_as(image), _count_frames(image)
-        first = _pixels(image)
+        first = _pixels(image, upright)
         if frames == 1:
             image.close()  # a large image would be held twice while it is predicted
     yield Picture(first, stored_as, None if frames == 1 else 0)
@@ -85,7 +87,7 @@ def read_pictures(path: str | os.PathLike) -> Iterator[Picture]:
         with opened(path) as image:
             for number in range(1, frames):
                 image.seek(number)
-                yield Picture(_pixels(image), stored_as, number)
+                yield Picture(_pixels(image, upright), stored_as, number)
 
 
 def count_pixels(path: str | os.PathLike) -> int:

@@ -29,6 +29,7 @@ GIVEN = {
     },
     **{"dataset": None, "batch_size": 1, "sheet": 0, "boundary": None, "watch": False, "runtime": None},
     **{"format": "saved_model", "precision": "float32", "quantize": False, "size": None, "check": False},
+    **{"warmup": None},
     **{"kinds": ["index"], "max_pixels": 10**6, "legend": True, "opacity": 0.5},
     **{"max_megapixels": large_pictures.USUAL, "dtype": "float32", "card": None, "memory_growth": True},
     **{"images": None, "count": 1, "point": None, "box": None, "channels": 1},
@@ -90,8 +91,10 @@ def test_an_evaluation_is_that_of_the_run_and_goes_where_it_is_told(place, tmp_p
 
 def test_a_saved_model_is_exported_and_drawn(place, tmp_path):
     flags = {"scales": (1.0,), "flip": False, "average": "logits"}
+    flags["warmup"] = ((9, 17),)
     assert export.run(given(model=str(place / "saved"), output=tmp_path / "served", **flags)) == 0
     assert (tmp_path / "served" / "saved_model.pb").is_file()
+    assert (tmp_path / "served" / "assets.extra" / "tf_serving_warmup_requests").is_file()
     sources = {"workdir": [str(place / "workdir")], "model": ["tiny_model"]}
     assert visualize.run("predictions", given(**sources, data_dir=place / "data", output_dir=str(tmp_path))) == 0
     with np.load(tmp_path / "predictions_00000.npz") as arrays:
@@ -114,6 +117,11 @@ def test_a_saved_model_is_exported_and_drawn(place, tmp_path):
         ),
         (predict, {"model": "tiny_modle"}, "tiny_modle is neither a folder nor .*; did you mean 'tiny_model'"),
         (export, {"model": "hf://tiny"}, "'hf://tiny' is no model on the hub"),
+        (
+            export,
+            {"model": "tiny_model", "format": "onnx", "warmup": ((9, 9),)},
+            "--warmup is for --format=saved_model",
+        ),
         (save, {"workdir": "nothing"}, "nothing holds no training run: experiment.json is missing"),
         (save, {"model": "tiny_model", "card": "nowhere.md"}, "nowhere.md"),
         (save, {"model": "tiny_model", "output": "{place}/workdir"}, "workdir exists; choose another folder"),
