@@ -6,6 +6,7 @@ import re
 
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.models.files import FILES
+from deeplab_ksac.own_files import FOLDER
 
 SCHEME = "hf://"
 ADDRESS = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+(?:/[\w.-]+)*))?", re.ASCII)
@@ -41,7 +42,7 @@ def fetched(address: str) -> pathlib.Path:
         ) from None
     try:
         folder = huggingface_hub.snapshot_download(
-            match["repository"], revision=match["revision"], allow_patterns=list(FILES)
+            match["repository"], revision=match["revision"], allow_patterns=[*FILES, f"{FOLDER}/*.py"]
         )
     except Exception as error:  # its own, its HTTP library's and the system's have no base in common
         raise OSError(f"{address} cannot be fetched: {in_one_line(error)}") from error
