@@ -82,7 +82,8 @@ def resolve(path: str) -> Callable:
     module = load_file(place) if place.endswith(SUFFIX) else _imported(place)
     thing = _found(module, name)
     if thing is None:
-        where = f" ({module.__file__})" if getattr(module, "__file__", None) not in (None, place) else ""
+        file = None if place.endswith(SUFFIX) else getattr(module, "__file__", None)
+        where = f" ({file})" if file else ""
         if place == MAIN:
             raise ImportPathError(
                 f"{name} was defined in a notebook or at a prompt, where no other process finds it; define it in a "
@@ -113,7 +114,9 @@ def load_file(path: str | os.PathLike) -> types.ModuleType:
         return main
     name = f"{pathlib.Path(path).stem}_{hashlib.sha256(content).hexdigest()[:16]}"
     if name in sys.modules:
-        return sys.modules[name]
+        module = sys.modules[name]
+        module.__file__ = module.__file__ if os.path.isfile(module.__file__) else path
+        return module
     module = types.ModuleType(name)
     module.__file__ = path
     sys.modules[name] = module
@@ -131,7 +134,7 @@ def load_file(path: str | os.PathLike) -> types.ModuleType:
 
 
 def line_in(thing: Callable, error: BaseException) -> str:
-    """ " (<file>, line 3)": where, in the file that a class or function is from, an error or its cause came up; or ""."""
+    """Where in the file of a class or function an error or its cause came up, " (my_heads.py, line 3)"; or ""."""
     file = getattr(sys.modules.get(thing.__module__), "__file__", None)
     frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == file]

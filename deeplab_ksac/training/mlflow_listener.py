@@ -31,13 +31,15 @@ class MLflowListener(Listener):
         train(experiment, data_dir="data", workdir="runs/a", listeners=[MLflowListener("http://localhost:5000")])
 
     Args:
-        tracking_uri: where MLflow keeps its runs: a server, "sqlite:///mlflow.db", or a folder as "file:///home/me/mlruns".
-            None takes what MLflow's environment says.
+        tracking_uri: where MLflow keeps its runs: a server, "sqlite:///mlflow.db" (with all of MLflow installed), or a
+            folder, "file:///home/me/mlruns" (with MLFLOW_ALLOW_FILE_STORE=true). None takes what MLflow's environment
+            says.
         experiment_name: MLflow's experiment, a group of runs; it is made where there is none.
         run_name: of the run; by default the name of the training's experiment.
 
     Raises:
         OSError: MLflow is not installed.
+        ValueError: MLflow does not take the address.
     """
 
     def __init__(
@@ -50,8 +52,11 @@ class MLflowListener(Listener):
                 f"MLflowListener writes with MLflow, which cannot be imported ({in_one_line(error)}): "
                 "pip install 'deeplab-ksac[mlflow]'"
             ) from None
-        self.client, self.entities = mlflow.MlflowClient(tracking_uri), mlflow.entities
         self.tracking_uri = tracking_uri or mlflow.get_tracking_uri()
+        try:
+            self.client, self.entities = mlflow.MlflowClient(self.tracking_uri), mlflow.entities
+        except mlflow.exceptions.MlflowException as error:
+            raise ValueError(f"MLflow does not take {self.tracking_uri}: {in_one_line(error)}") from error
         self.experiment_name, self.run_name = experiment_name, run_name
 
     def on_stage(self, start: StageStart) -> None:

@@ -86,7 +86,7 @@ def test_what_is_missing_is_said_with_where_it_was_looked_for(path, words, tmp_p
 @pytest.mark.parametrize(
     "text, words",
     (
-        ("x = 1\nclass Mine(\n", "mine.py, line 2: '(' was never closed"),
+        ("x = 1\nclass Mine(\n", r"mine.py, line 2: '\(' was never closed"),
         ("x = 1\ny = z\n", "mine.py, line 2: NameError: name 'z' is not defined"),
         ("import nowhere_at_all\n", "line 1: ModuleNotFoundError: .*; modules are looked for in PYTHONPATH"),
         ("import sys\nsys.exit(3)\n", "mine.py, line 2: SystemExit: 3"),

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 import deeplab_ksac
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.backbones import resnet50
 from deeplab_ksac.datasets.info import load_info
-from deeplab_ksac.experiment import part
+from deeplab_ksac.experiment import Experiment, from_dict, part, to_dict
+from deeplab_ksac.heads import FCNHead
 from deeplab_ksac.import_paths import load_file
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.model import build_model
@@ -128,14 +128,15 @@ def test_a_run_goes_on_with_the_file_that_it_began_with_and_no_other(run, tmp_pa
     experiment, info = read_experiment(tmp_path / "moved"), load_info("tiny", place / "data")
     claim_workdir(tmp_path / "moved", experiment, info)
     (tmp_path / "mine.py").write_text(OWN.replace("4", "8"))
-    edited = dataclasses.replace(experiment.model, head=part(f"{tmp_path}/mine.py:MyHead", filters=3))
+    edited = json.loads(json.dumps(to_dict(experiment)).replace(f"{tmp_path}/moved/code", str(tmp_path)))
     with pytest.raises(ValueError, match=r"another version of mine.py, kept as .*; continue with that by --config="):
-        claim_workdir(tmp_path / "moved", dataclasses.replace(experiment, model=edited), info)
-    with pytest.raises(ValueError, match="code/mine.py and .*mine.py have one name and differ"):
-        claim_workdir(tmp_path / "new", dataclasses.replace(experiment, model=edited), info)
+        claim_workdir(tmp_path / "moved", from_dict(Experiment, edited), info)
+    other_head = dataclasses.replace(experiment.model, head=part(f"{tmp_path}/mine.py:MyHead", filters=3))
+    with pytest.raises(ValueError, match=r"/mine.py and .*/code/mine.py have one name and differ"):
+        claim_workdir(tmp_path / "new", dataclasses.replace(experiment, model=other_head), info)
     (tmp_path / "moved/code/mine.py").unlink()
-    with pytest.raises(ValueError, match="model.head: .*moved/code/mine.py does not exist"):
-        build_model(dataclasses.replace(experiment.model), 3)
+    with pytest.raises(ValueError, match=r"model.head: .*moved/code/mine.py does not exist"):
+        build_model(experiment.model, 3)
 
 
 def test_a_saved_model_runs_the_code_that_it_brings_along_only_where_that_is_allowed(run, tmp_path):
@@ -143,11 +144,12 @@ def test_a_saved_model_runs_the_code_that_it_brings_along_only_where_that_is_all
     loaded = load_model(place / "run")
     folder = save_model(loaded, tmp_path / "saved")
     save_model(loaded, folder, overwrite=True)
-    forget(sys.modules[type(loaded.model.get_layer("head")).__module__])
+    module = sys.modules[type(loaded.model.get_layer("head")).__module__]
+    forget(module)
     for read in (read_model, experiment_of):
         with pytest.raises(ValueError, match=r"code of its own, code/mine.py:MyHead, .*\(--allow_code\)"):
             read(folder)
-    assert not [name for name in sys.modules if name.startswith("mine_")]
+    assert module.__name__ not in sys.modules
     again = read_model(folder, allow_code=True)
     image = np.zeros([1, 33, 33, 3], np.float32)
     np.testing.assert_array_equal(again.model(image)["logits"], loaded.model(image)["logits"])
@@ -171,10 +173,20 @@ def test_listeners_hear_what_is_logged_and_one_that_fails_is_told_nothing_more(r
         deeplab_ksac.train(EXPERIMENT, data_dir=place, workdir=place / "x", listeners=[load_info])
 
 
+def test_a_listener_for_mlflow_says_what_it_wants(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(OSError, match=r"which cannot be imported .*: pip install 'deeplab-ksac\[mlflow\]'$"):
+        deeplab_ksac.MLflowListener("file:///tmp")
+
+
 def test_mlflow_gets_the_run_in_its_own_store(run, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     place, *_ = run
     uri = (tmp_path / "mlruns").as_uri()
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    with pytest.raises(ValueError, match=r"MLflow does not take file:///.*MLFLOW_ALLOW_FILE_STORE=true"):
+        deeplab_ksac.MLflowListener(uri)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     shutil.copytree(place / "run", tmp_path / "run", ignore=shutil.ignore_patterns("stage_0"))
     experiment = read_experiment(tmp_path / "run")
     for _ in range(2):  # and once more, as after an interruption
@@ -235,7 +247,7 @@ class Silent:
 
 
 def test_a_part_of_the_package_may_be_given_by_value():
-    spec = dataclasses.replace(EXPERIMENT.model, backbone=part(resnet50, blocks=(1, 1, 1, 1), width=4))
-    by_name = dataclasses.replace(spec, backbone=part("resnet50", blocks=(1, 1, 1, 1), width=4))
-    shapes = [[weight.shape for weight in build_model(each, 3).weights] for each in (spec, by_name)]
-    assert shapes[0] == shapes[1]
+    spec = dataclasses.replace(EXPERIMENT.model, backbone=part(tiny_backbone), head=part(FCNHead, filters=4))
+    by_name = dataclasses.replace(spec, head=part("fcn", filters=4))
+    weights = [[(weight.name, weight.shape) for weight in build_model(each, 3).weights] for each in (spec, by_name)]
+    assert weights[0] == weights[1]

@@ -41,7 +41,7 @@ def test_a_source_of_ones_own_is_converted(tmp_path):
     (
         (
             OWN.replace("def examples", "def pictures"),
-            "my_source.py defines no examples; a source has INFO, find_splits",
+            "my_source.py defines no examples; a source has INFO,",
         ),
         ("INFO = 3\nfind_splits = examples = None\n", "INFO of .*my_source.py must be a DatasetInfo, not int"),
         ("import nowhere_at_all\n", "my_source.py, line 1: ModuleNotFoundError"),

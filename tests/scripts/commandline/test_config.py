@@ -67,7 +67,7 @@ def test_an_experiment_is_overridden_wherever_it_is_from(name, files):
         (
             "other.py",
             "EXPERIMENT = {}\n",
-            "EXPERIMENT of other.py must be an Experiment of deeplab_ksac.experiment, not",
+            "EXPERIMENT of other.py must be an Experiment of deeplab_ksac.experiment,",
         ),
         ("other.py", "x = 1\nx.y\n", "other.py, line 2: AttributeError: 'int' object has no attribute 'y'"),
         ("other.json", "[]", "other.json holds no JSON object, but []"),
