@@ -21,6 +21,7 @@ from deeplab_ksac.runs.workdir import (
     OF_TRAINING,
     claim_workdir,
     only_one_training,
+    read_experiment,
     record_start,
     was_evaluated,
 )
@@ -135,6 +136,7 @@ def train(
         if begins:  # and so does what cannot be taken
             initialize(first[0].model, experiment.model.backbone, workdir, 0, **weights)
         claim_workdir(workdir, experiment, info)
+        experiment = read_experiment(workdir)  # whose files of one's own nobody edits while the stages go by
         if writes:
             remove_partial(workdir, OF_TRAINING)
             prepare_stages(workdir, len(experiment.stages), start_over=start_over)
