@@ -22,6 +22,7 @@ from deeplab_ksac.models.folder import read_model, save_model
 from deeplab_ksac.models.loading import experiment_of
 from deeplab_ksac.runs.checkpoints import load_model
 from deeplab_ksac.runs.workdir import claim_workdir, read_experiment, read_metrics
+from deeplab_ksac.training.listeners import StageStart
 from deeplab_ksac.training.optimizers import build_optimizer
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone, tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert
@@ -181,26 +182,40 @@ def test_a_listener_for_mlflow_says_what_it_wants(monkeypatch):
 
 def test_mlflow_gets_the_run_in_its_own_store(run, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
-    place, *_ = run
+    place, _, (_, recorder), _ = run
     uri = (tmp_path / "mlruns").as_uri()
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
     with pytest.raises(ValueError, match=r"MLflow does not take file:///.*MLFLOW_ALLOW_FILE_STORE=true"):
         deeplab_ksac.MLflowListener(uri)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    shutil.copytree(place / "run", tmp_path / "run", ignore=shutil.ignore_patterns("stage_0"))
-    experiment = read_experiment(tmp_path / "run")
-    for _ in range(2):  # and once more, as after an interruption
-        (tmp_path / "run/metrics.jsonl").unlink()
-        shutil.rmtree(tmp_path / "run/stage_0", ignore_errors=True)
+    workdir = shutil.copytree(place / "run", tmp_path / "run", ignore=shutil.ignore_patterns("stage_0", "best"))
+    told = {entry[:2]: entry[-1] for entry in recorder.told}
+
+    def begun(step):
         listener = deeplab_ksac.MLflowListener(uri, experiment_name="own")
-        deeplab_ksac.train(experiment, data_dir=place / "data", workdir=tmp_path / "run", listeners=[listener])
-    client = mlflow.MlflowClient(uri)
-    (found,) = client.search_runs([client.get_experiment_by_name("own").experiment_id])
-    assert found.info.status == "FINISHED" and found.data.params["model.head.args.filters"] == "3"
-    assert found.data.tags["checkpoint"] == f"{tmp_path}/run/stage_0/ckpt-2"
-    lines = [line for line in read_metrics(tmp_path / "run") if "train/loss" in line]
-    measured = client.get_metric_history(found.info.run_id, "train/loss")
-    assert [(each.step, each.value) for each in measured[-2:]] == [(line["step"], line["train/loss"]) for line in lines]
+        listener.on_stage(StageStart(workdir, 0, step))
+        return listener
+
+    def found():
+        client = mlflow.MlflowClient(uri)
+        (run,) = client.search_runs([client.get_experiment_by_name("own").experiment_id])
+        steps = [(each.step, each.value) for each in client.get_metric_history(run.info.run_id, "train/loss")]
+        return run, steps
+
+    interrupted = begun(0)
+    interrupted.on_step(1, told["step", 1])
+    interrupted.on_stage_end(False)
+    assert found()[0].info.status == "KILLED"
+    resumed = begun(1)
+    resumed.on_step(2, told["step", 2])
+    resumed.on_checkpoint(2, told["checkpoint", 2])
+    resumed.on_evaluation(2, told["evaluation", 2])
+    resumed.on_stage_end(True)
+    run, steps = found()
+    assert run.info.status == "FINISHED" and steps == [(step, told["step", step]["loss"]) for step in (1, 2)]
+    assert run.data.params["model.head.args.filters"] == "3" and run.data.params["stages.0.steps"] == "2"
+    assert run.data.tags["checkpoint"] == str(place / "run/stage_0/ckpt-2")
+    assert run.data.metrics["eval/miou"] == told["evaluation", 2].figures["miou"]
 
 
 def no_features(**_):
