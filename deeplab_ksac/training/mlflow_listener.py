@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from deeplab_ksac.errors import in_one_line
-from deeplab_ksac.experiment import to_dict
 from deeplab_ksac.json_files import DamagedFileError, check_fields, is_text, read_object
+from deeplab_ksac.own_files import packed
 from deeplab_ksac.runs.workdir import read_experiment
 from deeplab_ksac.training.listeners import EvaluationResult, Listener, StageStart
 from deeplab_ksac.whole_files import write_whole
@@ -63,12 +63,8 @@ class MLflowListener(Listener):
         experiment = read_experiment(start.workdir)
         self.before = sum(stage.steps for stage in experiment.stages[: start.stage])
         self.is_last = start.stage == len(experiment.stages) - 1
-        self.run_id = self._run_of(pathlib.Path(start.workdir), self.run_name or experiment.name)
-        parameters = iter([
-            self.entities.Param(name, str(value)[:LONGEST_VALUE]) for name, value in _flat(to_dict(experiment))
-        ])  # fmt: skip
-        while several := list(itertools.islice(parameters, MOST_PARAMETERS)):
-            self.client.log_batch(self.run_id, params=several)
+        path = pathlib.Path(start.workdir, RUN_FILE)
+        self.run_id = self._known(path) if path.is_file() else self._begun(path, experiment)
 
     def on_step(self, step: int, values: Mapping[str, float]) -> None:
         self._log(step, {f"train/{name}": value for name, value in values.items()})
@@ -85,22 +81,25 @@ class MLflowListener(Listener):
         elif self.is_last:
             self.client.set_terminated(self.run_id, "FINISHED")
 
-    def _run_of(self, workdir, name):
-        """The id of the run that the training in a folder is: the one that was begun, or a new one."""
-        path = workdir / RUN_FILE
-        if path.is_file():
-            known = read_object(path)
-            check_fields(path, known, {"tracking_uri": ("text", is_text), "run_id": ("text", is_text)}, {})
-            if known["tracking_uri"] != self.tracking_uri:
-                raise DamagedFileError(
-                    f"{path} says that the run is at {known['tracking_uri']}, not {self.tracking_uri}"
-                )
-            self.client.update_run(known["run_id"], status="RUNNING")
-            return known["run_id"]
+    def _known(self, path):
+        """The id of the run that a file names, which goes on."""
+        known = read_object(path)
+        check_fields(path, known, {"tracking_uri": ("text", is_text), "run_id": ("text", is_text)}, {})
+        if known["tracking_uri"] != self.tracking_uri:
+            raise DamagedFileError(f"{path} names a run at {known['tracking_uri']}, not {self.tracking_uri}")
+        self.client.update_run(known["run_id"], status="RUNNING")
+        return known["run_id"]
+
+    def _begun(self, path, experiment):
+        """The id of a new run with the experiment's parameters, which a file names from now on."""
         group = self.client.get_experiment_by_name(self.experiment_name)
         group_id = self.client.create_experiment(self.experiment_name) if group is None else group.experiment_id
-        tags = {"workdir": os.path.abspath(workdir)}
+        name, tags = self.run_name or experiment.name, {"workdir": os.path.abspath(path.parent)}
         run_id = self.client.create_run(group_id, run_name=name, tags=tags).info.run_id
+        fields, _ = packed(experiment)
+        parameters = iter([self.entities.Param(name, str(value)[:LONGEST_VALUE]) for name, value in _flat(fields)])
+        while several := list(itertools.islice(parameters, MOST_PARAMETERS)):
+            self.client.log_batch(run_id, params=several)
         write_whole(path, json.dumps({"tracking_uri": self.tracking_uri, "run_id": run_id}) + "\n")
         return run_id
 
