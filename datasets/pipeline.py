@@ -10,6 +10,7 @@ from deeplab_ksac.datasets.access import RecordTable, evenly_spread
 from deeplab_ksac.datasets.distortions import Distortions
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.order import RunOrder
+from deeplab_ksac.datasets.own_augmentations import Augmentation, apply_own
 
 
 def train_batches(
@@ -22,6 +23,7 @@ def train_batches(
     scales: Sequence[float],
     flip: bool,
     weights: Sequence[float] = (),
+    augmentations: Sequence[Augmentation] = (),
     first_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
     **largest: float,
@@ -43,12 +45,14 @@ def train_batches(
         flip: whether to mirror half of the images.
         weights: how often each source is drawn, relative to the others; empty for plain concatenation, in which every
             record is seen once an epoch. See `order.RunOrder`.
+        augmentations: functions (example, seed) -> example of one's own, as `own_augmentations` says.
         first_step: step of the first batch.
         input_context: the `tf.distribute.InputContext`; batches are then per replica.
         largest: fields of `distortions.Distortions`: brightness (the author's code has 32), contrast, …; 0 by default.
 
     Raises:
-        ValueError: the replicas or pipelines do not divide the batch, or weights that do not fit the sources.
+        ValueError: the replicas or pipelines do not divide the batch, weights that do not fit the sources, or an
+            augmentation that gives something else than an example.
         DatasetError: a source is missing, or the sources' classes differ.
         tf.errors.InvalidArgumentError: when iterated, the record of a picture whose crop shows a label that is none of
             the classes, or whose mask has another size; the message has the file name.
@@ -73,7 +77,8 @@ def train_batches(
             flip=flip,
             distortions=distortions,
         )
-        return {**example, "labels": encoding.of_classes(example["labels"], table.num_classes, parsed["filename"])}
+        labels = encoding.of_classes(example["labels"], table.num_classes, parsed["filename"])
+        return apply_own({**example, "labels": labels}, example_seed, augmentations, num_classes=table.num_classes)
 
     batches = table.read(numbers).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = batches.batch(per_replica, drop_remainder=True)

@@ -19,7 +19,7 @@ class RawFolder:
     """The raw folder `root` of a data set, read by its source.
 
     Args:
-        name: a key of `datasets.CATALOG`, or "tfds:path" or "hf:path" for a path below the folder.
+        name: a key of `datasets.CATALOG`, "tfds:path" or "hf:path" for a path below the folder, or a file of one's own.
         root: the folder.
         reading: what its files mean, where the source can read them in more than one way.
         held_out: which pictures become a split val that the folder does not have.

@@ -56,7 +56,8 @@ def write_records(
     if the examples of the shard are the same again; the result is the same to the byte.
 
     Args:
-        name: a key of `datasets.CATALOG`, or "tfds:path" or "hf:path" for a path below `root`.
+        name: a key of `datasets.CATALOG`, "tfds:path" or "hf:path" for a path below `root`, or a file of one's own that
+            reads it, "my_source.py".
         root: the raw folder.
         data_dir: where converted data sets live.
         splits: names of the splits to convert; None converts those present in the raw folder.

@@ -1,6 +1,7 @@
 """A model is its parts in a row: backbone, neck, head, projection, bottleneck, decoder, classifier."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
@@ -42,13 +43,14 @@ def segmentation_model(
         auxiliary: layer, pyramid -> logits [N, h, w, K] of the auxiliary loss: the output "aux_logits".
 
     Raises:
-        ValueError: more or fewer projections or bottlenecks than the head has features.
+        ValueError: more or fewer projections or bottlenecks than the head has features; a backbone, neck or head that
+            gives something else than a pyramid or outputs by name.
     """
     image = backbone.input
-    pyramid = backbone.output
+    pyramid = _named_maps(backbone.output, "c5", "backbone")
     if neck is not None:
-        pyramid = neck(pyramid)
-    outputs = dict(head(pyramid))
+        pyramid = _named_maps(neck(pyramid), "c5", "neck")
+    outputs = dict(_named_maps(head(pyramid), "features", "head"))
     features = outputs["features"]
     branches = list(features) if isinstance(features, list | tuple) else [features]
     if projection is not None:
@@ -66,6 +68,14 @@ def segmentation_model(
         if name.endswith("logits"):
             outputs[name] = ResizeLike(dtype="float32", name=f"resize_{name}")([outputs[name], image])
     return keras.Model(image, outputs, name="segmentation")
+
+
+def _named_maps(outputs: Any, least: str, kind: str) -> Mapping[str, Any]:
+    """The outputs of a part, if they are maps by name with one of the name `least`."""
+    if not isinstance(outputs, Mapping) or least not in outputs:
+        given = f"a dict of {', '.join(map(str, outputs))}" if isinstance(outputs, Mapping) else type(outputs).__name__
+        raise ValueError(f"the {kind} must give a dict with {least!r}, not {given}")
+    return outputs
 
 
 def _of_each(layers, branches, kind):
@@ -87,10 +97,12 @@ def build_model(spec: ModelSpec, num_classes: int) -> keras.Model:
     shared = {"norm": norm, "output_stride": spec.output_stride, "num_classes": num_classes}
     with at("model.backbone"):
         backbone = construct(BACKBONES, spec.backbone, **shared)
+        if not isinstance(backbone, keras.Model):
+            raise ValueError(f"{spec.backbone.name!r} must make a keras.Model, not {type(backbone).__name__}")
     with at("model.head"):
         head = construct(HEADS, spec.head, name="head", **shared)
     branches = range(getattr(head, "branches", 1))
-    arguments = head.bottleneck if spec.bottleneck is None else spec.bottleneck
+    arguments = getattr(head, "bottleneck", None) if spec.bottleneck is None else spec.bottleneck
     bottleneck = projection = neck = decoder = auxiliary = None
     if arguments is not None:
         with at("model.bottleneck"):

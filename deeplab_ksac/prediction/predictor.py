@@ -69,6 +69,7 @@ class Predictor:
         views: Views | None = None,
         checkpoint: Checkpoint = NEWEST,
         max_pixels: int = MAX_PIXELS,
+        allow_code: bool = False,
     ) -> "Predictor":
         """The predictor of a trained model.
 
@@ -78,12 +79,14 @@ class Predictor:
             views: how the model sees the images; by default as in the run's evaluation, or as it was saved.
             checkpoint: of a run: "newest", "best", or the step of one, as `runs.checkpoints.checkpoint_path`.
             max_pixels: of what the model sees at once.
+            allow_code: whether code of its own may be run, where a saved model has some. A run's is run in any case:
+                what its experiment.json names.
 
         Raises:
             OSError: there is no such model, run or checkpoint, or one of its files is missing.
-            ValueError: a file is damaged, or of another model.
+            ValueError: a file is damaged, or of another model; or code of its own that is not allowed.
         """
-        loaded = load(source, checkpoint=checkpoint)
+        loaded = load(source, checkpoint=checkpoint, allow_code=allow_code)
         views = loaded.experiment.evaluation.views if views is None else views
         return cls(loaded.model, views, max_pixels=max_pixels, info=loaded.info, trained=loaded)
 

@@ -9,6 +9,7 @@ from deeplab_ksac.backbones.pretrained import TIMM_FILES, load_weights, weight_a
 from deeplab_ksac.experiment import Experiment, Part, differences, to_dict
 from deeplab_ksac.models import hub
 from deeplab_ksac.models.loading import load
+from deeplab_ksac.own_files import recorded_path
 from deeplab_ksac.runs.checkpoints import checkpoint_path, restore_weights
 from deeplab_ksac.runs.workdir import read_workdir
 from deeplab_ksac.training.class_transfer import plan_transfer
@@ -25,6 +26,7 @@ def initialize(
     backbone_weights: str | None = None,
     *,
     allow_new_layers: bool = False,
+    allow_code: bool = False,
     class_names: Sequence[str] | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> None:
@@ -38,6 +40,7 @@ def initialize(
         init_from: a trained model whose weights the first stage starts from, as `models.places.find` takes it.
         backbone_weights: published weights that the first stage's backbone starts from, as `with_backbone_weights`.
         allow_new_layers: whether most layers may be new where the weights are another model's.
+        allow_code: whether the code may be run that the other brings along, where it is a saved model.
         class_names: of the model; where those of the other differ, its classifiers' weights are taken by name. None
             for the same.
         tell: called with a line that says what was taken from the other and what stays new.
@@ -50,7 +53,8 @@ def initialize(
     if stage > 0:
         restore_weights(model, checkpoint_path(workdir, stage=stage - 1), averaged=False)
     elif init_from is not None:
-        _take_from(load(init_from), init_from, model, backbone, class_names, allow_new_layers, tell)
+        loaded = load(init_from, allow_code=allow_code)
+        _take_from(loaded, init_from, model, backbone, class_names, allow_new_layers, tell)
     elif backbone_weights is not None:
         load_weights(model, backbone.name, _on_this_machine(backbone_weights), backbone.args)
 
@@ -68,7 +72,10 @@ def _take_from(loaded, source, model, backbone, class_names, allow_new_layers, t
         told += "; no class in common, so the classifiers are new"
     elif transfer.new_classes:
         told += f"; classes with weights: {_listed(transfer.classes)}; new classes: {_listed(transfer.new_classes)}"
-    changed = differences(to_dict(loaded.experiment.model.backbone), to_dict(backbone), "backbone")
+    recorded = [
+        {**to_dict(each), "name": recorded_path(each.name)} for each in (loaded.experiment.model.backbone, backbone)
+    ]
+    changed = differences(*recorded, "backbone")
     told += f"; they were trained with other settings: {', '.join(changed)}" if changed else ""
     transfer.carry_out()
     tell(told)

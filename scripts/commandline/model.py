@@ -1,6 +1,7 @@
 """Which trained model a command takes: --workdir, the folder of a training run, or --model, whatever holds one; and
 which of a run's checkpoints, --checkpoint."""
 
+import dataclasses
 from pathlib import Path
 
 from absl import flags
@@ -20,6 +21,7 @@ def define_flags():
     flags.DEFINE_string("workdir", None, "folder of the training run")
     flags.DEFINE_string("model", None, f"a trained model in place of --workdir: {MODEL}")
     flags.register_validator("model", lambda model: _is_one(model is not None, _workdir() is not None))
+    define_code_flag()
     _define_checkpoint()
 
 
@@ -28,7 +30,13 @@ def define_list_flags():
     flags.DEFINE_list("workdir", [], "folders of training runs, shown side by side")
     flags.DEFINE_list("model", [], f"trained models, shown beside them; each is {MODEL}")
     flags.register_validator("model", lambda model: _is_one(bool(model or _workdir()), False))
+    define_code_flag()
     _define_checkpoint()
+
+
+def define_code_flag():
+    """--allow_code, for saved models with parts that do not come with this package."""
+    flags.DEFINE_bool("allow_code", False, "whether the code may be run that a saved model brings along")
 
 
 def place(given) -> Place:
@@ -39,7 +47,7 @@ def place(given) -> Place:
     """
     if given.model is None:
         return Place(str(given.workdir), Path(given.workdir), is_run=True)
-    return find(given.model)
+    return _allowed(find(given.model), given)
 
 
 def places(given) -> list[Place]:
@@ -49,7 +57,7 @@ def places(given) -> list[Place]:
         OSError, ValueError: as `places.find`, of --model.
     """
     runs = [Place(str(workdir), Path(workdir), is_run=True) for workdir in given.workdir]
-    return runs + [find(model) for model in given.model]
+    return runs + [_allowed(find(model), given) for model in given.model]
 
 
 def output_dir(given, where: Place, below: str = "") -> Path:
@@ -63,6 +71,11 @@ def output_dir(given, where: Place, below: str = "") -> Path:
     if not where.is_run:
         raise ValueError(f"--output_dir must be given with --model={where.source}, which is no training run's folder")
     return where.folder / below
+
+
+def _allowed(place, given):
+    """The place with what --allow_code says."""
+    return dataclasses.replace(place, allow_code=given.allow_code)
 
 
 def _define_checkpoint():

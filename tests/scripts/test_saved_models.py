@@ -25,6 +25,7 @@ GIVEN = {
         "overwrite": False,
         "averaged": None,
         "output_dir": None,
+        "allow_code": False,
         **VIEWS,
     },
     **{"dataset": None, "batch_size": 1, "sheet": 0, "boundary": None, "watch": False, "runtime": None},
