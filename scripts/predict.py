@@ -58,7 +58,7 @@ def run(given):
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
     print(f"checkpoint at step {loaded.step}, {len(paths)} files, {chosen.describe()}", file=sys.stderr)
     summary = predict_files(
-        Predictor(loaded.model, chosen, max_pixels=given.max_pixels),
+        Predictor(loaded.model, chosen, max_pixels=given.max_pixels, info=loaded.info),
         paths,
         given.output_dir,
         kinds=kinds,

@@ -12,7 +12,7 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.checking import check_written
-from deeplab_ksac.export.server import IMAGE, SegmentationServer
+from deeplab_ksac.export.server import build_server
 from deeplab_ksac.export.target import export_target, require_suffix
 from deeplab_ksac.export.whole_maps import with_whole_maps
 
@@ -54,7 +54,7 @@ def export_onnx(
         several = views.flip or len(views.scales) > 1
         # of a loop that several views share the converter makes no loop of ONNX
         served = with_whole_maps(model) if several else model
-        converted = _converted(tf2onnx, SegmentationServer(served, views))
+        converted = _converted(tf2onnx, build_server(served, views, info.bands))
         pad_explicitly(converted.graph)
         try:
             onnx.checker.check_model(converted)
@@ -62,7 +62,7 @@ def export_onnx(
             raise ValueError(f"{CANNOT}: {str(error).splitlines()[0]}") from error
         target.partial.write_bytes(converted.SerializeToString())
         if check:
-            check_written(target.partial, model, kind="onnx", views=views)
+            check_written(target.partial, model, kind="onnx", views=views, bands=info.bands)
     return target.path
 
 
@@ -70,7 +70,7 @@ def _converted(tf2onnx, server):
     """The ONNX model of a server."""
     with _quiet(logging.getLogger("tf2onnx")):
         try:
-            return tf2onnx.convert.from_function(server.__call__, input_signature=[IMAGE], opset=OPSET)[0]
+            return tf2onnx.convert.from_function(server.__call__, input_signature=[server.image], opset=OPSET)[0]
         except ValueError as error:
             raise ValueError(f"{CANNOT}: {error}") from error
 

@@ -9,7 +9,7 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.checking import check_written
-from deeplab_ksac.export.server import SegmentationServer
+from deeplab_ksac.export.server import build_server
 from deeplab_ksac.export.target import export_target, refuse_suffixes
 
 
@@ -28,13 +28,15 @@ def export_saved_model(
         "probabilities"    image uint8 [N, H, W, 3] -> classes, probabilities float32 [N, H, W, K]
         "serving_bytes"    image_bytes string [N], JPEG or PNG files of one size (`decoding.decode_shown`) -> classes
 
+    Images of other bands than RGB are uint8 or uint16 [N, H, W, C], as they are stored, and have no "serving_bytes".
+
     The class names and colors are beside it, in `<path>/assets.extra/classes.json`: {"name", "num_classes",
     "class_names", "colors"}. `path` is never half a model.
 
     Args:
-        model: image [N, H, W, 3] float32 -> {"logits", …}.
+        model: image [N, H, W, C] float32 -> {"logits", …}.
         path: the folder to write.
-        info: of the data set that the model was trained on.
+        info: of the data set that the model was trained on, with the bands of its pictures.
         views: how the served model sees its images.
         overwrite: whether a SavedModel at `path` may be replaced.
         check: whether it is compared with `model` in a separate process before it is put in place.
@@ -45,17 +47,15 @@ def export_saved_model(
     Raises:
         FileExistsError: if `path` exists, without `overwrite`; or with it, if it is not a SavedModel.
         ValueError: as `SegmentationServer`; a path that ends as a file of another form; the model and `info` differ in
-            the number of classes; or what was written differs from the model.
+            the number of classes or bands; or what was written differs from the model.
     """
     refuse_suffixes(path)
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
-        server = SegmentationServer(model, views)
-        signatures = {
-            "serving_default": server.classes,
-            "probabilities": server.__call__,
-            "serving_bytes": server.classes_of_encoded,
-        }
+        server = build_server(model, views, info.bands)
+        signatures = {"serving_default": server.classes, "probabilities": server.__call__}
+        if info.bands.is_rgb:
+            signatures["serving_bytes"] = server.classes_of_encoded
         tf.saved_model.save(server, str(target.partial), signatures=signatures)
         if check:
-            check_written(target.partial, model, kind="saved_model", views=views)
+            check_written(target.partial, model, kind="saved_model", views=views, bands=info.bands)
     return target.path

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.errors import in_one_line, is_input_error, printable
 from deeplab_ksac.prediction import files as written
@@ -64,7 +65,7 @@ def predict_files(
         shown = progress and stack.enter_context(contextlib.closing(progress(total, "predict")))
         writer = stack.enter_context(WriteBehind(ahead=ahead))
         summary = Summary(style.info, shown)
-        frames = read_frames(paths, summary, max_pixels=predictor.max_pixels)
+        frames = read_frames(paths, summary, max_pixels=predictor.max_pixels, bands=predictor.bands)
         sizes = {"size_of": lambda frame: frame.pixels.shape[:2], "max_pixels": predictor.max_pixels}
         stack.enter_context(failures_told(summary))
         for batch in batches_by_size(frames, batch_size=batch_size, **sizes):
@@ -87,7 +88,7 @@ def failures_told(summary: "Summary") -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """A picture on its way: the file it is from, the name of what is written of it, uint8 RGB [H, W, 3]."""
+    """A picture on its way: the file it is from, the name of what is written of it, its pixels [H, W, C]."""
 
     path: Path
     name: str
@@ -176,19 +177,20 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
             level[i] += 1
 
 
-def read_frames(paths: Sequence[Path], summary: Summary, *, max_pixels: int) -> Iterator[Frame]:
+def read_frames(paths: Sequence[Path], summary: Summary, *, max_pixels: int, bands: Bands = RGB) -> Iterator[Frame]:
     """Yields the `Frame`s of image and video files in order, read ahead; what cannot be read goes to the summary.
 
     Args:
         paths: of the files.
         summary: collects failures and pictures that were not RGB.
         max_pixels: larger images are not decoded before it is their turn, so that only one is in memory.
+        bands: of the pictures; of others than RGB the size is not known before they are decoded.
     """
 
     def begin(path_and_name):
         path, _ = path_and_name
-        pictures = image_files.read_pictures(path)
-        if image_files.count_pixels(path) > max_pixels:
+        pictures = image_files.read_pictures(path, bands)
+        if bands.is_rgb and image_files.count_pixels(path) > max_pixels:
             return pictures
         return itertools.chain([next(pictures)], pictures)
 

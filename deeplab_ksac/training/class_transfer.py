@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.backbones.stems import adapted_stem, fits_stem
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.checkpoints import LoadedModel
 
@@ -43,7 +44,8 @@ def plan_transfer(source: LoadedModel, target: keras.Model, class_names: Sequenc
 
     Where the classes are others, an axis that is as long as there are classes is taken by their names, in classifiers
     wherever in the model they are; the target's own values stay for a class that the source does not have, and a layer
-    that holds nothing else stays new where no class agrees.
+    that holds nothing else stays new where no class agrees. The first kernel of a model that was trained on RGB is
+    adapted to other images (`backbones.stems`).
 
     Args:
         source: the other model.
@@ -52,7 +54,8 @@ def plan_transfer(source: LoadedModel, target: keras.Model, class_names: Sequenc
     """
     theirs, ours = tuple(source.info.class_names), tuple(class_names)
     pairs = {place: theirs.index(name) for place, name in enumerate(ours) if name in theirs}
-    axes = {} if theirs == ours else class_axes(source.model, partial(build_model, source.experiment.model))
+    build = partial(build_model, source.experiment.model, bands=source.info.bands)
+    axes = {} if theirs == ours else class_axes(source.model, build)
     others = {layer.name: layer for layer in source.model.layers}
     taken, new = [], []
     for layer in target.layers:
@@ -96,7 +99,9 @@ def _values(twin, layer, along, pairs, number):
         return None
     values = []
     for theirs, ours, axis in zip(twin.get_weights(), layer.get_weights(), along, strict=True):
-        if axis is None:
+        if axis is None and fits_stem(theirs, ours.shape):
+            fits, value = True, adapted_stem(theirs, ours.shape[2])
+        elif axis is None:
             fits, value = theirs.shape == ours.shape, theirs
         else:
             fits = ours.shape == (*theirs.shape[:axis], number, *theirs.shape[axis + 1 :])

@@ -14,6 +14,7 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
+from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.colors import colorize, to_bytes
 from deeplab_ksac.prediction.scores import predict_classes
 from deeplab_ksac.runs.places import stage_dir
@@ -92,7 +93,7 @@ class StageLog:
             done: steps.
             model, views: as `predict_classes`; the evaluation's views fit where the whole image does not.
             batches: of {"image", "labels"}.
-            info: with the colors of the classes.
+            info: with the colors of the classes and the bands of the images.
             count: how many images.
         """
         images = (
@@ -103,7 +104,8 @@ class StageLog:
         with self.writer.as_default(step=done):
             for number, (image, labels) in enumerate(itertools.islice(images, count)):
                 classes = predict_classes(model, image, views)[0].numpy()
-                panels = [to_bytes(image[0].numpy()), colorize(labels, info.colors), colorize(classes, info.colors)]
+                picture = to_bytes(as_rgb(image[0].numpy(), info.bands))
+                panels = [picture, colorize(labels, info.colors), colorize(classes, info.colors)]
                 tf.summary.image(f"pictures/{number}", np.concatenate(panels, axis=1)[np.newaxis])
 
     def write_evaluation(self, done: int, figures: dict[str, Any], whole: dict[str, Any] | None = None) -> None:
