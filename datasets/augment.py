@@ -23,6 +23,7 @@ from deeplab_ksac.datasets.info import IGNORE_LABEL
 
 # A JPEG decoder interpolates color over one pixel beyond the window, which at its edge it does not have.
 MARGIN = 2
+PHOTOGRAPHS = 64.0  # about the deviation of a photograph's values
 # `CropAndResize` takes rounded coordinates beyond the last pixel for padding, so they are drawn in by this share.
 INWARD = 2.0**-21
 
@@ -46,7 +47,9 @@ def augment(
         scales: factors of the size, each with equal chance; the whole part of scale · size is taken.
         flip: whether to mirror half of the examples.
         distortions: how far the further changes go at most.
-        bands: of the picture.
+        bands: of the picture; `MeasuredBands` where it is no RGB. Its bands are changed as if they had the mean 127.5
+            and the deviation 64 of a photograph, so that their padding is their mean, and a sensor's few values are not
+            lost in a brightness of 24.
     """
     scale_seed, brightness_seed, crop_seed, flip_seed = split_seed(seed)
     stored = tf.stack([parsed["height"], parsed["width"]])
@@ -60,7 +63,7 @@ def augment(
     begin, extent = _source_window(stored, shown)
     image = tf.cond(
         whole,
-        lambda: _resized(encoding.decode_image(parsed, bands), scaled, offset, flipped, size),
+        lambda: _resized(_decode_whole(parsed, bands), scaled, offset, flipped, size),
         lambda: _sampled(_decode_window(parsed, begin, extent, bands), begin, shown, flipped, size),
     )
     rows, columns = (_nearest(shown[axis], begin[axis], extent[axis]) for axis in (0, 1))
@@ -74,7 +77,7 @@ def augment(
         brightness_seed=brightness_seed,
         largest=distortions,
     )
-    return {"image": image, "labels": labels}
+    return {"image": image if bands.is_rgb else _as_measured(image, bands), "labels": labels}
 
 
 def split_seed(seed: tf.Tensor) -> list[tf.Tensor]:
@@ -139,10 +142,25 @@ def _source_window(stored, shown):
     return begin, tf.minimum(last + MARGIN, stored - 1) - begin + 1
 
 
+def _decode_whole(parsed, bands):
+    """The picture [H, W, C]: RGB uint8, other bands float32 as of a photograph."""
+    image = encoding.decode_image(parsed, bands)
+    if bands.is_rgb:
+        return image
+    mean, deviation = (tf.constant(values, tf.float32) for values in (bands.mean, bands.deviation))
+    return (tf.cast(image, tf.float32) - mean) * (PHOTOGRAPHS / deviation) + PADDING_COLOR
+
+
+def _as_measured(image, bands):
+    """What `_decode_whole` made of other bands than RGB, as they were."""
+    mean, deviation = (tf.constant(values, tf.float32) for values in (bands.mean, bands.deviation))
+    return (image - PADDING_COLOR) * (deviation / PHOTOGRAPHS) + mean
+
+
 def _decode_window(parsed, begin, extent, bands):
-    """The stored pixels [extent, C] from `begin` on, as `encoding.decode_image` gives them."""
+    """The stored pixels [extent, C] from `begin` on, as `_decode_whole` gives them."""
     if not bands.is_rgb:
-        image = encoding.decode_image(parsed, bands)
+        image = _decode_whole(parsed, bands)
         return tf.slice(image, tf.concat([begin, [0]], axis=0), tf.concat([extent, [bands.number]], axis=0))
     window = tf.concat([begin, extent], axis=0)
     return tf.cond(

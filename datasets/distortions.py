@@ -88,7 +88,9 @@ def distort(
     if largest.brightness:
         changed = changed + draw_amount(brightness_seed, largest.brightness)
     if changed is not image:
-        image = tf.where(inside[..., tf.newaxis], tf.clip_by_value(changed, 0.0, 255.0), PADDING_COLOR)
+        if image.shape[-1] == 3:  # other bands have no black and white
+            changed = tf.clip_by_value(changed, 0.0, 255.0)
+        image = tf.where(inside[..., tf.newaxis], changed, PADDING_COLOR)
     if largest.rotation:
         image, labels = rotated(image, labels, draw_amount(rotation_seed, largest.rotation))
     if largest.cutout:

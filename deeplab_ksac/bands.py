@@ -51,7 +51,7 @@ class Bands:
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredBands(Bands):
-    """Bands with what they are normalized by.
+    """Bands with what they are normalized by, and filled up with in training: the mean.
 
     Attributes:
         mean, deviation: of each band over the pictures that are trained on, of 0…255; deviations are above 0.

@@ -31,10 +31,10 @@ def export_tflite(
 ) -> Path:
     """Writes `model` as a TensorFlow Lite file of built-in operations: image -> classes, probabilities.
 
-    One signature, "serving_default", as `SegmentationServer`; values of 16 bits are int32. Batch and size are those that the interpreter is resized
-    to (`resize_tensor_input`, `allocate_tensors`), unless a size is given: the graph is then simpler and open to the
-    delegates that want static shapes. Attention over all pixels holds its complete map. TensorFlow Lite has no sliding
-    window. Class names and colors are in `<name>.classes.json` next to it.
+    One signature, "serving_default", as `build_server`; images of 16 bits are int32. Batch and size are those that the
+    interpreter is resized to (`resize_tensor_input`, `allocate_tensors`), unless a size is given: the graph is then
+    simpler and open to the delegates that want static shapes. Attention over all pixels holds its complete map.
+    TensorFlow Lite has no sliding window. Class names and colors are in `<name>.classes.json` next to it.
 
     Args:
         model, info, views, overwrite, check: as `export_saved_model`.

@@ -122,8 +122,13 @@ def _mean_over_views(model, image, views, transform=None):
 
 
 def _padded(image, pad_to):
+    """The image filled up: RGB with what training pads with, other bands with their mean in the image."""
     missing = [tf.maximum(side - size, 0) for side, size in zip(pad_to, spatial_size(image), strict=True)]
-    return tf.pad(image, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]], constant_values=PADDING_COLOR)
+    around = [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]
+    if image.shape[-1] == RGB.number:
+        return tf.pad(image, around, constant_values=PADDING_COLOR)
+    mean = tf.reduce_mean(image, axis=[1, 2], keepdims=True)
+    return tf.pad(image - mean, around) + mean
 
 
 def _mirror(x):
