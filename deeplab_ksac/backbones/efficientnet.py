@@ -2,6 +2,7 @@
 
 import functools
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,8 +77,7 @@ def efficientnet(
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f"drop_path_rate must lie in [0, 1), not {drop_path_rate}")
     _check_blocks(blocks)
-    image = keras.Input([None, None, bands.number])
-    strided = _network(size, blocks, weights=None, drop_connect_rate=drop_path_rate, input_tensor=image)
+    strided = _network(size, blocks, bands.number, weights=None, drop_connect_rate=drop_path_rate)
     ends = {stage: _last_layer(strided, f"block{number}") for stage, number in LAST_BLOCKS.items()}
     return with_output_stride(
         strided,
@@ -103,11 +103,13 @@ def _check_blocks(blocks):
         raise ValueError(f"blocks must be {LAST_BLOCKS['c5']} stages, as the paper has, not {len(blocks)}")
 
 
-def _network(size, blocks, **arguments):
+def _network(size, blocks, channels=RGB.number, **arguments):
     """Keras' network of a size, without its top, with the paper's stages or others."""
     if blocks is not None:
         arguments["blocks_args"] = [dict(block) for block in blocks]
-    return SIZES[size](include_top=False, **arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of images of more bands than three
+        return SIZES[size](include_top=False, input_shape=[None, None, channels], **arguments)
 
 
 def _last_layer(network, block):
@@ -178,7 +180,7 @@ def keras_weights(size: str) -> KerasWeights:
     """The `KerasWeights` of a size; the mean and deviation in Keras' files are those of our preprocessing "torch"."""
 
     def network(weights, arguments):
-        return _network(size, arguments.get("blocks"), weights=weights, input_shape=[None, None, 3])
+        return _network(size, arguments.get("blocks"), weights=weights)
 
     return KerasWeights(network, same_layers, {"preprocessing": "torch", "padding": "same", "epsilon": 1e-3})
 

@@ -12,7 +12,7 @@ from deeplab_ksac.bands import RGB, Bands, MeasuredBands
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.reading import Reading
 from deeplab_ksac.datasets.records import write_records
-from deeplab_ksac.experiment import EvalSpec
+from deeplab_ksac.experiment import EvalSpec, Views
 from deeplab_ksac.export import export_onnx, export_saved_model, export_tflite, fresh
 from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.model import build_model
@@ -198,3 +198,12 @@ def test_pictures_are_shown_by_their_first_three_bands_or_in_gray():
     np.testing.assert_array_equal(as_rgb(np.float32(stored) / 257, DEEP), as_rgb(stored, DEEP))
     assert as_rgb(stored, Bands(2, 16)).dtype == np.uint8  # by the picture's own mean and deviation
     assert as_rgb(four, RGB) is four
+
+
+def test_what_an_image_is_filled_up_with_is_the_mean_of_its_bands():
+    def mean_of_what_is_seen(image):
+        return tf.reduce_mean(image, axis=[1, 2], keepdims=True) * tf.ones_like(image)
+
+    image = np.float32(values(4, 8))[np.newaxis]
+    seen = scores.predict_logits(mean_of_what_is_seen, image, Views(pad_to=(33, 40)))
+    np.testing.assert_allclose(seen[0, 0, 0], image.mean(axis=(0, 1, 2)), rtol=1e-5)
