@@ -115,6 +115,8 @@ def _read(place, number, depth):
         raise DatasetError(f"image {place} {error}") from error
     except Image.DecompressionBombError as error:
         raise DatasetError(f"image {place}: {pixels.too_large(error)}") from error
+    except pixels.UnknownRangeError as error:
+        raise DatasetError(f"image {place} has {error}") from error
     except Exception as error:  # Pillow and tifffile raise a dozen unrelated types on broken files
         raise DatasetError(
             f"image {place} is truncated or corrupt: its {len(encoded)} bytes do not decode as {kind.upper()} "

@@ -59,7 +59,8 @@ def load_keras(model: keras.Model, weights: str, published: KerasWeights, argume
         raise ValueError(f"{weights} does not fit Keras' network of {model.name} without its top: {error}") from error
     except Exception as error:  # what keras.utils.get_file raises has no class of its own
         raise OSError(f"Keras' weights could not be fetched ({error}); give the path of the file instead") from error
-    pairs = [(layer, _fitted(layer, values)) for layer, values in published.copy(network, model)]
+    channels = model.input_shape[-1]
+    pairs = [(layer, _fitted(layer, values, channels)) for layer, values in published.copy(network, model)]
     wrong = [
         f"{layer.name} takes {[list(weight.shape) for weight in layer.weights]}, not {[list(v.shape) for v in values]}"
         for layer, values in pairs
@@ -74,9 +75,11 @@ def load_keras(model: keras.Model, weights: str, published: KerasWeights, argume
         layer.set_weights(values)
 
 
-def _fitted(layer, values):
+def _fitted(layer, values, channels):
     """The weights of a layer; the first convolution's, where the model takes other images than RGB, adapted to them."""
-    pairs = [(value, tuple(weight.shape)) for value, weight in zip(values, layer.weights, strict=False)]
     if len(values) != len(layer.weights):
         return values
-    return [adapted_stem(value, shape[2]) if fits_stem(value, shape) else value for value, shape in pairs]
+    return [
+        adapted_stem(value, channels) if fits_stem(value, tuple(weight.shape), channels) else value
+        for value, weight in zip(values, layer.weights, strict=True)
+    ]

@@ -3,10 +3,11 @@
 import numpy as np
 
 
-def fits_stem(kernel: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Whether a kernel [h, w, 3, C'] is that of a first convolution of shape [h, w, C, C'], C other than 3."""
-    as_rgb = (*shape[:2], 3, *shape[3:])
-    return len(shape) == 4 and shape[2] != 3 and kernel.shape == as_rgb
+def fits_stem(kernel: np.ndarray, shape: tuple[int, ...], channels: int) -> bool:
+    """Whether a kernel [h, w, 3, C'] is that of a first convolution of shape [h, w, C, C'] on images of C channels."""
+    if len(shape) != 4 or channels == 3:
+        return False
+    return shape[2] == channels and kernel.shape == (*shape[:2], 3, shape[3])
 
 
 def adapted_stem(kernel: np.ndarray, channels: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.stems import adapted_stem, fits_stem
+from deeplab_ksac.bands import RGB
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.checkpoints import LoadedModel
 
@@ -56,13 +57,14 @@ def plan_transfer(source: LoadedModel, target: keras.Model, class_names: Sequenc
     pairs = {place: theirs.index(name) for place, name in enumerate(ours) if name in theirs}
     build = partial(build_model, source.experiment.model, bands=source.info.bands)
     axes = {} if theirs == ours else class_axes(source.model, build)
+    channels = target.input_shape[-1] if source.info.bands.is_rgb else RGB.number
     others = {layer.name: layer for layer in source.model.layers}
     taken, new = [], []
     for layer in target.layers:
         if not layer.weights:
             continue
         twin, along = others.get(layer.name), axes.get(layer.name, [None] * len(layer.weights))
-        values = None if twin is None else _values(twin, layer, along, pairs, len(ours))
+        values = None if twin is None else _values(twin, layer, along, pairs, len(ours), channels)
         if values is None or (not pairs and None not in along):
             new.append(layer.name)
         else:
@@ -93,14 +95,14 @@ def _longer_axis(weight, longer):
     return next((axis for axis, (one, other) in sides if other == one + 1), None)
 
 
-def _values(twin, layer, along, pairs, number):
+def _values(twin, layer, along, pairs, number, channels):
     """What a layer's weights become; None where those of its twin are of other shapes."""
     if len(twin.weights) != len(layer.weights):
         return None
     values = []
     for theirs, ours, axis in zip(twin.get_weights(), layer.get_weights(), along, strict=True):
-        if axis is None and fits_stem(theirs, ours.shape):
-            fits, value = True, adapted_stem(theirs, ours.shape[2])
+        if axis is None and fits_stem(theirs, ours.shape, channels):
+            fits, value = True, adapted_stem(theirs, channels)
         elif axis is None:
             fits, value = theirs.shape == ours.shape, theirs
         else:
