@@ -109,10 +109,10 @@ class Data:
         crop_size: height and width of the training images, in pixels.
         scales: random factors of the size.
         flip: whether images are mirrored with probability one half.
-        brightness: largest random shift, of 0…255; 0 for none, as for all that follow, which each leave half of the
-            examples as they are (`datasets.distortions`).
+        brightness: largest random shift, of 0…255, or of four deviations of other bands than RGB; 0 for none, as for
+            all that follow, which each leave half of the examples as they are (`datasets.distortions`).
         contrast, saturation: largest relative change, 0…1.
-        hue: largest turn of the colors, in degrees, 0…180.
+        hue: largest turn of the colors, in degrees, 0…180; saturation and hue are for RGB pictures alone.
         rotation: largest turn of the crop, in degrees, 0…45.
         cutout: share of both sides of a part of the crop that is cut out, in [0, 1).
         weights: how often each source is drawn, relative to the others; empty for plain concatenation.

@@ -6,6 +6,7 @@
     python scripts/convert.py --dataset=voc2012 --raw_dir=raw/VOCdevkit --name=pets --classes=background,cat,dog
     python scripts/convert.py --dataset=folder --raw_dir=my_pictures --label_map=0:0,255:1 --mask_suffix=_mask \\
         --val_share=0.2 --data_dir=data
+    python scripts/convert.py --dataset=folder --raw_dir=satellite --name=satellite --channels=4 --data_dir=data
     python scripts/convert.py --dataset=scenes --raw_dir=raw/scenes --data_dir=data
     python scripts/convert.py --dataset=my_source.py --raw_dir=raw/mine --data_dir=data
 

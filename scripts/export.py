@@ -8,8 +8,9 @@
 A SavedModel has the signatures "serving_default" (uint8 RGB [N, H, W, 3] of any size -> "classes", uint8 [N, H, W]),
 "probabilities" (the same -> "classes" and "probabilities", float32 [N, H, W, K]), "serving_bytes" (JPEG or PNG files
 of one size, string [N] -> "classes"), "png" and "png_as_stored" (files of any sizes -> index PNGs, with and without
-turning by EXIF) and "class_list". TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it has
-the names and colors of the classes. "web" is a folder with a page that segments photographs in the browser; see it with
+turning by EXIF) and "class_list". A model of pictures of other bands takes those, uint8 or uint16 [N, H, W, C], as
+tensors alone. TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it has the names and colors
+of the classes. "web" is a folder with a page that segments photographs in the browser; see it with
 `python -m http.server --directory=page`.
 """
 
@@ -61,8 +62,9 @@ def run(given):
     check_writable(Path(os.path.abspath(given.output)).parent)
     loaded = load(place, checkpoint=given.checkpoint, averaged=given.averaged)
     spec = loaded.experiment.model
-    folded = export.fold_projection(loaded.model, spec)
-    network = export.in_precision(folded, export.without_projection(spec), given.precision)
+    bands = loaded.info.bands
+    folded = export.fold_projection(loaded.model, spec, bands)
+    network = export.in_precision(folded, export.without_projection(spec), given.precision, bands)
     path = export.FORMATS[given.format](
         network, given.output, info=loaded.info, views=served, overwrite=given.overwrite, check=given.check, **options
     )

@@ -33,7 +33,7 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
         "deeplab_ksac.whole_files",
         "deeplab_ksac.datasets.splits",
     ),
-    ("deeplab_ksac.fields",),
+    ("deeplab_ksac.bands", "deeplab_ksac.fields"),
     ("caa", "car", "deeplab_ksac.datasets", "deeplab_ksac.experiment"),
     (
         "deeplab_ksac.construct",

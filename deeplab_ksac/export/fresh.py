@@ -1,6 +1,7 @@
 """Runs an exported model in a process that has nothing of this project: fresh.py <kind> <model> <folder>.
 
-Reads images.npz of the folder, uint8 [N, H, W, 3] each, and writes <name>.npz with the classes and the probabilities.
+Reads images.npz of the folder, uint8 or uint16 [N, H, W, C] each, and writes <name>.npz with the classes and the
+probabilities.
 """
 
 import io
@@ -20,10 +21,11 @@ def run_saved_model(path, images):
     served = tf.saved_model.load(path)
     for image in images:
         outputs = served.signatures["probabilities"](image=tf.constant(image))
-        files = tf.stack([tf.io.encode_png(one) for one in image])
-        by_default = served.signatures["serving_default"](image=tf.constant(image))
-        by_bytes = served.signatures["serving_bytes"](image_bytes=files)
-        for other in (by_default, by_bytes):
+        others = [served.signatures["serving_default"](image=tf.constant(image))]
+        if "serving_bytes" in served.signatures:  # of RGB
+            files = tf.stack([tf.io.encode_png(one) for one in image])
+            others.append(served.signatures["serving_bytes"](image_bytes=files))
+        for other in others:
             if not np.array_equal(outputs["classes"], other["classes"]):
                 raise SystemExit("the signatures give different classes")
         pngs = served.signatures["png"](image_bytes=files)["png_bytes"].numpy()

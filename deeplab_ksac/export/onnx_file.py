@@ -9,10 +9,11 @@ from types import ModuleType
 from typing import Any
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.bands import Bands
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.checking import check_written
-from deeplab_ksac.export.server import IMAGE, SegmentationServer
+from deeplab_ksac.export.server import build_server
 from deeplab_ksac.export.target import export_target, require_suffix
 from deeplab_ksac.export.whole_maps import with_whole_maps
 
@@ -52,17 +53,17 @@ def export_onnx(
     require_suffix(path, ".onnx")
     imported()
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
-        write_onnx(model, target.partial, views=views, check=check)
+        write_onnx(model, target.partial, views=views, bands=info.bands, check=check)
     return target.path
 
 
-def write_onnx(model: keras.Model, path: Path, *, views: Views, check: bool) -> None:
+def write_onnx(model: keras.Model, path: Path, *, views: Views, bands: Bands, check: bool) -> None:
     """Writes the ONNX file alone; arguments and errors as `export_onnx`."""
     tf2onnx, onnx = imported()
     several = views.flip or len(views.scales) > 1
     # of a loop that several views share the converter makes no loop of ONNX
     served = with_whole_maps(model) if several else model
-    converted = _converted(tf2onnx, SegmentationServer(served, views))
+    converted = _converted(tf2onnx, build_server(served, views, bands))
     pad_explicitly(converted.graph)
     let_maps_be_empty(converted.graph)
     try:
@@ -71,14 +72,14 @@ def write_onnx(model: keras.Model, path: Path, *, views: Views, check: bool) -> 
         raise ValueError(f"{CANNOT}: {str(error).splitlines()[0]}") from error
     path.write_bytes(converted.SerializeToString())
     if check:
-        check_written(path, model, kind="onnx", views=views)
+        check_written(path, model, kind="onnx", views=views, bands=bands)
 
 
 def _converted(tf2onnx, server):
     """The ONNX model of a server."""
     with _quiet(logging.getLogger("tf2onnx")):
         try:
-            return tf2onnx.convert.from_function(server.__call__, input_signature=[IMAGE], opset=OPSET)[0]
+            return tf2onnx.convert.from_function(server.__call__, input_signature=[server.image], opset=OPSET)[0]
         except ValueError as error:
             raise ValueError(f"{CANNOT}: {error}") from error
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.datasets.info import DatasetInfo, bands_fields
 from deeplab_ksac.literal_paths import PATTERN
 from deeplab_ksac.whole_files import (
     partial_path,
@@ -123,6 +123,7 @@ def class_list(info: DatasetInfo) -> dict:
         "num_classes": int(info.num_classes),
         "class_names": list(info.class_names),
         "colors": [[int(value) for value in color] for color in info.colors],
+        **bands_fields(info.bands),
     }
 
 

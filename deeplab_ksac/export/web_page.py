@@ -49,9 +49,11 @@ def export_web(
     Raises:
         OSError: the extra `onnx` is not installed; the runtime is not there; a file cannot be written.
         FileExistsError: as `export_saved_model`.
-        ValueError: as `export_onnx`; a path that ends as a file of another form.
+        ValueError: as `export_onnx`; a path that ends as a file of another form; a model of other pictures than RGB.
     """
     refuse_suffixes(path, "a page")
+    if not info.bands.is_rgb:
+        raise ValueError(f"a page shows photographs, and this model is of pictures of {info.bands.describe()}")
     imported()
     version = runtime_version(runtime)
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
@@ -63,7 +65,7 @@ def export_web(
             for name in RUNTIME_FILES:
                 shutil.copyfile(Path(runtime) / name, target.partial / "runtime" / name)
             (target.partial / "settings.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
-            write_onnx(model, target.partial / "model.onnx", views=views, check=check)
+            write_onnx(model, target.partial / "model.onnx", views=views, bands=info.bands, check=check)
             keep_classes(target.partial / "model.onnx")
         except OSError as error:
             raise unwritable(target.path, error) from error

@@ -5,6 +5,7 @@
     format       1
     classes      [{"name": "road", "color": [128, 64, 128]}, …], in the order of the logits
     data         {"name", "description", "source"} of the data set
+    bands        {"number", "depth", "mean", "deviation"} of its pictures, where they are no RGB (`deeplab_ksac.bands`)
     experiment   all of the `Experiment`; its `model` is what is built, its evaluation's `views` how it sees images
     stage, step  when the weights were taken
     provenance   what else is known of the training, as `runs.checkpoints.load_model` gives it
@@ -29,7 +30,7 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.weights import load_tensors
-from deeplab_ksac.datasets.info import COLOR, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.info import COLOR, DatasetError, DatasetInfo, bands_fields, bands_of
 from deeplab_ksac.datasets.whole_folders import move_into_place, restore_previous
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import Experiment, from_dict
@@ -128,7 +129,7 @@ def read_model(folder: str | os.PathLike, *, allow_code: bool = False) -> Loaded
     if checksum(weights) != content["weights"]["sha256"]:
         raise ValueError(f"{weights} does not have the checksum in {MODEL_FILE}: it is damaged, or of another model")
     with _named(path, Exception):  # of a folder from anywhere: it may ask for a model of any sizes and types
-        model = build_model(experiment.model, info.num_classes)
+        model = build_model(experiment.model, info.num_classes, info.bands)
     tensors = [(name, weight, "same") for name, weight in named_weights(model).items()]
     load_tensors(str(weights), tensors, network=f"that in {path}")
     return LoadedModel(
@@ -185,6 +186,7 @@ def _description(loaded, experiment, checksum):
         "format": FORMAT,
         "classes": classes,
         "data": {name: getattr(info, name) for name in OF_DATA},
+        **bands_fields(info.bands),
         "experiment": experiment,
         "stage": int(loaded.stage),
         "step": int(loaded.step),
@@ -239,6 +241,7 @@ def _info_of(path, content):
         return DatasetInfo(
             class_names=tuple(fields["name"] for fields in classes),
             colors=tuple(tuple(fields["color"]) for fields in classes),
+            bands=bands_of(path, content),
             **{name: content["data"][name] for name in OF_DATA},
         )
     except DatasetError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.errors import in_one_line, is_input_error, printable
 from deeplab_ksac.prediction import images as image_files
@@ -28,7 +29,7 @@ class Frame:
     Attributes:
         path: the file it is from.
         name: of what is written of it, without suffix.
-        pixels: uint8 RGB [H, W, 3].
+        pixels: uint8 RGB [H, W, 3], or uint8 or uint16 [H, W, C] of other bands.
         number: in a video or animation; None for a file that is one picture.
     """
 
@@ -120,7 +121,9 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
             level[i] += 1
 
 
-def read_frames(paths: Sequence[Path], summary: Summary, *, max_pixels: int, upright: bool = True) -> Iterator[Frame]:
+def read_frames(
+    paths: Sequence[Path], summary: Summary, *, max_pixels: int, upright: bool = True, bands: Bands = RGB
+) -> Iterator[Frame]:
     """Yields the `Frame`s of image and video files in order, read ahead; what cannot be read goes to the summary.
 
     Args:
@@ -128,12 +131,13 @@ def read_frames(paths: Sequence[Path], summary: Summary, *, max_pixels: int, upr
         summary: collects failures and pictures that were not RGB.
         max_pixels: larger images are not decoded before it is their turn, so that only one is in memory.
         upright: whether photographs are turned by their EXIF orientation.
+        bands: of the pictures; of others than RGB the size is not known before they are decoded.
     """
 
     def begin(path_and_name):
         path, _ = path_and_name
-        pictures = image_files.read_pictures(path, upright=upright)
-        if image_files.count_pixels(path) > max_pixels:
+        pictures = image_files.read_pictures(path, upright=upright, bands=bands)
+        if bands.is_rgb and image_files.count_pixels(path) > max_pixels:
             return pictures
         return itertools.chain([next(pictures)], pictures)
 

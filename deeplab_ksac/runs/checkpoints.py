@@ -333,7 +333,7 @@ def load_model(
     """
     experiment, info = read_workdir(workdir)
     path = checkpoint_path(workdir, checkpoint, stage)
-    model = build_model(experiment.model, info.num_classes)
+    model = build_model(experiment.model, info.num_classes, info.bands)
     restore_weights(model, path, averaged)
     stage, step = checkpoint_number(path)
     return LoadedModel(model, experiment, info, step, stage, read_provenance(workdir, info))

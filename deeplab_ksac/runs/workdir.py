@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetInfo, read_info, save_info
+from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetInfo, read_info, require_bands, save_info
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import Experiment, differences, from_dict, to_dict
 from deeplab_ksac.json_files import DamagedFileError, is_list_of, is_number, is_whole, parse_object, read_object
@@ -57,8 +57,9 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
     Files of one's own that parts of the experiment come from are copied beside the configuration (`own_files`).
 
     Raises:
-        ValueError: the folder holds a run of another configuration, of other classes or of another version of such a
-            file; the message says what differs. Or it holds a file of that name which is no run's.
+        ValueError: the folder holds a run of another configuration, of other classes, of another version of such a
+            file, or of pictures of other bands or another normalization of them; the message says what differs. Or it
+            holds a file of that name which is no run's.
     """
     workdir = pathlib.Path(workdir)
     path, (new, files) = workdir / EXPERIMENT_FILE, packed(experiment)
@@ -70,13 +71,20 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
                 f"{workdir} holds a run of another configuration; {'; '.join(changed)}. Choose a new workdir, there "
                 f"with --init_from={workdir} to start from the weights of this run"
             )
-        if read_info(workdir).class_names != info.class_names:
-            raise ValueError(f"{workdir} holds a run with the classes of {read_info(workdir).name}, not {info.name}")
+        begun = read_info(workdir)
+        if begun.class_names != info.class_names:
+            raise ValueError(f"{workdir} holds a run with the classes of {begun.name}, not {info.name}")
         changed = changed_files(files, workdir)
         if changed:
             raise ValueError(
                 f"{workdir} holds a run with another version of {os.path.basename(changed[0])}, kept as "
                 f"{workdir / changed[0]}; continue with that by --config={path}, or choose a new workdir"
+            )
+        require_bands(f"data set {info.name}", info.bands, begun.bands, f"the run in {workdir} was begun with those")
+        if begun.bands != info.bands:
+            raise ValueError(
+                f"{workdir} holds a run whose pictures had another mean and deviation than {info.name} has now; choose "
+                f"a new workdir, there with --init_from={workdir} to start from the weights of this run"
             )
         return
     if (workdir / INFO_FILE).exists() and to_dict(read_info(workdir)) != to_dict(_as_converted(info)):

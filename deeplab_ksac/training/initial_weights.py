@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.pretrained import TIMM_FILES, load_weights, weight_arguments
+from deeplab_ksac.bands import RGB
 from deeplab_ksac.experiment import Experiment, Part, differences, to_dict
 from deeplab_ksac.models import hub
 from deeplab_ksac.models.loading import load
@@ -61,6 +62,12 @@ def initialize(
 
 def _take_from(loaded, source, model, backbone, class_names, allow_new_layers, tell):
     """Gives a model what it can take from a trained one, and tells what that is."""
+    trained, channels = loaded.info.bands, model.input_shape[-1]
+    if trained.number not in (channels, RGB.number):
+        raise ValueError(
+            f"{source} was trained on pictures of {trained.describe()}, and the model to be trained takes {channels}; "
+            f"start from one of {channels} or of RGB, whose first kernel is adapted"
+        )
     transfer = plan_transfer(loaded, model, loaded.info.class_names if class_names is None else class_names)
     if not transfer.taken:
         raise ValueError(f"{source} is of another model: no layer of the one to be trained has its weights there")
@@ -68,6 +75,8 @@ def _take_from(loaded, source, model, backbone, class_names, allow_new_layers, t
     told += f"; new are {_listed(transfer.new)}" if transfer.new else ""
     if len(transfer.new) > transfer.count / 2 and not allow_new_layers:
         raise ValueError(f"only {told}; take a run of the same model, or allow it (--allow_new_layers)")
+    if trained.number != channels:
+        told += f"; the first kernel, of RGB, is adapted to {channels} bands"
     if not transfer.classes:
         told += "; no class in common, so the classifiers are new"
     elif transfer.new_classes:

@@ -18,6 +18,7 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
+from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.colors import colorize, to_bytes
 from deeplab_ksac.prediction.scores import predict_classes
 from deeplab_ksac.runs.places import stage_dir
@@ -175,7 +176,7 @@ def evaluation_pictures(
     Args:
         model, views: as `predict_classes`; the evaluation's views fit where the whole image does not.
         batches: of {"image", "labels"}.
-        info: with the colors of the classes.
+        info: with the colors of the classes and the bands of the images.
         count: how many images.
     """
     images = (
@@ -186,7 +187,8 @@ def evaluation_pictures(
     pictures = []
     for image, labels in itertools.islice(images, count):
         classes = predict_classes(model, image, views)[0].numpy()
-        panels = [to_bytes(image[0].numpy()), colorize(labels, info.colors), colorize(classes, info.colors)]
+        picture = to_bytes(as_rgb(image[0].numpy(), info.bands))
+        panels = [picture, colorize(labels, info.colors), colorize(classes, info.colors)]
         pictures.append(np.concatenate(panels, axis=1))
     return pictures
 

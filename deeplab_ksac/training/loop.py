@@ -9,8 +9,10 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.construct import at
 from deeplab_ksac.datasets.access import damaged_file
-from deeplab_ksac.datasets.info import ConvertedInfo, load_info
+from deeplab_ksac.datasets.distortions import require_colors
+from deeplab_ksac.datasets.info import ConvertedInfo, load_info, require_bands
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.import_paths import check_no_file_is_run
@@ -257,7 +259,8 @@ def check_data(experiment: Experiment, data_dir: str | os.PathLike) -> Converted
         What is known of the first.
 
     Raises:
-        ValueError: a data set or split that is missing, or whose classes are not those of the first.
+        ValueError: a data set or split that is missing, or whose classes or bands are not those of the first;
+            distortions of colors for pictures that have none.
     """
     sources = [source for stage in experiment.stages for source in stage.data.sources]
     splits = [Split.parse(source) for source in (*sources, experiment.evaluation.dataset)]
@@ -271,4 +274,8 @@ def check_data(experiment: Experiment, data_dir: str | os.PathLike) -> Converted
             raise ValueError(
                 f"{split.dataset} has other classes than {first.name}: {info.num_classes}, {first.num_classes}"
             )
+        require_bands(split.dataset, info.bands, first.bands, first.name)
+    for index, stage in enumerate(experiment.stages):
+        with at(f"stages[{index}].data"):
+            require_colors(stage.data, first.bands)
     return first

@@ -61,7 +61,7 @@ class StageRun:
         self.views = experiment.evaluation.views
         stage = self.stage
         with strategy.scope():
-            self.model = build_model(_with_norm_of(stage, experiment.model), info.num_classes)
+            self.model = build_model(_with_norm_of(stage, experiment.model), info.num_classes, info.bands)
             if stage.freeze is not None:
                 freeze_backbone(self.model, stage.freeze)
             objective = build_objective(experiment.losses, info.num_classes)
