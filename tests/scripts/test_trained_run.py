@@ -206,7 +206,6 @@ def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path,
         ({"size": (33, 33)}, "--quantize and --size are for --format=tflite, not for saved_model"),
         ({"runtime": "dist"}, "--runtime is for --format=web, not for saved_model"),
         ({"format": "web", "quantize": True}, "--quantize and --size are for --format=tflite, not for web"),
-        ({"format": "web", "runtime": "nowhere"}, "nowhere has no ort.* npm install onnxruntime-web@"),
         ({"format": "onnx", "precision": "float16"}, "--precision=float16 is for --format=saved_model, not for onnx"),
         ({"averaged": True}, "has no moving averages"),
     ],
@@ -220,9 +219,11 @@ def test_export_refuses_what_does_not_go_together(place, tmp_path, flags, messag
 
 
 def test_a_page_is_exported_with_the_runtime_that_the_flag_names(place, tmp_path, capsys):
+    flags = {"scales": (1.0,), "flip": False, "format": "web", "runtime": str(tmp_path)}
+    with pytest.raises(FileNotFoundError, match=r"has no ort.* npm install onnxruntime-web@"):
+        export.run(given(workdir=tmp_path / "none", output=tmp_path / "page", **flags))
     for name in RUNTIME_FILES:
         (tmp_path / name).write_text(name)
-    flags = {"scales": (1.0,), "flip": False, "format": "web", "runtime": str(tmp_path)}
     assert export.run(given(workdir=place / "workdir", output=tmp_path / "page", **flags)) == 0
     assert capsys.readouterr().out.startswith(f"web: {tmp_path / 'page'} (")
     assert (tmp_path / "page" / "index.html").is_file()
