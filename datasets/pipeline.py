@@ -52,7 +52,7 @@ def train_batches(
 
     Raises:
         ValueError: the replicas or pipelines do not divide the batch, weights that do not fit the sources, an
-            augmentation that gives something else than an example, or distortions of colors for pictures that have none.
+            augmentation that gives something else than an example, or distortions of colors of pictures without any.
         DatasetError: a source is missing, or the sources' classes or bands differ.
         tf.errors.InvalidArgumentError: when iterated, the record of a picture whose crop shows a label that is none of
             the classes, or whose mask has another size; the message has the file name.

@@ -9,8 +9,8 @@ A SavedModel has the signatures "serving_default" (uint8 RGB [N, H, W, 3] of any
 "probabilities" (the same -> "classes" and "probabilities", float32 [N, H, W, K]), "serving_bytes" (JPEG or PNG files
 of one size, string [N] -> "classes"), "png" and "png_as_stored" (files of any sizes -> index PNGs, with and without
 turning by EXIF) and "class_list". A model of pictures of other bands takes those, uint8 or uint16 [N, H, W, C], as
-tensors alone. TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it has the names and colors
-of the classes. "web" is a folder with a page that segments photographs in the browser; see it with
+tensors alone. TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it has the names and
+colors of the classes. "web" is a folder with a page that segments photographs in the browser; see it with
 `python -m http.server --directory=page`.
 """
 
