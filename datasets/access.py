@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from deeplab_ksac.datasets.info import DatasetError, load_info
+from deeplab_ksac.datasets.info import DatasetError, load_info, require_bands
 from deeplab_ksac.datasets.records import shard_files
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.errors import in_one_line
@@ -26,10 +26,11 @@ class RecordTable:
     Attributes:
         sizes: number of records of each source.
         num_classes: K of the sources.
+        bands: of their pictures.
 
     Raises:
         ValueError: sources that are no tuple of "name/split".
-        DatasetError: a source is missing or damaged, or the sources' classes differ.
+        DatasetError: a source is missing or damaged, or the sources' classes or bands differ.
     """
 
     def __init__(self, sources: Sequence[str], data_dir: str | os.PathLike):
@@ -54,6 +55,10 @@ class RecordTable:
         if len(classes) > 1:
             raise DatasetError(f"{' and '.join(classes.values())} have different classes; they cannot be mixed")
         self.num_classes = len(next(iter(classes)))
+        first, *others = map(Split.parse, sources)
+        self.bands = load_info(first.dataset, data_dir).bands
+        for other in others:
+            require_bands(str(other), load_info(other.dataset, data_dir).bands, self.bands, str(first))
         self._file_numbers, self._offsets = np.concatenate(file_numbers), np.concatenate(offsets)
 
     def read(self, numbers: tf.data.Dataset) -> tf.data.Dataset:

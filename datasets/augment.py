@@ -16,12 +16,14 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.datasets import encoding
 from deeplab_ksac.datasets.distortions import PADDING_COLOR, UNDISTORTED, Distortions, distort
 from deeplab_ksac.datasets.info import IGNORE_LABEL
 
 # A JPEG decoder interpolates color over one pixel beyond the window, which at its edge it does not have.
 MARGIN = 2
+PHOTOGRAPHS = 64.0  # about the deviation of a photograph's values
 # `CropAndResize` takes rounded coordinates beyond the last pixel for padding, so they are drawn in by this share.
 INWARD = 2.0**-21
 
@@ -34,8 +36,9 @@ def augment(
     scales: Sequence[float],
     flip: bool,
     distortions: Distortions = UNDISTORTED,
+    bands: Bands = RGB,
 ) -> dict[str, tf.Tensor]:
-    """The training crop of an encoded example: {"image": float32 [h, w, 3], 0…255, "labels": uint8 [h, w]}.
+    """The training crop of an encoded example: {"image": float32 [h, w, C], 0…255, "labels": uint8 [h, w]}.
 
     Args:
         parsed: of `encoding.parse_example`.
@@ -44,6 +47,9 @@ def augment(
         scales: factors of the size, each with equal chance; the whole part of scale · size is taken.
         flip: whether to mirror half of the examples.
         distortions: how far the further changes go at most.
+        bands: of the picture; `MeasuredBands` where it is no RGB. Its bands are changed as if they had the mean 127.5
+            and the deviation 64 of a photograph, so that their padding is their mean, and a sensor's few values are not
+            lost in a brightness of 24.
     """
     scale_seed, brightness_seed, crop_seed, flip_seed = split_seed(seed)
     stored = tf.stack([parsed["height"], parsed["width"]])
@@ -57,21 +63,21 @@ def augment(
     begin, extent = _source_window(stored, shown)
     image = tf.cond(
         whole,
-        lambda: _resized(encoding.decode_image(parsed), scaled, offset, flipped, size),
-        lambda: _sampled(_decode_window(parsed, begin, extent), begin, shown, flipped, size),
+        lambda: _resized(_decode_whole(parsed, bands), scaled, offset, flipped, size),
+        lambda: _sampled(_decode_window(parsed, begin, extent, bands), begin, shown, flipped, size),
     )
     rows, columns = (_nearest(shown[axis], begin[axis], extent[axis]) for axis in (0, 1))
     columns = tf.where(flipped, columns[::-1], columns)
     labels = _pick(tf.slice(encoding.decode_labels(parsed), begin, extent), rows, columns)
     image, labels = distort(
-        tf.ensure_shape(image, [*size, 3]),
+        tf.ensure_shape(image, [*size, bands.number]),
         tf.ensure_shape(labels, size),
         inside=(rows < extent[0])[:, tf.newaxis] & (columns < extent[1])[tf.newaxis, :],
         seed=seed,
         brightness_seed=brightness_seed,
         largest=distortions,
     )
-    return {"image": image, "labels": labels}
+    return {"image": image if bands.is_rgb else _as_measured(image, bands), "labels": labels}
 
 
 def split_seed(seed: tf.Tensor) -> list[tf.Tensor]:
@@ -102,21 +108,22 @@ def _uniform(seed, shape):
 
 
 def _resized(image, scaled, offset, flipped, size):
-    """The crop of the whole uint8 [H, W, 3], resized to `scaled` and padded: float32 [h, w, 3]."""
+    """The crop of the whole picture [H, W, C], resized to `scaled` and padded: float32 [h, w, C]."""
+    channels = image.shape[-1]
     image = tf.cond(flipped, lambda: tf.reverse(image, axis=[1]), lambda: image)
     image = tf.raw_ops.ResizeBilinear(images=image[tf.newaxis], size=scaled, align_corners=True)
     missing, room = tf.maximum(size - scaled, 0), tf.maximum(scaled - size, 0)
     left = tf.where(flipped, room[1] - offset[1], offset[1])
     columns = tf.where(flipped, tf.stack([missing[1], 0]), tf.stack([0, missing[1]]))
     # Lines of values are padded faster than pixels of three.
-    image = tf.reshape(image, tf.stack([scaled[0], 3 * scaled[1]]))
-    image = tf.pad(image, [[0, missing[0]], 3 * columns], constant_values=PADDING_COLOR)
-    image = tf.slice(image, tf.stack([offset[0], 3 * left]), [size[0], 3 * size[1]])
-    return tf.reshape(image, [*size, 3])
+    image = tf.reshape(image, tf.stack([scaled[0], channels * scaled[1]]))
+    image = tf.pad(image, [[0, missing[0]], channels * columns], constant_values=PADDING_COLOR)
+    image = tf.slice(image, tf.stack([offset[0], channels * left]), [size[0], channels * size[1]])
+    return tf.reshape(image, [*size, channels])
 
 
 def _sampled(source, begin, shown, flipped, size):
-    """The crop sampled from the uint8 window `source` at `begin`: float32 [h, w, 3], the padding color outside."""
+    """The crop sampled from the window `source` at `begin`: float32 [h, w, C], the padding color outside."""
     rows, columns = (_box(shown[axis], begin[axis], tf.shape(source)[axis]) for axis in (0, 1))
     return _sample(source, rows, tf.where(flipped, columns[::-1], columns), size)
 
@@ -135,8 +142,26 @@ def _source_window(stored, shown):
     return begin, tf.minimum(last + MARGIN, stored - 1) - begin + 1
 
 
-def _decode_window(parsed, begin, extent):
-    """The stored pixels [extent, 3] from `begin` on, uint8."""
+def _decode_whole(parsed, bands):
+    """The picture [H, W, C]: RGB uint8, other bands float32 as of a photograph."""
+    image = encoding.decode_image(parsed, bands)
+    if bands.is_rgb:
+        return image
+    mean, deviation = (tf.constant(values, tf.float32) for values in (bands.mean, bands.deviation))
+    return (tf.cast(image, tf.float32) - mean) * (PHOTOGRAPHS / deviation) + PADDING_COLOR
+
+
+def _as_measured(image, bands):
+    """What `_decode_whole` made of other bands than RGB, as they were."""
+    mean, deviation = (tf.constant(values, tf.float32) for values in (bands.mean, bands.deviation))
+    return (image - PADDING_COLOR) * (deviation / PHOTOGRAPHS) + mean
+
+
+def _decode_window(parsed, begin, extent, bands):
+    """The stored pixels [extent, C] from `begin` on, as `_decode_whole` gives them."""
+    if not bands.is_rgb:
+        image = _decode_whole(parsed, bands)
+        return tf.slice(image, tf.concat([begin, [0]], axis=0), tf.concat([extent, [bands.number]], axis=0))
     window = tf.concat([begin, extent], axis=0)
     return tf.cond(
         parsed["format"] == "jpeg",
@@ -160,12 +185,12 @@ def _box(shown, begin, extent):
 
 
 def _sample(source, row_box, column_box, size):
-    """Bilinear samples of uint8 [h', w', 3] over the boxes: float32 [h, w, 3], the padding color outside."""
-    height, width = tf.shape(source)[0], tf.shape(source)[1]
-    columns = tf.reshape(tf.transpose(source, [1, 0, 2]), [1, width, 1, height * 3])
-    columns = tf.reshape(_sample_lines(columns, column_box, size[1]), [size[1], height, 3])
-    rows = tf.reshape(tf.transpose(columns, [1, 0, 2]), [1, height, 1, size[1] * 3])
-    return tf.reshape(_sample_lines(rows, row_box, size[0]), [size[0], size[1], 3])
+    """Bilinear samples of [h', w', C] over the boxes: float32 [h, w, C], the padding color outside."""
+    height, width, channels = tf.shape(source)[0], tf.shape(source)[1], source.shape[-1]
+    columns = tf.reshape(tf.transpose(source, [1, 0, 2]), [1, width, 1, height * channels])
+    columns = tf.reshape(_sample_lines(columns, column_box, size[1]), [size[1], height, channels])
+    rows = tf.reshape(tf.transpose(columns, [1, 0, 2]), [1, height, 1, size[1] * channels])
+    return tf.reshape(_sample_lines(rows, row_box, size[0]), [size[0], size[1], channels])
 
 
 def _sample_lines(lines, box, number):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from deeplab_ksac.bands import Bands
 from deeplab_ksac.datasets.info import IGNORE_LABEL
 
 PADDING_COLOR = 127.5  # becomes 0 where a network maps 0…255 to −1…1
@@ -41,6 +42,16 @@ class Distortions(NamedTuple):
 UNDISTORTED = Distortions()
 
 
+def require_colors(largest: Distortions, bands: Bands) -> None:
+    """Raises ValueError for distortions of colors of pictures that are no RGB; brightness and contrast are of any."""
+    for name in ("saturation", "hue"):
+        if getattr(largest, name) and not bands.is_rgb:
+            raise ValueError(
+                f"{name} is {getattr(largest, name)}, but the pictures have {bands.describe()} and no colors; set it "
+                "to 0 (brightness and contrast work)"
+            )
+
+
 def distort(
     image: tf.Tensor,
     labels: tf.Tensor,
@@ -50,7 +61,7 @@ def distort(
     brightness_seed: tf.Tensor,
     largest: Distortions,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """(image float32 [h, w, 3], 0…255, labels uint8 [h, w]) distorted, in the order of `Distortions`.
+    """(image float32 [h, w, C], 0…255, labels uint8 [h, w]) distorted, in the order of `Distortions`.
 
     Args:
         image, labels: the crop.
@@ -64,7 +75,10 @@ def distort(
         tf.random.experimental.stateless_split(own, 6, alg="philox")
     )
     changed = image
-    if largest.contrast or largest.saturation or largest.hue:
+    if image.shape[-1] != 3:
+        if largest.contrast:
+            changed = (changed - 127.5) * (1 + draw_amount(contrast_seed, largest.contrast)) + 127.5
+    elif largest.contrast or largest.saturation or largest.hue:
         matrix = color_matrix(
             1 + draw_amount(contrast_seed, largest.contrast),
             1 + draw_amount(saturation_seed, largest.saturation),
@@ -74,7 +88,9 @@ def distort(
     if largest.brightness:
         changed = changed + draw_amount(brightness_seed, largest.brightness)
     if changed is not image:
-        image = tf.where(inside[..., tf.newaxis], tf.clip_by_value(changed, 0.0, 255.0), PADDING_COLOR)
+        if image.shape[-1] == 3:  # other bands have no black and white
+            changed = tf.clip_by_value(changed, 0.0, 255.0)
+        image = tf.where(inside[..., tf.newaxis], changed, PADDING_COLOR)
     if largest.rotation:
         image, labels = rotated(image, labels, draw_amount(rotation_seed, largest.rotation))
     if largest.cutout:
@@ -115,7 +131,7 @@ def color_matrix(contrast: tf.Tensor, saturation: tf.Tensor, degrees: tf.Tensor)
 
 
 def rotated(image: tf.Tensor, labels: tf.Tensor, degrees: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Image [h, w, 3] and labels [h, w] turned clockwise about their middle; padding comes in at the corners.
+    """Image [h, w, C] and labels [h, w] turned clockwise about their middle; padding comes in at the corners.
 
     The image is sampled bilinearly, labels at the nearest pixel.
     """

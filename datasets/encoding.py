@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from deeplab_ksac.bands import RGB, Bands
+from deeplab_ksac.datasets.band_pictures import BandSums, encode_bands, read_bands
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.pictures import ROTATIONS, read_picture
 
@@ -28,16 +30,18 @@ UP = 2  # PNG's filter that stores a line as its difference from the line above
 
 
 def encode_example(
-    example: Mapping[str, Any], info: DatasetInfo, *, rotation: str = ROTATIONS[0]
+    example: Mapping[str, Any], info: DatasetInfo, *, rotation: str = ROTATIONS[0], sums: BandSums | None = None
 ) -> tuple[bytes, np.ndarray]:
     """Packs one raw example; the bytes of the image file are kept as they are (`datasets.pictures.read_picture`).
 
-    Only Pillow and NumPy do the work, no operation of TensorFlow: a forked process can run this.
+    Other bands than RGB are stored as one PNG, which loses nothing (`datasets.band_pictures.encode_bands`). Only Pillow
+    and NumPy do the work, no operation of TensorFlow: a forked process can run this.
 
     Args:
         example: {"id", "image": path, "label": integers [H, W] or [H, W, 1]}, and "mask", the path to name in errors.
-        info: the `DatasetInfo` whose classes the labels are.
+        info: the `DatasetInfo` whose classes the labels are, with the bands of its pictures.
         rotation: what to do with EXIF rotation that the labels' size does not settle.
+        sums: what a picture of other bands than RGB is added to; None for nothing.
 
     Returns:
         (the serialized `tf.train.Example`, the pixel counts [256] of the labels 0…255).
@@ -51,7 +55,7 @@ def encode_example(
     counts = _count_values(labels, info, mask_name)
     if counts[IGNORE_LABEL] == labels.size:
         rotation = "stored"  # no label can be in the wrong place
-    encoded, image_format, (height, width) = read_picture(example["image"], labels.shape, rotation=rotation)
+    encoded, image_format, (height, width) = _picture(example["image"], labels.shape, rotation, info.bands, sums)
     if labels.shape != (height, width):
         raise DatasetError(
             f"mask {mask_name} is {_size(labels.shape)}, its image {example['image']} is {_size((height, width))} "
@@ -69,6 +73,16 @@ def encode_example(
     example = tf.train.Example(features=tf.train.Features(feature=features))
     serialized = example.SerializeToString(deterministic=True)  # else each version of protobuf has its own order
     return serialized, counts
+
+
+def _picture(place, labels_shape, rotation, bands, sums):
+    """(bytes, format, (height, width)) of a picture as it is stored."""
+    if bands.is_rgb:
+        return read_picture(place, labels_shape, rotation=rotation)
+    values = read_bands(place, bands)
+    if sums is not None:
+        sums.add(values)
+    return encode_bands(values), "png", values.shape[:2]
 
 
 def encode_labels(labels: np.ndarray) -> bytes:
@@ -120,8 +134,10 @@ def parse_example(serialized: tf.Tensor | bytes) -> dict[str, tf.Tensor]:
     }
 
 
-def decode_image(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """The picture of a parsed example: uint8 [H, W, 3], RGB."""
+def decode_image(parsed: Mapping[str, tf.Tensor], bands: Bands = RGB) -> tf.Tensor:
+    """The picture of a parsed example: uint8 [H, W, C], or of 16 bits float32; 0…255 in either case."""
+    if not bands.is_rgb:
+        return _decode_bands(parsed["encoded"], bands)
     return tf.cond(
         parsed["format"] == "jpeg",
         lambda: tf.io.decode_jpeg(parsed["encoded"], channels=3, dct_method=JPEG_TRANSFORM),
@@ -129,25 +145,32 @@ def decode_image(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
     )
 
 
+def _decode_bands(encoded, bands):
+    """What `band_pictures.encode_bands` has stored."""
+    planes = tf.io.decode_png(encoded, channels=1, dtype=tf.as_dtype(f"uint{bands.depth}"))
+    values = tf.transpose(tf.reshape(planes, [bands.number, -1, tf.shape(planes)[1]]), [1, 2, 0])
+    return values if bands.depth == 8 else tf.cast(values, tf.float32) / bands.unit
+
+
 def decode_labels(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """The labels of a parsed example: uint8 [H, W]."""
     return tf.io.decode_png(parsed["labels_encoded"], channels=1)[..., 0]
 
 
-def is_of_one_size(parsed: Mapping[str, tf.Tensor], labels: tf.Tensor) -> tf.Tensor:
+def is_of_one_size(parsed: Mapping[str, tf.Tensor], labels: tf.Tensor, bands: Bands = RGB) -> tf.Tensor:
     """Whether a parsed example's picture, by its header, its labels [H, W] and its stated size agree: bool []."""
-    picture = stored_size(parsed["encoded"], parsed["format"])
+    picture = _picture_size(parsed, bands)
     stated = tf.stack([parsed["height"], parsed["width"]])
     return tf.reduce_all(tf.shape(labels) == stated) & tf.reduce_all(picture == stated)
 
 
-def of_one_size(parsed: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def of_one_size(parsed: Mapping[str, tf.Tensor], bands: Bands = RGB) -> dict[str, tf.Tensor]:
     """A parsed example whose picture and mask have the stated size, by their headers: nothing is decoded.
 
     Raises:
         tf.errors.InvalidArgumentError: they do not; the message has the file name.
     """
-    seen, labeled = stored_size(parsed["encoded"], parsed["format"]), stored_size(parsed["labels_encoded"], "png")
+    seen, labeled = _picture_size(parsed, bands), stored_size(parsed["labels_encoded"], "png")
     with tf.control_dependencies([_assert_sizes(parsed, seen, labeled)]):
         return {name: tf.identity(values) for name, values in parsed.items()}
 
@@ -176,6 +199,12 @@ def stored_size(encoded: tf.Tensor, image_format: tf.Tensor | str) -> tf.Tensor:
     )
 
 
+def _picture_size(parsed, bands):
+    """(height, width) of the picture of a parsed example by its header: int32 [2]."""
+    stored = stored_size(parsed["encoded"], parsed["format"])
+    return stored if bands.is_rgb else stored // [bands.number, 1]
+
+
 def _assert_sizes(parsed, seen, labeled):
     """An assertion that picture, mask and stated size are the same."""
     stated = tf.stack([parsed["height"], parsed["width"]])
@@ -184,20 +213,20 @@ def _assert_sizes(parsed, seen, labeled):
     return tf.debugging.Assert(fits, ["the record of", parsed["filename"], *sizes])
 
 
-def decode_example(parsed: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The complete example: {"image": float32 [H, W, 3], "labels": int32 [H, W]}."""
-    image = tf.ensure_shape(decode_image(parsed), [None, None, 3])
+def decode_example(parsed: Mapping[str, tf.Tensor], bands: Bands = RGB) -> dict[str, tf.Tensor]:
+    """The complete example: {"image": float32 [H, W, C], 0…255, "labels": int32 [H, W]}."""
+    image = tf.ensure_shape(decode_image(parsed, bands), [None, None, bands.number])
     return {"image": tf.cast(image, tf.float32), "labels": tf.cast(decode_labels(parsed), tf.int32)}
 
 
-def decode_fitting(parsed: Mapping[str, tf.Tensor], num_classes: int) -> dict[str, tf.Tensor]:
+def decode_fitting(parsed: Mapping[str, tf.Tensor], num_classes: int, bands: Bands = RGB) -> dict[str, tf.Tensor]:
     """`decode_example` of a record that is what conversion writes.
 
     Raises:
         tf.errors.InvalidArgumentError: picture, labels and stated size differ, or the labels are not all of 0…K−1 and
             255; the message has the file name.
     """
-    example = decode_example(parsed)
+    example = decode_example(parsed, bands)
     fits = _assert_sizes(parsed, tf.shape(example["image"])[:2], tf.shape(example["labels"]))
     labels = of_classes(example["labels"], num_classes, parsed["filename"])
     with tf.control_dependencies([fits]):

@@ -6,11 +6,14 @@ import json
 import os
 import pathlib
 from collections.abc import Collection, Mapping
+from typing import Any
 
+from deeplab_ksac.bands import DEPTHS, MOST_BANDS, RGB, Bands, MeasuredBands
 from deeplab_ksac.json_files import (
     DamagedFileError,
     check_fields,
     is_list_of,
+    is_number,
     is_text,
     is_whole,
     read_object,
@@ -49,6 +52,7 @@ class DatasetInfo:
         splits: official number of images by split; empty where any split of any size is right.
         description: one line on what the pictures show.
         source: where the raw data come from.
+        bands: of the pictures; of a converted data set other than RGB, `MeasuredBands`.
     """
 
     name: str
@@ -57,6 +61,7 @@ class DatasetInfo:
     splits: Mapping[str, int] = dataclasses.field(default_factory=dict)
     description: str = ""
     source: str = ""
+    bands: Bands = RGB
 
     def __post_init__(self):
         if len(self.class_names) != len(self.colors):
@@ -123,7 +128,10 @@ def is_converted(name: str, data_dir: str | os.PathLike) -> bool:
 
 def save_info(info: DatasetInfo, folder: str | os.PathLike) -> None:
     """Writes a `DatasetInfo`, converted or not, as JSON into `folder`."""
-    text = json.dumps(dataclasses.asdict(info), indent=1, ensure_ascii=False)
+    fields = dataclasses.asdict(info)
+    if info.bands.is_rgb:  # which is not written down
+        del fields["bands"]
+    text = json.dumps(fields, indent=1, ensure_ascii=False)
     write_whole(pathlib.Path(folder) / INFO_FILE, text + "\n")
 
 
@@ -156,6 +164,7 @@ def read_info(folder: str | os.PathLike) -> ConvertedInfo:
         unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(ConvertedInfo)})
         if unknown:
             raise DatasetError(f"{path}: {shortened(unknown[0])} is no field of a data set")
+        fields["bands"] = bands_of(path, fields)
         fields["class_names"] = tuple(fields["class_names"])
         fields["colors"] = tuple(map(tuple, fields["colors"]))
         counted = fields.get("pixel_counts", {})
@@ -168,6 +177,35 @@ def read_info(folder: str | os.PathLike) -> ConvertedInfo:
         raise DatasetError(f"{path}: {error}") from error
     _check_counts(path, info)
     return info
+
+
+def bands_fields(bands: Bands) -> dict[str, dict[str, Any]]:
+    """{"bands": {"number", "depth", "mean", "deviation"}}, as JSON has it; {} for RGB, which is not written down."""
+    return {} if bands.is_rgb else {"bands": dataclasses.asdict(bands)}
+
+
+def bands_of(path: str | os.PathLike, fields: Mapping[str, Any]) -> Bands:
+    """The bands that the object of a file tells in what `bands_fields` made of them.
+
+    Raises:
+        DamagedFileError: they are damaged; the message names the path and the field.
+    """
+    if "bands" not in fields:
+        return RGB
+    check_fields(path, fields, {"bands": ("an object", lambda value: isinstance(value, dict))}, {})
+    found, subject = fields["bands"], f"'bands' of {path}"
+    check_fields(subject, found, OF_BANDS, {})
+    mean, deviation = (tuple(map(float, found[name])) for name in ("mean", "deviation"))
+    try:
+        return MeasuredBands(found["number"], found["depth"], mean, deviation)
+    except ValueError as error:
+        raise DamagedFileError(f"{subject}: {error}") from error
+
+
+def require_bands(what: str, bands: Bands, expected: Bands, of: str) -> None:
+    """Raises DatasetError if `what` has other bands than are expected by a model or data set, `of`."""
+    if not bands.fits(expected):
+        raise DatasetError(f"{what} has pictures of {bands.describe()}, and {of} of {expected.describe()}")
 
 
 def _check_counts(path, info):
@@ -200,6 +238,12 @@ OF_PICTURES = {
     "splits": ("numbers of images by split", _by_split(is_whole)),
     "description": ("text", is_text),
     "source": ("text", is_text),
+}
+OF_BANDS = {
+    "number": (f"a whole number of 1 … {MOST_BANDS}", lambda value: is_whole(value, 1) and value <= MOST_BANDS),
+    "depth": ("8 or 16", lambda value: is_whole(value) and value in DEPTHS),
+    "mean": ("a list of numbers", lambda value: is_list_of(value, is_number)),
+    "deviation": ("a list of numbers above 0", lambda value: is_list_of(value, lambda x: is_number(x) and x > 0)),
 }
 OF_SPLITS = {
     "num_examples": ("numbers of images by split", _by_split(is_whole)),

@@ -9,8 +9,11 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from deeplab_ksac.datasets import encoding
+from deeplab_ksac.datasets.band_pictures import measured
 from deeplab_ksac.datasets.info import IGNORE_LABEL, ConvertedInfo, DatasetInfo, save_info
 from deeplab_ksac.datasets.shards import WrittenShard
+
+TRAIN = "train"
 
 
 def write_metadata(
@@ -29,7 +32,10 @@ def write_metadata(
     counts = {split: np.sum([shard.label_counts for shard in shards], axis=0) for split, shards in written.items()}
     num_bytes = {split: sum(shard.num_bytes for shard in shards) for split, shards in written.items()}
     converted = ConvertedInfo(
-        **{field.name: getattr(info, field.name) for field in dataclasses.fields(info)},
+        **{
+            **{field.name: getattr(info, field.name) for field in dataclasses.fields(info)},
+            "bands": _measured(info.bands, written),
+        },
         num_examples={split: sum(shard.num_examples for shard in shards) for split, shards in written.items()},
         pixel_counts={split: tuple(values[: info.num_classes].tolist()) for split, values in counts.items()},
         ignored_pixels={split: int(values[IGNORE_LABEL]) for split, values in counts.items()},
@@ -58,10 +64,25 @@ def write_metadata(
     return converted
 
 
+def _measured(bands, written):
+    """Other bands than RGB with mean and deviation over the pictures of split train, or of all where there is none."""
+    if bands.is_rgb:
+        return bands
+    parts = [written[TRAIN]] if TRAIN in written else written.values()
+    return measured(bands, [shard.band_sums for shards in parts for shard in shards])
+
+
+def _image(bands):
+    """The picture as it is stored: other bands than RGB as one gray picture, one below another."""
+    if bands.is_rgb:
+        return tfds.features.Image(shape=(None, None, 3))
+    return tfds.features.Image(shape=(None, None, 1), dtype=np.dtype(f"uint{bands.depth}"), encoding_format="png")
+
+
 def _features(info):
     return tfds.features.FeaturesDict(
         {
-            encoding.IMAGE: tfds.features.Image(shape=(None, None, 3)),
+            encoding.IMAGE: _image(info.bands),
             encoding.IMAGE_FORMAT: tfds.features.Text(),
             encoding.HEIGHT: tfds.features.Scalar(tf.int64),
             encoding.WIDTH: tfds.features.Scalar(tf.int64),

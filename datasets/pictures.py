@@ -45,7 +45,7 @@ def read_picture(
             rotation that the labels' size does not settle.
     """
     path = pathlib.Path(path) if pixels.is_path(path) else path
-    encoded, kind = _read_bytes(path)
+    encoded, kind = read_bytes(path)
     try:
         image, stored = _decode(encoded, kind)
     except Image.DecompressionBombError as error:
@@ -65,8 +65,13 @@ def read_picture(
     return _turned(encoded, kind) if turned else (encoded, kind, stored)
 
 
-def _read_bytes(path):
-    """The content of a file and its format, by its first bytes."""
+def read_bytes(path: str | os.PathLike | pixels.InAFile) -> tuple[bytes, str]:
+    """The content of a picture file and its format, one of `SIGNATURES`, by its first bytes.
+
+    Raises:
+        DatasetError: the file cannot be read, or is of another format.
+    """
+    path = pathlib.Path(path) if pixels.is_path(path) else path
     try:
         pixels.require_file(path)
         encoded = path.read_bytes()
@@ -79,6 +84,13 @@ def _read_bytes(path):
     return encoded, kind
 
 
+def check_png(encoded: bytes) -> None:
+    """Raises what Pillow raises for a PNG that is cut or whose checksums are wrong, which loading does not look at."""
+    if END_OF_PNG not in encoded:
+        raise ValueError("no end chunk")
+    Image.open(io.BytesIO(encoded)).verify()
+
+
 def _decode(encoded, kind):
     """(the picture, decoded to its last byte, its (height, width)).
 
@@ -88,9 +100,7 @@ def _decode(encoded, kind):
         if encoded.rfind(END_OF_JPEG) < encoded.rfind(SCAN):  # TensorFlow's decoder insists on it, Pillow does not
             raise ValueError("no end marker")
     elif kind == "png":
-        if END_OF_PNG not in encoded:
-            raise ValueError("no end chunk")
-        Image.open(io.BytesIO(encoded)).verify()  # the checksums, which loading does not look at
+        check_png(encoded)
     with pixels.opened_bytes(encoded, kind) as image:
         stored = (image.height, image.width)
         if kind == "jpeg":

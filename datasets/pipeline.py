@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from deeplab_ksac.datasets import augment, encoding
 from deeplab_ksac.datasets.access import RecordTable, evenly_spread
-from deeplab_ksac.datasets.distortions import Distortions
+from deeplab_ksac.datasets.distortions import Distortions, require_colors
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.order import RunOrder
+from deeplab_ksac.datasets.own_augmentations import Augmentation, apply_own
 
 
 def train_batches(
@@ -22,11 +23,12 @@ def train_batches(
     scales: Sequence[float],
     flip: bool,
     weights: Sequence[float] = (),
+    augmentations: Sequence[Augmentation] = (),
     first_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
     **largest: float,
 ) -> tf.data.Dataset:
-    """The endless training stream: {"image": float32 [b, h, w, 3], 0…255, "labels": int32 [b, h, w]}.
+    """The endless training stream: {"image": float32 [b, h, w, C], 0…255, "labels": int32 [b, h, w]}.
 
     Scaled, padded, cropped, flipped (Sect. 2.3.1.5) and distorted, all of it a function of the seed and the example's
     position in the run: the stream from `first_step` is the tail of that from step 0, and the global batch does not
@@ -43,13 +45,15 @@ def train_batches(
         flip: whether to mirror half of the images.
         weights: how often each source is drawn, relative to the others; empty for plain concatenation, in which every
             record is seen once an epoch. See `order.RunOrder`.
+        augmentations: functions (example, seed) -> example of one's own, as `own_augmentations` says.
         first_step: step of the first batch.
         input_context: the `tf.distribute.InputContext`; batches are then per replica.
         largest: fields of `distortions.Distortions`: brightness (the author's code has 32), contrast, …; 0 by default.
 
     Raises:
-        ValueError: the replicas or pipelines do not divide the batch, or weights that do not fit the sources.
-        DatasetError: a source is missing, or the sources' classes differ.
+        ValueError: the replicas or pipelines do not divide the batch, weights that do not fit the sources, an
+            augmentation that gives something else than an example, or distortions of colors of pictures without any.
+        DatasetError: a source is missing, or the sources' classes or bands differ.
         tf.errors.InvalidArgumentError: when iterated, the record of a picture whose crop shows a label that is none of
             the classes, or whose mask has another size; the message has the file name.
     """
@@ -57,6 +61,7 @@ def train_batches(
     distortions = Distortions(**largest)
     pipelines, pipeline, per_replica = _shares(batch_size, input_context)
     table = RecordTable(sources, data_dir)
+    require_colors(distortions, table.bands)
     order = RunOrder(table.sizes, seed, weights)
     per_pipeline = batch_size // pipelines
     numbers = _numbers(order, first_step * batch_size, batch_size, pipeline * per_pipeline, per_pipeline)
@@ -64,7 +69,7 @@ def train_batches(
     @tf.autograph.experimental.do_not_convert
     def prepare(position, serialized):
         example_seed = tf.stack([tf.constant(seed, tf.int64), position])
-        parsed = encoding.of_one_size(encoding.parse_example(serialized))
+        parsed = encoding.of_one_size(encoding.parse_example(serialized), table.bands)
         example = augment.augment(
             parsed,
             example_seed,
@@ -72,8 +77,10 @@ def train_batches(
             scales=scales,
             flip=flip,
             distortions=distortions,
+            bands=table.bands,
         )
-        return {**example, "labels": encoding.of_classes(example["labels"], table.num_classes, parsed["filename"])}
+        labels = encoding.of_classes(example["labels"], table.num_classes, parsed["filename"])
+        return apply_own({**example, "labels": labels}, example_seed, augmentations, num_classes=table.num_classes)
 
     batches = table.read(numbers).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = batches.batch(per_replica, drop_remainder=True)
@@ -107,7 +114,7 @@ def eval_batches(
     images: int = 0,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """The images of a split, uncut, each once: {"image": float32 [b, H, W, 3], "labels": int32 [b, H, W]}.
+    """The images of a split, uncut, each once: {"image": float32 [b, H, W, C], "labels": int32 [b, H, W]}.
 
     A batch holds images of one size, so that no network sees a filling: one by one they come in stored order; of
     larger batches those that are full come first, and what is left of each size at the end. Until then the records
@@ -133,11 +140,14 @@ def eval_batches(
 
     @tf.autograph.experimental.do_not_convert
     def decode(serialized):
-        return encoding.decode_fitting(encoding.parse_example(serialized), num_classes)
+        return encoding.decode_fitting(encoding.parse_example(serialized), num_classes, table.bands)
 
     @tf.autograph.experimental.do_not_convert
     def decode_batch(several):
-        specs = {"image": tf.TensorSpec([None, None, 3]), "labels": tf.TensorSpec([None, None], tf.int32)}
+        specs = {
+            "image": tf.TensorSpec([None, None, table.bands.number]),
+            "labels": tf.TensorSpec([None, None], tf.int32),
+        }
         return tf.map_fn(decode, several, fn_output_signature=specs, parallel_iterations=batch_size)
 
     ways = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}

@@ -4,10 +4,12 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from deeplab_ksac import datasets
+from deeplab_ksac.bands import RGB, Bands
+from deeplab_ksac.datasets.band_pictures import find_bands
 from deeplab_ksac.datasets.hold_out import HeldOut, hold_out
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.kept_classes import KeptClasses, with_classes
@@ -19,12 +21,15 @@ class RawFolder:
     """The raw folder `root` of a data set, read by its source.
 
     Args:
-        name: a key of `datasets.CATALOG`, or "tfds:path" or "hf:path" for a path below the folder.
+        name: a key of `datasets.CATALOG`, "tfds:path" or "hf:path" for a path below the folder, or a file of one's own.
         root: the folder.
         reading: what its files mean, where the source can read them in more than one way.
         held_out: which pictures become a split val that the folder does not have.
         dataset_name: the name of the converted data set, where it is not the source's own.
         classes: names of the classes that are kept; pixels of all others are ignored. None keeps all.
+
+    Attributes:
+        channels: as `Reading.channels`.
 
     Raises:
         DatasetError: an unknown name, no such folder, options that the source does not heed, pictures held out of
@@ -52,6 +57,7 @@ class RawFolder:
         if not self.root.is_dir():
             raise DatasetError(f"the raw folder {self.root} does not exist")
         self._reading = {"reading": reading} if heeded else {}
+        self.channels = reading.channels
         if classes is not None and dataset_name is None:
             raise DatasetError(f"{name} with other classes is another data set: give it a name of its own (--name)")
         self._name = dataset_name or (datasets.default_name(name) if below else None)
@@ -91,6 +97,17 @@ class RawFolder:
         whole = self._whole_info()
         kept = with_classes(whole, self._classes)
         return {split: KeptClasses(items, whole, kept) for split, items in found.items()}
+
+    def bands(self, examples: Mapping[str, Sequence[Mapping[str, Any]]]) -> Bands:
+        """What all pictures of the examples by split have to have: the channels asked for, the first one's depth.
+
+        Raises:
+            DatasetError: the first picture cannot be read, or has another number of bands.
+        """
+        first = next((items for items in examples.values() if len(items)), None)
+        if self.channels == RGB.number or first is None:
+            return RGB
+        return find_bands(first[0]["image"], self.channels)
 
     def find_splits(self) -> tuple[str, ...]:
         """The splits that the folder holds, before any pictures are held out."""

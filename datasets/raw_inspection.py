@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from deeplab_ksac.bands import DEPTHS, Bands
 from deeplab_ksac.datasets import encoding
 from deeplab_ksac.datasets.findings import find_notes, find_warnings
 from deeplab_ksac.datasets.hold_out import HeldOut
@@ -112,16 +113,19 @@ def inspect_raw(
     raw = RawFolder(name, root, reading=reading, held_out=held_out)
     info, warnings = _info_of(raw)
     found, surveys = [], []
-    for split, items in _examples(raw, splits, warnings).items():
+    examples = _examples(raw, splits, warnings)
+    bands = _bands_of(raw, examples)
+    for split, items in examples.items():
         one = RawSplit(split, len(items), items.missing, items.left_out)
-        survey = _look(raw, info, one, items, samples, processes or number_of_cores(), progress)
+        known = dataclasses.replace(info or _of_values(split), bands=bands)
+        survey = _look(raw, known, one, items, samples, processes or number_of_cores(), progress)
         found.append(one)
         surveys += [survey] if survey.names else []
         warnings += _about(one)
     if not found:
         warnings.append(f"{root} holds no split that data set {name} could read")
     left_out = _or_nothing(raw.left_out, warnings)
-    info = info or _of_values(raw.source.INFO.name, surveys)
+    info = dataclasses.replace(info or _of_values(raw.source.INFO.name, surveys), bands=bands)
     warnings += find_warnings(info, surveys)
     notes = find_notes(info, surveys)
     return RawInspection(info, tuple(surveys), tuple(warnings), tuple(notes), tuple(found), left_out)
@@ -133,6 +137,14 @@ def _info_of(raw):
         return ConvertedInfo(**vars(raw.info())), []
     except DatasetError as error:
         return None, [f"the classes are not known: {error}"]
+
+
+def _bands_of(raw, examples):
+    """The bands that all pictures have to have."""
+    try:
+        return raw.bands(examples)
+    except DatasetError:  # the first picture is told of with all others that are refused
+        return Bands(raw.channels, DEPTHS[0])
 
 
 def _of_values(name, surveys=()):
@@ -177,8 +189,7 @@ def _look(raw, info, found, items, samples, processes, progress):
         if progress is not None:
             progress(found.name, done, len(items))
 
-    known = info or _of_values(found.name)
-    work = functools.partial(_measure, items=items, info=known, chosen=chosen, values_of=raw.values_of)
+    work = functools.partial(_measure, items=items, info=info, chosen=chosen, values_of=raw.values_of)
     for task, result in run_tasks(work, tasks, processes=processes, tick=tick):
         results[task] = result
     pixels, masks = collections.Counter(), collections.Counter()

@@ -4,10 +4,13 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 
+from deeplab_ksac.bands import MOST_BANDS, RGB
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
+from deeplab_ksac.json_files import is_whole
 
 OF_CLASSES = "classes"  # the colors of the data set's own class list
 BACKGROUND, IGNORED = "background", "ignored"
+OF_ALL = "channels"  # what every source heeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +30,13 @@ class Reading:
             or "ignored".
         image_key: the feature or column that holds the pictures, where a file of records has several.
         label_key: the one that holds the label maps.
+        channels: 3 for RGB of 8 bits, as which any picture is read; any other number for pictures that have so many
+            bands, all of 8 or all of 16 bits, which are taken as they are (`datasets.band_pictures`). Every source
+            heeds it.
 
     Raises:
-        DatasetError: both `label_map` and `colors`, an empty map, or another `unlabeled`.
+        DatasetError: both `label_map` and `colors`, an empty map, another `unlabeled`, or a number of channels that no
+            picture has.
     """
 
     label_map: Mapping[int, int] | None = None
@@ -41,6 +48,7 @@ class Reading:
     unlabeled: str = BACKGROUND
     image_key: str = ""
     label_key: str = ""
+    channels: int = RGB.number
 
     def __post_init__(self):
         if self.label_map is not None and self.colors is not None:
@@ -49,6 +57,8 @@ class Reading:
             raise DatasetError("label_map is empty; give pairs of value and label (--label_map=255:1,0:0)")
         if self.unlabeled not in (BACKGROUND, IGNORED):
             raise DatasetError(f"unlabeled must be {BACKGROUND} or {IGNORED}, not {self.unlabeled!r} (--unlabeled)")
+        if not is_whole(self.channels, 1) or self.channels > MOST_BANDS:
+            raise DatasetError(f"channels must be a number of 1 … {MOST_BANDS}, not {self.channels!r} (--channels)")
 
     def given(self) -> tuple[str, ...]:
         """The names of what differs from the default."""
@@ -59,7 +69,7 @@ class Reading:
         """Raises DatasetError if something is given that the data set `name` does not heed."""
         heeded = tuple(heeded)
         for field in self.given():
-            if field not in heeded:
+            if field not in (*heeded, OF_ALL):
                 takes = ", ".join(heeded) or "no option of this kind"
                 raise DatasetError(f"{field} (--{field}) is not for the data set {name}, which takes {takes}")
 

@@ -1,5 +1,6 @@
 """Raw folders -> sharded TFRecords that tensorflow-datasets and a plain TFRecord reader both read."""
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -56,7 +57,8 @@ def write_records(
     if the examples of the shard are the same again; the result is the same to the byte.
 
     Args:
-        name: a key of `datasets.CATALOG`, or "tfds:path" or "hf:path" for a path below `root`.
+        name: a key of `datasets.CATALOG`, "tfds:path" or "hf:path" for a path below `root`, or a file of one's own that
+            reads it, "my_source.py".
         root: the raw folder.
         data_dir: where converted data sets live.
         splits: names of the splits to convert; None converts those present in the raw folder.
@@ -69,7 +71,8 @@ def write_records(
         classes: names of the classes that are kept, for the labels 0, 1, …; pixels of all others are ignored, and the
             data set needs a name of its own. None keeps all.
         reading: what the raw files mean where there is more than one way, as in
-            `Reading(label_map={255: 1, 0: 0}, mask_suffix="_mask")`.
+            `Reading(label_map={255: 1, 0: 0}, mask_suffix="_mask")`, or pictures of other bands than RGB:
+            `Reading(channels=4)`.
         held_out: which pictures become a split val that the raw folder does not have, as in `HeldOut(0.2, seed=0)`.
         progress: called as `progress(split, done, total)` after each example, and first with what was done before.
         tell: called with a line on files that are there and are not converted, before anything is written.
@@ -98,6 +101,7 @@ def write_records(
         for words in _left_out(raw, examples):
             tell(f"left out: {words}")
         _check_counts(info, root, examples, allow_other_counts)
+        info = dataclasses.replace(info, bands=raw.bands(examples))
         temporary = unfinished(target)
         try:
             plans = {

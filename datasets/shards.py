@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.datasets import encoding
+from deeplab_ksac.datasets.band_pictures import BandSums
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.whole_files import write_whole
 
@@ -47,12 +48,16 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class WrittenShard:
-    """What was counted while a shard was written: examples, bytes of them, bytes of the file, pixels by value 0…255."""
+    """What was counted while a shard was written: examples, bytes of them, bytes of the file, pixels by value 0…255.
+
+    Of pictures of other bands than RGB also `BandSums.as_tuples`.
+    """
 
     num_examples: int
     num_bytes: int
     file_size: int
     label_counts: tuple[int, ...]
+    band_sums: tuple[tuple[int, int, int], ...] = ()
 
 
 def shard_name(name: str, split: str, index: int, shards: int) -> str:
@@ -106,16 +111,23 @@ def write_shard(
     """
     partial = shard.path.with_name(f".{shard.path.name}.partial")
     counts, num_bytes = np.zeros(256, np.int64), 0
+    sums = None if info.bands.is_rgb else BandSums(info.bands.number)
     with tf.io.TFRecordWriter(str(partial)) as writer:
         for index in range(shard.first, shard.stop):
-            serialized, values = encoding.encode_example(items[index], info, rotation=rotation)
+            serialized, values = encoding.encode_example(items[index], info, rotation=rotation, sums=sums)
             writer.write(serialized)
             counts += values
             num_bytes += len(serialized)
             tick()
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
-    written = WrittenShard(shard.stop - shard.first, num_bytes, partial.stat().st_size, tuple(counts.tolist()))
+    written = WrittenShard(
+        shard.stop - shard.first,
+        num_bytes,
+        partial.stat().st_size,
+        tuple(counts.tolist()),
+        () if sums is None else sums.as_tuples(),
+    )
     partial.replace(shard.path)
     shard.record_path.parent.mkdir(exist_ok=True)
     write_whole(shard.record_path, json.dumps({"fingerprint": shard.fingerprint, **dataclasses.asdict(written)}) + "\n")
@@ -127,7 +139,8 @@ def find_written(shard: Shard) -> WrittenShard | None:
     try:
         fields = json.loads(shard.record_path.read_text(encoding="utf-8"))
         same = fields.pop("fingerprint") == shard.fingerprint != ""
-        written = WrittenShard(**{**fields, "label_counts": tuple(fields["label_counts"])})
+        sums = tuple(map(tuple, fields["band_sums"]))
+        written = WrittenShard(**{**fields, "label_counts": tuple(fields["label_counts"]), "band_sums": sums})
         return written if same and shard.path.stat().st_size == written.file_size else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from deeplab_ksac.datasets import encoding
 from deeplab_ksac.datasets.access import damaged_file
-from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError
+from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, load_info
 from deeplab_ksac.datasets.records import read_records
 from deeplab_ksac.errors import in_one_line
 
@@ -111,12 +111,12 @@ def survey_split(
         DatasetError: no such split, or records that cannot be read.
     """
     records, count = read_records(name, split, data_dir)
-    samples = min(samples, max(count, 0))
+    samples, bands = min(samples, max(count, 0)), load_info(name, data_dir).bands
 
     @tf.autograph.experimental.do_not_convert
     def measure(position, serialized):
         chosen = (position + 1) * samples // max(count, 1) > position * samples // max(count, 1)
-        return {**_measure(serialized), "sample": tf.where(chosen, serialized, "")}
+        return {**_measure(serialized, bands), "sample": tf.where(chosen, serialized, "")}
 
     measured = records.enumerate().map(measure, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     survey = SplitSurvey(split, official)
@@ -164,7 +164,7 @@ def find_repeated(survey: SplitSurvey) -> tuple[str, ...]:
     return tuple(survey.names[i] for i in again)
 
 
-def _measure(serialized):
+def _measure(serialized, bands):
     """What is looked at of one example."""
     parsed = encoding.parse_example(serialized)
     labels = encoding.decode_labels(parsed)
@@ -172,7 +172,7 @@ def _measure(serialized):
         "name": parsed["filename"],
         "format": parsed["format"],
         "size": tf.stack([parsed["height"], parsed["width"]]),
-        "one_size": encoding.is_of_one_size(parsed, labels),
+        "one_size": encoding.is_of_one_size(parsed, labels, bands),
         "image_hash": _hash(parsed["encoded"]),
         "label_hash": _hash(parsed["labels_encoded"]),
         "pixels": tf.math.bincount(tf.cast(labels, tf.int32), minlength=256, maxlength=256, dtype=tf.int64),

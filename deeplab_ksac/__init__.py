@@ -10,14 +10,27 @@ if TYPE_CHECKING:
     from deeplab_ksac.ksac import KSAC, KernelSharingAtrousConv
     from deeplab_ksac.model import build_model
     from deeplab_ksac.prediction.predictor import Predictor
+    from deeplab_ksac.training.listeners import Listener
     from deeplab_ksac.training.loop import train
+    from deeplab_ksac.training.mlflow_listener import MLflowListener
 
 __version__ = "0.1.0"
-__all__ = ["KSAC", "KernelSharingAtrousConv", "Predictor", "__version__", "build_model", "train"]
+__all__ = [
+    "KSAC",
+    "KernelSharingAtrousConv",
+    "Listener",
+    "MLflowListener",
+    "Predictor",
+    "__version__",
+    "build_model",
+    "train",
+]
 
 _MODULES = {
     "KSAC": "deeplab_ksac.ksac",
     "KernelSharingAtrousConv": "deeplab_ksac.ksac",
+    "Listener": "deeplab_ksac.training.listeners",
+    "MLflowListener": "deeplab_ksac.training.mlflow_listener",
     "Predictor": "deeplab_ksac.prediction.predictor",
     "build_model": "deeplab_ksac.model",
     "train": "deeplab_ksac.training.loop",

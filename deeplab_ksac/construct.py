@@ -1,12 +1,14 @@
-"""From a named part to the object it names."""
+"""From a part to the object that its name or import path stands for."""
 
 import contextlib
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from deeplab_ksac.experiment import Part
+from deeplab_ksac.import_paths import is_import_path, line_in, resolve
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -31,11 +33,19 @@ def at(path: str) -> Iterator[None]:
 
 
 def construct(table: Mapping[str, Callable], part: Part, /, **shared: Any) -> Any:
-    """Builds `table[part.name]` with the part's own arguments and those of the shared ones that it takes.
+    """Builds `table[part.name]`, or what the part's import path names, with the part's own arguments and those of the
+    shared ones that it takes.
 
     Raises:
-        ValueError: a name that the table does not have; as `construct_with`.
+        ValueError: a name that the table does not have, or an import path under which there is nothing; as
+            `construct_with`.
     """
+    if is_import_path(part.name):
+        own = resolve(part.name)
+        try:
+            return construct_with(part.args, own, part.name, **shared)
+        except ValueError as error:
+            raise ValueError(f"{error}{line_in(own, error)}") from error
     if part.name not in table:
         near = difflib.get_close_matches(part.name, table, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -50,7 +60,10 @@ def construct_with(arguments: Mapping[str, Any], constructor: Callable, kind: st
         ValueError: an argument that the constructor does not take, whose message lists those there are; one that is
             missing, or whose value has a type that the constructor cannot take. `kind` is what the message calls it.
     """
-    parameters = tuple(inspect.signature(constructor).parameters.values())
+    try:
+        parameters = tuple(inspect.signature(constructor).parameters.values())
+    except (TypeError, ValueError) as error:  # some that are written in C do not say what they take
+        raise ValueError(f"{kind!r} cannot be called by its arguments' names: {error}") from error
     taken = [parameter.name for parameter in parameters if parameter.kind not in VARIADIC]
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         taken.append("name")  # of a Keras layer
@@ -65,3 +78,22 @@ def construct_with(arguments: Mapping[str, Any], constructor: Callable, kind: st
         return constructor(**{**{key: value for key, value in shared.items() if key in taken}, **arguments})
     except TypeError as error:
         raise ValueError(f"{kind!r} cannot be made of {dict(arguments)}: {error}") from error
+
+
+def bound(part: Part, /, *given: str) -> Callable:
+    """The function that a part's import path names, with the part's own arguments; it is called with others later.
+
+    Args:
+        part: of one's own.
+        given: the names of what it is called with, in order.
+
+    Raises:
+        ValueError: there is no such function, or it does not take these arguments.
+    """
+    function = resolve(part.name)
+    try:
+        inspect.signature(function).bind(*given, **part.args)
+    except (TypeError, ValueError) as error:
+        listed = ", ".join([*given, *(f"{name}={value!r}" for name, value in part.args.items())])
+        raise ValueError(f"{part.name!r} cannot be called with ({listed}): {error}") from error
+    return functools.partial(function, **part.args)

@@ -26,7 +26,7 @@ class Evaluator:
     ignored.
 
     Args:
-        model: image [N, H, W, 3] -> {"logits", …}, built in the strategy's scope; only the logits are
+        model: image [N, H, W, C] -> {"logits", …}, built in the strategy's scope; only the logits are
             computed.
         num_classes: K.
         views: how the model sees the images.
@@ -50,7 +50,7 @@ class Evaluator:
             boundaries.check_tolerance(boundary_tolerance)
         self.num_classes, self.boundary_tolerance = num_classes, boundary_tolerance
         self.strategy = strategy or tf.distribute.get_strategy()
-        self._views = views
+        self._views, self._image_spec = views, scores.image_spec(model)
         with self.strategy.scope():
             self._forward = scores.logits_function(model)
             self._counts = _sum_over_replicas([num_classes, num_classes], "confusion_matrix")
@@ -61,7 +61,7 @@ class Evaluator:
         self._count = tf.function(self._count_on_replicas, self._signature(), autograph=False)
 
     def __call__(self, batches: Iterable[Mapping], *, progress: Any = None) -> dict:
-        """Evaluates the model on `batches` of {"image" [b, H, W, 3] float32, "labels" [b, H, W] int32}.
+        """Evaluates the model on `batches` of {"image" [b, H, W, C] float32, "labels" [b, H, W] int32}.
 
         Args:
             batches: an iterable of batches (this worker's share of them), such as a `tf.data.Dataset`.
@@ -99,7 +99,7 @@ class Evaluator:
         """Batches of every size in one trace; on a TPU a trace for each size, for XLA wants it known."""
         if isinstance(self.strategy, tf.distribute.TPUStrategy):
             return None
-        return tuple((spec,) * self._local_replicas for spec in (scores.IMAGE_SPEC, LABELS_SPEC, COUNT_SPEC))
+        return tuple((spec,) * self._local_replicas for spec in (self._image_spec, LABELS_SPEC, COUNT_SPEC))
 
     def _reset_replica(self):
         for counted in (self._counts, self._images, self._boundaries):

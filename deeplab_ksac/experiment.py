@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from deeplab_ksac.arguments import LARGEST, check_numbers, in_interval
 from deeplab_ksac.fields import (
@@ -19,6 +19,7 @@ from deeplab_ksac.fields import (
     set_whole_numbers,
     sides_of,
 )
+from deeplab_ksac.import_paths import is_import_path, path_of
 
 DISTORTIONS = ("brightness", "contrast", "saturation", "hue", "rotation", "cutout")
 AVERAGES = ("logits", "probabilities")
@@ -30,7 +31,7 @@ OLD_VIEWS = ("scales", "flip", "window", "pad_to")  # fields of the evaluation i
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A component by its registry's name, with its constructor's own keyword arguments.
+    """A component by its registry's name or its import path, with its constructor's own keyword arguments.
 
     Raises:
         ValueError: a name or arguments that are none.
@@ -45,9 +46,16 @@ class Part:
         set_fields(self, args=plain(self.args))
 
 
-def part(name: str, **args: typing.Any) -> Part:
-    """`part("ksac", filters=256)`: a component and its arguments."""
-    return Part(name, args)
+def part(name: str | Callable[..., typing.Any], **args: typing.Any) -> Part:
+    """`part("ksac", filters=256)`, or `part(MyHead, filters=64)` for one's own: a component and its arguments.
+
+    A class or function is kept by its import path ("my_heads:MyHead", "/home/me/my_experiment.py:MyHead"), under which
+    it is found wherever the experiment is read.
+
+    Raises:
+        ValueError: as `Part`; something of one's own that would not be found, such as a class inside of a function.
+    """
+    return Part(name if isinstance(name, str) else path_of(name), args)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +63,7 @@ class ModelSpec:
     """What `deeplab_ksac.model.build_model` builds.
 
     Attributes:
-        backbone, head: of `BACKBONES` and `HEADS`.
+        backbone, head: of `BACKBONES` and `HEADS`, or one's own, as all parts.
         output_stride: ratio of image to c5: 8, 16 or 32.
         neck: of `NECKS`, or None.
         projection: CAR's linear 1×1 convolution between head and bottleneck, or None.
@@ -101,13 +109,16 @@ class Data:
         crop_size: height and width of the training images, in pixels.
         scales: random factors of the size.
         flip: whether images are mirrored with probability one half.
-        brightness: largest random shift, of 0…255; 0 for none, as for all that follow, which each leave half of the
-            examples as they are (`datasets.distortions`).
+        brightness: largest random shift, of 0…255, or of four deviations of other bands than RGB; 0 for none, as for
+            all that follow, which each leave half of the examples as they are (`datasets.distortions`).
         contrast, saturation: largest relative change, 0…1.
-        hue: largest turn of the colors, in degrees, 0…180.
+        hue: largest turn of the colors, in degrees, 0…180; saturation and hue are for RGB pictures alone.
         rotation: largest turn of the crop, in degrees, 0…45.
         cutout: share of both sides of a part of the crop that is cut out, in [0, 1).
         weights: how often each source is drawn, relative to the others; empty for plain concatenation.
+        augmentations: of one's own, `part(my_function, strength=0.2)`, in the order in which they are applied to a crop
+            after all else: each is `my_function(example, seed, strength=0.2)` -> example, as
+            `datasets.own_augmentations` says.
 
     Raises:
         ValueError: a value that makes no sense.
@@ -124,6 +135,7 @@ class Data:
     rotation: float = 0.0
     cutout: float = 0.0
     weights: tuple[float, ...] = ()
+    augmentations: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.sources, tuple | list) or not self.sources:
@@ -143,10 +155,16 @@ class Data:
             raise ValueError(
                 f"weights must be one positive number for each of the {len(self.sources)} sources, not {self.weights!r}"
             )
+        if not isinstance(self.augmentations, tuple | list) or not all(
+            isinstance(each, Part) and is_import_path(each.name) for each in self.augmentations
+        ):
+            raise ValueError(
+                f"augmentations must be functions of one's own, as (part(my_function),), not {self.augmentations!r}"
+            )
         sides = sides_of("crop_size", self.crop_size)
         if sides is None or isinstance(self.crop_size, int):
             raise ValueError(f"crop_size must be height and width in pixels, as (513, 513), not {self.crop_size!r}")
-        set_fields(self, sources=tuple(self.sources), crop_size=sides)
+        set_fields(self, sources=tuple(self.sources), crop_size=sides, augmentations=tuple(self.augmentations))
         set_fields(self, **{name: float(getattr(self, name)) for name in DISTORTIONS})
         set_fields(self, scales=tuple(map(float, self.scales)), weights=tuple(map(float, self.weights)))
 

@@ -1,9 +1,11 @@
 """A model is its parts in a row: backbone, neck, head, projection, bottleneck, decoder, classifier."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.construct import at, construct, construct_with
 from deeplab_ksac.experiment import ModelSpec
 from deeplab_ksac.heads import HEADS
@@ -25,7 +27,7 @@ def segmentation_model(
     decoder: keras.layers.Layer | None = None,
     auxiliary: keras.layers.Layer | None = None,
 ) -> keras.Model:
-    """Joins parts to one functional model: image [N, H, W, 3] float32, RGB 0…255 -> a dict of named outputs.
+    """Joins parts to one functional model: image [N, H, W, C] float32, RGB 0…255 -> a dict of named outputs.
 
     "logits" [N, H, W, K] float32, and every other output of the head whose name ends in "logits", at the image's size;
     "features" (projected, where there is a projection) and the rest as the head gives them. Losses and figures name the
@@ -42,13 +44,14 @@ def segmentation_model(
         auxiliary: layer, pyramid -> logits [N, h, w, K] of the auxiliary loss: the output "aux_logits".
 
     Raises:
-        ValueError: more or fewer projections or bottlenecks than the head has features.
+        ValueError: more or fewer projections or bottlenecks than the head has features; a backbone, neck or head that
+            gives something else than a pyramid or outputs by name.
     """
     image = backbone.input
-    pyramid = backbone.output
+    pyramid = _named_maps(backbone.output, "c5", "backbone")
     if neck is not None:
-        pyramid = neck(pyramid)
-    outputs = dict(head(pyramid))
+        pyramid = _named_maps(neck(pyramid), "c5", "neck")
+    outputs = dict(_named_maps(head(pyramid), "features", "head"))
     features = outputs["features"]
     branches = list(features) if isinstance(features, list | tuple) else [features]
     if projection is not None:
@@ -68,6 +71,14 @@ def segmentation_model(
     return keras.Model(image, outputs, name="segmentation")
 
 
+def _named_maps(outputs: Any, least: str, kind: str) -> Mapping[str, Any]:
+    """The outputs of a part, if they are maps by name with one of the name `least`."""
+    if not isinstance(outputs, Mapping) or least not in outputs:
+        given = f"a dict of {', '.join(map(str, outputs))}" if isinstance(outputs, Mapping) else type(outputs).__name__
+        raise ValueError(f"the {kind} must give a dict with {least!r}, not {given}")
+    return outputs
+
+
 def _of_each(layers, branches, kind):
     """What each of the `layers` makes of its branch of the head's features."""
     if len(layers) != len(branches):
@@ -75,8 +86,13 @@ def _of_each(layers, branches, kind):
     return [layer(branch) for layer, branch in zip(layers, branches, strict=True)]
 
 
-def build_model(spec: ModelSpec, num_classes: int) -> keras.Model:
+def build_model(spec: ModelSpec, num_classes: int, bands: Bands = RGB) -> keras.Model:
     """The model of a `ModelSpec`, with `num_classes` logits.
+
+    Args:
+        spec: what it is made of.
+        num_classes: K; like the bands, of the data set and not of the `ModelSpec`.
+        bands: of the images, with their mean and deviation (`MeasuredBands`) where they are no RGB.
 
     Raises:
         ValueError: a part that its registry does not have, an argument that a part does not take, or an invalid
@@ -86,11 +102,18 @@ def build_model(spec: ModelSpec, num_classes: int) -> keras.Model:
         norm = construct_with(spec.norm, BatchNorm, "norm")
     shared = {"norm": norm, "output_stride": spec.output_stride, "num_classes": num_classes}
     with at("model.backbone"):
-        backbone = construct(BACKBONES, spec.backbone, **shared)
+        backbone = construct(BACKBONES, spec.backbone, bands=bands, **shared)
+        if not isinstance(backbone, keras.Model):
+            raise ValueError(f"{spec.backbone.name!r} must make a keras.Model, not {type(backbone).__name__}")
+        if backbone.input_shape[-1] != bands.number:
+            raise ValueError(
+                f"{spec.backbone.name!r} takes images of {backbone.input_shape[-1]} channels, and the data set has "
+                f"pictures of {bands.describe()}"
+            )
     with at("model.head"):
         head = construct(HEADS, spec.head, name="head", **shared)
     branches = range(getattr(head, "branches", 1))
-    arguments = head.bottleneck if spec.bottleneck is None else spec.bottleneck
+    arguments = getattr(head, "bottleneck", None) if spec.bottleneck is None else spec.bottleneck
     bottleneck = projection = neck = decoder = auxiliary = None
     if arguments is not None:
         with at("model.bottleneck"):

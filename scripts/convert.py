@@ -6,7 +6,9 @@
     python scripts/convert.py --dataset=voc2012 --raw_dir=raw/VOCdevkit --name=pets --classes=background,cat,dog
     python scripts/convert.py --dataset=folder --raw_dir=my_pictures --label_map=0:0,255:1 --mask_suffix=_mask \\
         --val_share=0.2 --data_dir=data
+    python scripts/convert.py --dataset=folder --raw_dir=satellite --name=satellite --channels=4 --data_dir=data
     python scripts/convert.py --dataset=scenes --raw_dir=raw/scenes --data_dir=data
+    python scripts/convert.py --dataset=my_source.py --raw_dir=raw/mine --data_dir=data
 
 After a kill, the same command continues where it was. The pictures of `scenes` are painted first, if the raw folder has
 none. At the end it prints a table of the splits.
@@ -16,7 +18,7 @@ import contextlib
 
 from absl import flags
 
-from deeplab_ksac.datasets import CATALOG, default_name, source
+from deeplab_ksac.datasets import CATALOG, default_name, is_file, source
 from deeplab_ksac.datasets.info import did_you_mean, is_converted
 from deeplab_ksac.errors import printable
 from deeplab_ksac.scripts.commandline import large_pictures, reading_flags, values
@@ -26,7 +28,12 @@ from deeplab_ksac.scripts.commandline.progress import SplitProgress
 
 def define_flags():
     """Defines the flags of this script."""
-    flags.DEFINE_list("dataset", None, f"Data set to convert, or several: {', '.join(CATALOG)} (tfds:name, hf:path).")
+    flags.DEFINE_list(
+        "dataset",
+        None,
+        f"Data set to convert, or several: {', '.join(CATALOG)} (tfds:name, hf:path), or a file of your own that reads "
+        "one, my_source.py.",
+    )
     flags.DEFINE_list(
         "raw_dir",
         None,
@@ -114,7 +121,7 @@ def run(given):
 
 def chosen(given):
     """[(data set, its raw folder)] that the flags name."""
-    unknown = [name for name in given.dataset if name.partition(":")[0] not in CATALOG]
+    unknown = [name for name in given.dataset if not is_file(name) and name.partition(":")[0] not in CATALOG]
     if unknown:
         raise ValueError(
             f"--dataset: {unknown[0]!r} is none of {', '.join(CATALOG)}{did_you_mean(unknown[0], CATALOG)}"

@@ -3,11 +3,15 @@
     python scripts/export.py --workdir=runs/scenes --output=served/scenes/1
     python scripts/export.py --workdir=runs/scenes --output=scenes.onnx --format=onnx
     python scripts/export.py --workdir=runs/scenes --output=scenes.tflite --format=tflite --quantize
+    python scripts/export.py --output=page --format=web     # of the network that comes with this package
 
 A SavedModel has the signatures "serving_default" (uint8 RGB [N, H, W, 3] of any size -> "classes", uint8 [N, H, W]),
-"probabilities" (the same -> "classes" and "probabilities", float32 [N, H, W, K]) and "serving_bytes" (JPEG or PNG files
-of one size, string [N] -> "classes"). TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it
-has the names and colors of the classes.
+"probabilities" (the same -> "classes" and "probabilities", float32 [N, H, W, K]), "serving_bytes" (JPEG or PNG files
+of one size, string [N] -> "classes"), "png" and "png_as_stored" (files of any sizes -> index PNGs, with and without
+turning by EXIF) and "class_list". A model of pictures of other bands takes those, uint8 or uint16 [N, H, W, C], as
+tensors alone. TensorFlow Lite and ONNX give classes and probabilities. `classes.json` beside it has the names and
+colors of the classes. "web" is a folder with a page that segments photographs in the browser; see it with
+`python -m http.server --directory=page`.
 """
 
 import os
@@ -21,14 +25,14 @@ from deeplab_ksac.scripts.commandline import model, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import check_writable
 
-FORMATS = ("saved_model", "tflite", "onnx")
+FORMATS = ("saved_model", "tflite", "onnx", "web")
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 def define_flags():
     """Where the model is, where it goes, its form, and what way of inference it has inside."""
-    model.define_flags()
-    flags.DEFINE_string("output", None, "folder (SavedModel) or file (.tflite, .onnx) to write", required=True)
+    model.define_flags(is_optional=lambda: flags.FLAGS["format"].value == "web")
+    flags.DEFINE_string("output", None, "folder (SavedModel, page) or file (.tflite, .onnx) to write", required=True)
     flags.DEFINE_enum("format", "saved_model", FORMATS, "what is written")
     values.scales("scales", "1", "scales to average over inside the model, such as 0.75,1,1.25")
     flags.DEFINE_bool("flip", False, "average with the mirrored image inside the model")
@@ -36,6 +40,8 @@ def define_flags():
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "precision of a SavedModel's weights and arithmetic")
     flags.DEFINE_bool("quantize", False, "TensorFlow Lite with 8-bit kernels (dynamic range)")
     values.sides("size", None, "TensorFlow Lite for images of one size only: side or height x width")
+    flags.DEFINE_string("runtime", None, "a page's ONNX Runtime: a folder (default: node_modules/onnxruntime-web/dist)")
+    values.several_sides("warmup", None, "picture sizes that TensorFlow Serving is to warm up with: 513,1025x2049")
     flags.DEFINE_bool("averaged", None, "use moving averages of the weights (default: if the run kept them)")
     flags.DEFINE_bool("check", True, "compare what was written with the model, in a separate process")
     flags.DEFINE_bool("overwrite", False, "whether an exported model at --output may be replaced")
@@ -50,13 +56,15 @@ def run(given):
     from deeplab_ksac import export
     from deeplab_ksac.models.loading import load
 
-    export.check_output(given.format, given.output, overwrite=given.overwrite)
+    runtime = options.get("runtime", export.RUNTIME)
+    export.check_output(given.format, given.output, overwrite=given.overwrite, runtime=runtime)
     check_inputs_stay([place.folder], [given.output])
     check_writable(Path(os.path.abspath(given.output)).parent)
     loaded = load(place, checkpoint=given.checkpoint, averaged=given.averaged)
     spec = loaded.experiment.model
-    folded = export.fold_projection(loaded.model, spec)
-    network = export.in_precision(folded, export.without_projection(spec), given.precision)
+    bands = loaded.info.bands
+    folded = export.fold_projection(loaded.model, spec, bands)
+    network = export.in_precision(folded, export.without_projection(spec), given.precision, bands)
     path = export.FORMATS[given.format](
         network, given.output, info=loaded.info, views=served, overwrite=given.overwrite, check=given.check, **options
     )
@@ -75,10 +83,20 @@ def options_of(given):
         raise ValueError(f"--quantize and --size are for --format=tflite, not for {given.format}")
     if given.format != "saved_model" and given.precision != "float32":
         raise ValueError(f"--precision={given.precision} is for --format=saved_model, not for {given.format}")
-    if given.format != "saved_model" and Path(given.output).suffix != f".{given.format}":
+    if given.format != "web" and given.runtime is not None:
+        raise ValueError(f"--runtime is for --format=web, not for {given.format}")
+    if given.format != "saved_model" and given.warmup is not None:
+        raise ValueError(f"--warmup is for --format=saved_model, not for {given.format}")
+    if given.format in ("tflite", "onnx") and Path(given.output).suffix != f".{given.format}":
         raise ValueError(f"--output={given.output} must end in .{given.format}")
     size = None if given.size == values.NONE else given.size
-    return {"quantize": given.quantize, "size": size} if given.format == "tflite" else {}
+    of_formats = {
+        "tflite": {"quantize": given.quantize, "size": size},
+        "saved_model": {"warmup": given.warmup or ()},
+        "onnx": {},
+        "web": {} if given.runtime is None else {"runtime": given.runtime},
+    }
+    return of_formats[given.format]
 
 
 if __name__ == "__main__":

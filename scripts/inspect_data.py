@@ -14,6 +14,7 @@ import pathlib
 
 from absl import flags
 
+from deeplab_ksac.datasets import default_name, is_file
 from deeplab_ksac.datasets.info import dataset_dir, load_info
 from deeplab_ksac.errors import printable
 from deeplab_ksac.overwriting import check_inputs_stay
@@ -61,7 +62,8 @@ def inspect_raw_folder(name, given):
 
     from deeplab_ksac.datasets.raw_inspection import inspect_raw
 
-    output = checked_output(name, given, "raw_inspection.png", [given.raw_dir])
+    place = default_name(name) if is_file(name) else name
+    output = checked_output(place, given, "raw_inspection.png", [given.raw_dir])
     with contextlib.closing(SplitProgress("reading")) as progress:
         inspection = inspect_raw(
             name,

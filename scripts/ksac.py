@@ -18,6 +18,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
     "train": "Trains an experiment, or continues a run that was stopped.",
     "evaluate": "Evaluates a trained model on a split of a data set: mIoU, per-class table, boundaries, pictures.",
     "predict": "Predicts images and videos with a trained model, each at its own size.",
+    "segment": "Segments images and videos by a server: an exported model behind TensorFlow Serving.",
     "submit": "Predicts a benchmark's test set and packs what its server takes: PASCAL VOC 2012, Cityscapes.",
     "save": "Saves a trained model as a folder of JSON and safetensors, which is loaded without its training run.",
     "export": "Writes a trained model in a form that needs none of this project's code, and checks it.",

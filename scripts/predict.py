@@ -5,7 +5,8 @@
 
 The output folder gets a folder for each of --kinds: `index/` (the class as pixel value, its color in the palette),
 `color/`, `overlay/`, `confidence/` (probability of the most likely class, 0 … 255) and `probabilities/` (npz). Every
-frame of a video or animation is a separate picture. A file that cannot be read does not stop the rest: it is named
+frame of a video or animation is a separate picture. A model that was trained on pictures of other bands than RGB reads
+PNG and TIFF files of so many bands and bits. A file that cannot be read does not stop the rest: it is named
 at the end, and the exit status is 1.
 """
 
@@ -60,7 +61,7 @@ def run(given):
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
     print(f"checkpoint at step {loaded.step}, {len(paths)} files, {chosen.describe()}, on {where}", file=sys.stderr)
     summary = predict_files(
-        Predictor(loaded.model, chosen, max_pixels=given.max_pixels),
+        Predictor(loaded.model, chosen, max_pixels=given.max_pixels, info=loaded.info),
         paths,
         given.output_dir,
         kinds=kinds,

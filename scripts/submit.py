@@ -56,7 +56,7 @@ def run(given):
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
     print(f"checkpoint at step {loaded.step}, {len(images)} images, {chosen.describe()}, on {where}", file=sys.stderr)
     with contextlib.closing(Progress(len(images), "predict")) as progress:
-        predictor = Predictor(loaded.model, chosen)
+        predictor = Predictor(loaded.model, chosen, info=loaded.info)
         submission_archive.pack(predictor, benchmark, images, given.output, progress=progress.update)
     print(f"{len(images)} predictions for {given.benchmark}: {given.output}")
     return 0

@@ -3,10 +3,13 @@
     ksac train --config=scenes_ksac --workdir=runs/scenes --data_dir=data
     ksac train --config=camvid_ksac --config.stages[0].steps=100 --workdir=runs/try --data_dir=data
     ksac train --config=finetune --data=mine --init_from=runs/camvid --workdir=runs/mine --data_dir=data
+    ksac train --config=my_experiment.py --workdir=runs/mine --data_dir=data
+    ksac train --config=runs/mine/experiment.json --config.seed=1 --workdir=runs/again --data_dir=data
 
-The experiment says what is trained, the other flags where. Every field of the experiment can be overridden. `finetune`
-is derived from the number and the sizes of the pictures of a data set, and prints what it derives. It starts from the
-network that comes with this package, or from --init_from or --backbone_weights; --init_from=random starts anew.
+The experiment says what is trained, the other flags where. It is one by its name, the EXPERIMENT of a Python file, or
+the JSON of another run. Every field of the experiment can be overridden. `finetune` is derived from the number and the
+sizes of the pictures of a data set, and prints what it derives. It starts from the network that comes with this
+package, or from --init_from or --backbone_weights; --init_from=random starts anew.
 
 Exit status: 0 trained, 1 an error that the last line names, 42 stopped before the end (SIGTERM or SIGUSR1 came, or
 another worker was lost): the same command, on every worker, continues.
@@ -22,7 +25,7 @@ from deeplab_ksac.experiments import finetune
 from deeplab_ksac.experiments.finetune import FINETUNE
 from deeplab_ksac.scripts.commandline import config, devices, values
 from deeplab_ksac.scripts.commandline.entry import start
-from deeplab_ksac.scripts.commandline.model import MODEL
+from deeplab_ksac.scripts.commandline.model import MODEL, define_code_flag
 from deeplab_ksac.scripts.commandline.progress import Progress
 
 RANDOM = "random"  # of --init_from: no weights
@@ -47,7 +50,10 @@ def define_flags():
         "hf://timm/<name>",
     )
     flags.DEFINE_string(
-        "strategy", "auto", "auto, one_device, mirrored, multi_worker (reads TF_CONFIG) or tpu", short_name="s"
+        "strategy",
+        "auto",
+        "auto, one_device, mirrored, multi_worker (reads TF_CONFIG, or Slurm's variables) or tpu",
+        short_name="s",
     )
     flags.DEFINE_string("tpu", "", "address of the TPU, for --strategy=tpu")
     values.whole_number(
@@ -66,6 +72,7 @@ def define_flags():
     )
     flags.DEFINE_bool("deterministic", False, "make the run repeatable bit for bit")
     flags.DEFINE_bool("allow_new_layers", False, "whether most layers may stay new with --init_from")
+    define_code_flag()
     flags.DEFINE_bool("start_over", False, "begin a stage again whose checkpoints are lost; the rest is set aside")
     flags.mark_flags_as_required(["config", "workdir", "data_dir"])
 
@@ -106,7 +113,7 @@ def derived_from(given):
     source = start_of(given)
     if source and not given.init_from:
         print(f"--init_from={source}  (a network that comes with this package)", file=sys.stderr)
-    model = {"model": experiment_of(source).model} if source else {}
+    model = {"model": experiment_of(source, allow_code=given.allow_code).model} if source else {}
     experiment, derived = finetune.finetune(info, sizes, split=train_split, **model)
     for path, value, reason in derived:
         if not config.is_overridden(path):
@@ -161,6 +168,7 @@ def train(experiment, given):
         jit=given.jit,
         start_over=given.start_over,
         allow_new_layers=given.allow_new_layers,
+        allow_code=given.allow_code,
         tell=functools.partial(print, file=sys.stderr),
     )
 

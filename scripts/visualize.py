@@ -85,7 +85,7 @@ def pictures(figure, given, first):
     from deeplab_ksac.runs.figures import ImageExamples, SplitExamples
 
     if given.images and figure in OF_PICTURES:
-        return ImageExamples(given.images)
+        return ImageExamples(given.images, first.info.bands)
     if not given.data_dir:
         instead = ", or --images" if figure in OF_PICTURES else ""
         raise ValueError(f"this figure needs --data_dir, the folder of the converted data sets{instead}")
@@ -94,6 +94,7 @@ def pictures(figure, given, first):
         given.data_dir,
         count=given.count if figure in OF_PICTURES else None,
         class_names=first.info.class_names,
+        bands=first.info.bands,
     )
 
 

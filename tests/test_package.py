@@ -98,12 +98,13 @@ def files(archive):
 
 
 def expected_files():
-    """Every module, table, marker and trained model of the checkout, where an installation has it."""
+    """Every module, table, marker, part of a page and trained model of the checkout, where an installation has it."""
     return {
         f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, place in FOLDERS.items()
         for path in (ROOT / folder).rglob("*")  # which does not follow links
         if path.suffix in (".py", ".csv", ".typed")
+        or path.match("deeplab_ksac/export/page/*")
         or (path.match("deeplab_ksac/models/*/*") and path.name in MODEL_FILES)
     }
 
@@ -136,7 +137,8 @@ INSTALLATIONS = ("wheel", "editable", "editable without links")
 
 def test_the_wheel_holds_every_module_and_table_once_and_nothing_else(built):
     assert files(built) == expected_files()
-    assert {"deeplab_ksac/scripts/cases/peers.py", "deeplab_ksac/datasets/tables/ade20k.csv"} < files(built)
+    some = ("scripts/cases/peers.py", "datasets/tables/ade20k.csv", "export/page/index.html")
+    assert {f"deeplab_ksac/{name}" for name in some} < files(built)
 
 
 def test_the_top_level_is_our_three_packages(built):

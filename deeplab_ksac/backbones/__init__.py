@@ -1,7 +1,8 @@
 """Backbones: image [N, H, W, 3] float32, RGB 0…255 -> {"c2", "c3", "c4", "c5"}, feature maps of falling resolution.
 
-A row of `BACKBONES` is a function `f(output_stride=16, *, norm=BatchNorm(), **arguments) -> keras.Model`. The model
-takes any N, H and W, normalizes the image itself, and gives maps of ⌈H / s⌉ × ⌈W / s⌉ pixels with s = 4, 8, 16, 32 or
+A row of `BACKBONES` is a function `f(output_stride=16, *, norm=BatchNorm(), bands=RGB, **arguments) -> keras.Model`.
+The model takes any N, H and W, images of other bands than RGB where it is told so, normalizes the image itself, and
+gives maps of ⌈H / s⌉ × ⌈W / s⌉ pixels with s = 4, 8, 16, 32 or
 `output_stride` (8, 16 or 32) where that is smaller. A stage keeps its number when its stride is taken away: its kernels
 are dilated instead, so that every pixel which the strided network has is there unchanged (atrous consistency).
 Swin, ConvNeXt and HRNet cannot be dilated and have output stride 32 alone; for the first two the neck

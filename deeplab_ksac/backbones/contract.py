@@ -1,8 +1,10 @@
 """What every backbone shares: the output strides it may have and the image it begins with."""
 
+import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.bands import RGB, Bands, MeasuredBands
 
 OUTPUT_STRIDES = (8, 16, 32)
 STAGE_STRIDES = {"c2": 4, "c3": 8, "c4": 16, "c5": 32}
@@ -20,6 +22,7 @@ PREPROCESSINGS = {
     "caffe": (1.0, [-123.68, -116.779, -103.939]),
     "none": (1.0, 0.0),
 }
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of R, G, B of 0…1
 
 
 def require_output_stride(output_stride: int) -> None:
@@ -57,24 +60,44 @@ def require_preprocessing(preprocessing: str) -> None:
         raise ValueError(f"preprocessing must be one of {', '.join(PREPROCESSINGS)}, not {preprocessing!r}")
 
 
-def image_input(preprocessing: str = "tf") -> tuple[tf.Tensor, tf.Tensor]:
-    """The network's input and what its first convolution sees: two tensors [N, H, W, 3], `image` and its scaling.
+def image_input(preprocessing: str = "tf", bands: Bands = RGB) -> tuple[tf.Tensor, tf.Tensor]:
+    """The network's input and what its first convolution sees: two tensors [N, H, W, C], `image` and its scaling.
 
     image, RGB 0…255 float32, is normalized in float32 under every precision policy. The default is the author's −1…1,
     where gray padding of 127.5 becomes 0; weights trained with another preprocessing want theirs.
 
     Args:
         preprocessing: a key of PREPROCESSINGS.
+        bands: of the images.
 
     Raises:
-        ValueError: another one.
+        ValueError: another preprocessing; other bands than RGB without mean and deviation.
     """
-    image = keras.Input([None, None, 3], name="image", dtype="float32")
-    return image, normalization(preprocessing)(image)
+    image = keras.Input([None, None, bands.number], name="image", dtype="float32")
+    return image, normalization(preprocessing, bands)(image)
 
 
-def normalization(preprocessing: str, name: str = "normalize") -> keras.layers.Layer:
-    """The layer that applies a preprocessing, in float32: [N, H, W, 3] -> the same; ValueError for an unknown one."""
+def normalization(preprocessing: str, bands: Bands = RGB, name: str = "normalize") -> keras.layers.Layer:
+    """The layer that applies a preprocessing, in float32: [N, H, W, C] -> the same.
+
+    Other bands than RGB get the mean and deviation that ImageNet's pictures have behind this preprocessing, those of R,
+    G and B averaged: 0 and 1 with "torch". So weights that were trained with it find numbers of their size.
+
+    Raises:
+        ValueError: an unknown preprocessing; other bands than RGB without mean and deviation.
+    """
     require_preprocessing(preprocessing)
     scale, offset = PREPROCESSINGS[preprocessing]
+    if not bands.is_rgb:
+        scale, offset = _of_bands(scale, offset, bands)
     return keras.layers.Rescaling(scale, offset, dtype="float32", name=name)
+
+
+def _of_bands(scale, offset, bands):
+    """(scale, offset) of each band, by its own mean and deviation."""
+    if not isinstance(bands, MeasuredBands):
+        raise ValueError(f"a network of {bands.describe()} wants their mean and deviation, as in MeasuredBands")
+    wanted_mean = np.mean(255 * np.array(IMAGENET_MEAN) * scale + offset)
+    wanted_deviation = np.mean(255 * np.array(IMAGENET_DEVIATION) * scale)
+    scales = wanted_deviation / np.array(bands.deviation)
+    return scales.tolist(), (wanted_mean - scales * bands.mean).tolist()

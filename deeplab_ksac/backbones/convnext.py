@@ -18,6 +18,7 @@ from deeplab_ksac.backbones.contract import image_input, require_strided
 from deeplab_ksac.backbones.convolutions import patch_conv, require_edge
 from deeplab_ksac.backbones.keras_weights import KerasWeights
 from deeplab_ksac.backbones.weights import TimmWeights, affine_tensors, kernel_tensors
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.dropout import DropPath
 
 EPSILON = 1e-6  # of the layer normalization
@@ -80,6 +81,7 @@ def convnext(
     scale: float = 1e-6,
     edge: str = "pad",
     preprocessing: str = "torch",
+    bands: Bands = RGB,
 ) -> keras.Model:
     """ConvNeXt: image [N, H, W, 3], RGB 0…255 -> {"c2" … "c5"} of `widths` channels.
 
@@ -94,6 +96,7 @@ def convnext(
         edge: what becomes of the last pixels that fill no 4 × 4 patch, or no 2 × 2 of the next stage: "pad" completes
             them by zeros, "cut" leaves them out, as timm does, with maps of ⌊H/4⌋ … pixels.
         preprocessing: a key of `contract.PREPROCESSINGS`; the default is that of the published weights.
+        bands: of the images, where they are no RGB.
 
     Raises:
         ValueError: another output stride, stages that are not four, an unknown edge or preprocessing.
@@ -105,7 +108,7 @@ def convnext(
     check_lists_of_whole_numbers(1, MOST_CHANNELS // 4, widths=widths)
     check_lists_of_whole_numbers(1, MOST_REPEATS, depths=depths)
     check_numbers("[0, 1)", drop_path_rate=drop_path_rate)
-    image, x = image_input(preprocessing)
+    image, x = image_input(preprocessing, bands)
     x = patch_conv(x, widths[0], 4, "stem.0", edge)
     x = keras.layers.LayerNormalization(epsilon=EPSILON, name="stem.1")(x)
     rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from deeplab_ksac.backbones.atrous import with_output_stride
 from deeplab_ksac.backbones.contract import normalization, require_endpoints, require_output_stride
 from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers
 from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmFile, TimmWeights, norm_tensors
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.dropout import DropPath
 from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.layers.norm import NormFactory
@@ -45,6 +47,7 @@ def efficientnet(
     epsilon: float = 1e-3,
     preprocessing: str = "tf",
     blocks: Sequence[Mapping[str, Any]] | None = None,
+    bands: Bands = RGB,
 ) -> keras.Model:
     """EfficientNet: image [N, H, W, 3], RGB 0…255 -> {"c2", "c3", "c4", "c5"}, of 24, 40, 112, 320 channels for B0.
 
@@ -62,6 +65,7 @@ def efficientnet(
         epsilon: of the normalization: the paper's 1e-3; 1e-5 with weights trained in PyTorch.
         preprocessing: of the image, a key of `contract.PREPROCESSINGS`.
         blocks: other stages than the paper's seven, a sequence of dicts as Keras' `blocks_args`.
+        bands: of the images, where they are no RGB.
 
     Raises:
         ValueError: another size, output stride, padding, preprocessing or kind of endpoints.
@@ -73,7 +77,7 @@ def efficientnet(
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f"drop_path_rate must lie in [0, 1), not {drop_path_rate}")
     _check_blocks(blocks)
-    strided = _network(size, blocks, weights=None, drop_connect_rate=drop_path_rate)
+    strided = _network(size, blocks, bands.number, weights=None, drop_connect_rate=drop_path_rate)
     ends = {stage: _last_layer(strided, f"block{number}") for stage, number in LAST_BLOCKS.items()}
     return with_output_stride(
         strided,
@@ -82,7 +86,7 @@ def efficientnet(
         norm=norm,
         epsilon=epsilon,
         padding=padding,
-        replacements=_replacements(strided, preprocessing),
+        replacements=_replacements(strided, preprocessing, bands),
     )
 
 
@@ -99,11 +103,13 @@ def _check_blocks(blocks):
         raise ValueError(f"blocks must be {LAST_BLOCKS['c5']} stages, as the paper has, not {len(blocks)}")
 
 
-def _network(size, blocks, **arguments):
+def _network(size, blocks, channels=RGB.number, **arguments):
     """Keras' network of a size, without its top, with the paper's stages or others."""
     if blocks is not None:
         arguments["blocks_args"] = [dict(block) for block in blocks]
-    return SIZES[size](include_top=False, input_shape=[None, None, 3], **arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of images of more bands than three
+        return SIZES[size](include_top=False, input_shape=[None, None, channels], **arguments)
 
 
 def _last_layer(network, block):
@@ -111,12 +117,12 @@ def _last_layer(network, block):
     return [layer.name for layer in network.layers if layer.name.startswith(block)][-1]
 
 
-def _replacements(network, preprocessing):
+def _replacements(network, preprocessing, bands):
     """Our preprocessing for Keras' two layers of it, and stochastic depth by name of the layer."""
     replacements = {}
     for layer in network.layers:
         if isinstance(layer, keras.layers.Rescaling):
-            replacements[layer.name] = normalization(preprocessing)
+            replacements[layer.name] = normalization(preprocessing, bands)
         elif isinstance(layer, keras.layers.Normalization):
             replacements[layer.name] = keras.layers.Activation("linear", dtype="float32", name="normalized")
         elif isinstance(layer, keras.layers.Dropout):

@@ -17,6 +17,7 @@ from deeplab_ksac.backbones.contract import (
 )
 from deeplab_ksac.backbones.efficientnet import timm_tensors
 from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmFile, TimmWeights
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.dropout import DropPath
 from deeplab_ksac.layers import AtrousConv2D, AtrousDepthwiseConv2D, BatchNorm
 from deeplab_ksac.layers.norm import NormFactory
@@ -119,6 +120,7 @@ def efficientnet_lite(
     padding: str = "same",
     epsilon: float = 1e-3,
     preprocessing: str = "tf",
+    bands: Bands = RGB,
 ) -> keras.Model:
     """EfficientNet-Lite: image [N, H, W, 3], RGB 0…255 -> {"c2", "c3", "c4", "c5"}, of 24, 40, 112, 320 channels for
     Lite0.
@@ -138,6 +140,7 @@ def efficientnet_lite(
         padding: "same", the authors', or "centered", PyTorch's.
         epsilon: of the normalization: the authors' 1e-3; 1e-5 with weights trained in PyTorch.
         preprocessing: of the image, a key of `contract.PREPROCESSINGS`.
+        bands: of the images, where they are no RGB.
 
     Raises:
         ValueError: another output stride, padding, preprocessing or kind of endpoints, a factor that is not positive,
@@ -152,7 +155,7 @@ def efficientnet_lite(
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f"drop_path_rate must lie in [0, 1), not {drop_path_rate}")
     norm, centered = functools.partial(norm, epsilon=epsilon), padding == "centered"
-    image, x = image_input(preprocessing)
+    image, x = image_input(preprocessing, bands)
     x = AtrousConv2D(STEM_FILTERS, 3, 2, "same", centered=centered, use_bias=False, name="stem_conv")(x)
     x = relu6(norm(name="stem_bn")(x), "stem_activation")
     blocks = [

@@ -10,6 +10,7 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.arguments import MOST_CHANNELS, MOST_REPEATS, check_lists_of_whole_numbers, check_whole_numbers
 from deeplab_ksac.backbones.contract import image_input, require_strided
 from deeplab_ksac.backbones.weights import TimmWeights, norm_tensors
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.layers import BatchNorm, ResizeLike, spatial_size
 from deeplab_ksac.layers.norm import NormFactory
 
@@ -140,6 +141,7 @@ def hrnet(
     blocks: Sequence[int] = (4, 4, 4, 4),
     upsampling: str = "nearest",
     preprocessing: str = "torch",
+    bands: Bands = RGB,
 ) -> keras.Model:
     """HRNet: image [N, H, W, 3], RGB 0…255 -> {"c2" … "c5"} of 1, 2, 4, 8 · width channels.
 
@@ -155,6 +157,7 @@ def hrnet(
         upsampling: how coarse maps come to finer ones: "nearest", as the published weights were trained, or "bilinear"
             with corners aligned, as in HRNet's code for segmentation.
         preprocessing: a key of `contract.PREPROCESSINGS`; the default is that of the published weights.
+        bands: of the images, where they are no RGB.
 
     Raises:
         ValueError: another output stride, an unknown upsampling or preprocessing, modules or blocks that are not three
@@ -168,7 +171,7 @@ def hrnet(
     check_whole_numbers(1, MOST_CHANNELS // 8, width=width)
     check_lists_of_whole_numbers(1, MOST_REPEATS, modules=modules, blocks=blocks)
     build = Builder(norm, upsampling)
-    image, x = image_input(preprocessing)
+    image, x = image_input(preprocessing, bands)
     for number in (1, 2):
         x = build.conv_norm(x, 64, 3, (f"conv{number}", f"bn{number}"), stride=2)
     for block in range(blocks[0]):

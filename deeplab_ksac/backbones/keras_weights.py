@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.backbones.stems import adapted_stem, fits_stem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ def same_layers(network: keras.Model, model: keras.Model) -> list[tuple[keras.la
 
 
 def load_keras(model: keras.Model, weights: str, published: KerasWeights, arguments: Mapping[str, Any]) -> None:
-    """Gives a backbone the weights of `keras.applications`.
+    """Gives a backbone the weights of `keras.applications`, the first kernel adapted to images that are no RGB.
 
     Args:
         model: the backbone, or the segmentation model that it is part of.
@@ -58,7 +59,8 @@ def load_keras(model: keras.Model, weights: str, published: KerasWeights, argume
         raise ValueError(f"{weights} does not fit Keras' network of {model.name} without its top: {error}") from error
     except Exception as error:  # what keras.utils.get_file raises has no class of its own
         raise OSError(f"Keras' weights could not be fetched ({error}); give the path of the file instead") from error
-    pairs = published.copy(network, model)
+    channels = model.input_shape[-1]
+    pairs = [(layer, _fitted(layer, values, channels)) for layer, values in published.copy(network, model)]
     wrong = [
         f"{layer.name} takes {[list(weight.shape) for weight in layer.weights]}, not {[list(v.shape) for v in values]}"
         for layer, values in pairs
@@ -71,3 +73,13 @@ def load_keras(model: keras.Model, weights: str, published: KerasWeights, argume
         raise ValueError(f"{weights} cannot be used; NaN or infinite: {', '.join(infinite)}")
     for layer, values in pairs:
         layer.set_weights(values)
+
+
+def _fitted(layer, values, channels):
+    """The weights of a layer; the first convolution's, where the model takes other images than RGB, adapted to them."""
+    if len(values) != len(layer.weights):
+        return values
+    return [
+        adapted_stem(value, channels) if fits_stem(value, tuple(weight.shape), channels) else value
+        for value, weight in zip(values, layer.weights, strict=True)
+    ]

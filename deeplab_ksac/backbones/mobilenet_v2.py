@@ -11,6 +11,7 @@ from deeplab_ksac.backbones.atrous import with_output_stride
 from deeplab_ksac.backbones.contract import image_input, require_endpoints, require_output_stride
 from deeplab_ksac.backbones.keras_weights import KerasWeights, same_layers
 from deeplab_ksac.backbones.weights import CLASSIFIERS, TimmWeights, norm_tensors
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.layers.norm import NormFactory
 
@@ -26,6 +27,7 @@ def mobilenet_v2(
     padding: str = "same",
     epsilon: float = 1e-3,
     preprocessing: str = "tf",
+    bands: Bands = RGB,
 ) -> keras.Model:
     """MobileNetV2: image [N, H, W, 3], RGB 0…255 -> {"c2", "c3", "c4", "c5"} of 144, 192, 576, 320 channels.
 
@@ -40,6 +42,7 @@ def mobilenet_v2(
         padding: "same", Keras' and the paper's, or "centered", PyTorch's.
         epsilon: of the normalization: Keras' 1e-3; 1e-5 with PyTorch's weights.
         preprocessing: of the image, a key of `contract.PREPROCESSINGS`.
+        bands: of the images, where they are no RGB.
 
     Raises:
         ValueError: another output stride, padding, preprocessing or kind of endpoints.
@@ -47,7 +50,7 @@ def mobilenet_v2(
     require_output_stride(output_stride)
     require_endpoints(endpoints)
     check_numbers(WIDEST, alpha=alpha)
-    _, normalized = image_input(preprocessing)
+    _, normalized = image_input(preprocessing, bands)
     strided = keras.applications.MobileNetV2(input_tensor=normalized, alpha=alpha, include_top=False, weights=None)
     named = {"c5": "block_16_project_BN", **(BLOCK_OUTPUTS if endpoints == "narrow" else {})}
     return with_output_stride(strided, output_stride, endpoints=named, norm=norm, epsilon=epsilon, padding=padding)

@@ -20,6 +20,7 @@ from deeplab_ksac.backbones.convolutions import conv_norm, relu
 from deeplab_ksac.backbones.keras_weights import KerasWeights
 from deeplab_ksac.backbones.stride_placement import VARIANTS, Block, StridePlacement, plan_blocks
 from deeplab_ksac.backbones.weights import TimmFile, TimmWeights, norm_tensors
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.layers.norm import NormFactory
 
@@ -91,6 +92,7 @@ def resnet(
     multi_grid: Sequence[int] = (1, 2, 4),
     epsilon: float | None = 1.001e-5,
     preprocessing: str = "tf",
+    bands: Bands = RGB,
 ) -> keras.Model:
     """ResNet of bottlenecks: image [N, H, W, 3], RGB 0…255 -> {"c2" … "c5"} of 4, 8, 16, 32 · width channels.
 
@@ -107,6 +109,7 @@ def resnet(
         multi_grid: factors of the atrous rates of the last stage's blocks; a shorter stage takes the first ones.
         epsilon: of the normalization, part of the architecture (its published weights go with it); None takes norm's.
         preprocessing: of the image, a key of `contract.PREPROCESSINGS`.
+        bands: of the images, where they are no RGB.
 
     Raises:
         ValueError: an unknown stem, variant, preprocessing or output stride, or too few stages, blocks or factors.
@@ -114,7 +117,7 @@ def resnet(
     _require_arguments(output_stride, stem, variant, blocks, multi_grid, width)
     make_norm = norm if epsilon is None else functools.partial(norm, epsilon=epsilon)
     placement = VARIANTS[variant]
-    image, x = image_input(preprocessing)
+    image, x = image_input(preprocessing, bands)
     x = stem_layers(x, stem, width, make_norm)
     pyramid = {}
     for stage_plan in plan_blocks(blocks, output_stride, placement, multi_grid):

@@ -20,6 +20,7 @@ from deeplab_ksac.backbones.contract import image_input, require_strided
 from deeplab_ksac.backbones.convolutions import patch_conv, require_edge
 from deeplab_ksac.backbones.weights import TimmWeights, affine_tensors, kernel_tensors
 from deeplab_ksac.backbones.window_attention import EPSILON, PatchMerging, SwinBlock
+from deeplab_ksac.bands import RGB, Bands
 
 LARGEST_WINDOW = 64  # pixels along a side: its attention map has the fourth power
 
@@ -34,6 +35,7 @@ def swin(
     drop_path_rate: float = 0.3,
     edge: str = "pad",
     preprocessing: str = "torch",
+    bands: Bands = RGB,
 ) -> keras.Model:
     """Swin: image [N, H, W, 3], RGB 0…255 -> {"c2" … "c5"} of 1, 2, 4, 8 · width channels.
 
@@ -50,6 +52,7 @@ def swin(
         edge: what becomes of an image's last pixels that fill no 4 × 4 patch: "pad" completes them by zeros, "cut"
             leaves them out, as timm does, with maps of ⌊H/4⌋ … pixels.
         preprocessing: a key of `contract.PREPROCESSINGS`; the default is that of the published weights.
+        bands: of the images, where they are no RGB.
 
     Raises:
         ValueError: another output stride, stages that are not four, an unknown edge or preprocessing.
@@ -64,7 +67,7 @@ def swin(
     check_lists_of_whole_numbers(1, MOST_CHANNELS, heads=heads)
     check_lists_of_whole_numbers(0, LARGEST_WINDOW, window_size=sides)
     check_numbers("[0, 1)", drop_path_rate=drop_path_rate)
-    image, x = image_input(preprocessing)
+    image, x = image_input(preprocessing, bands)
     x = patch_conv(x, width, 4, "patch_embed.proj", edge)
     x = keras.layers.LayerNormalization(epsilon=EPSILON, name="patch_embed.norm")(x)
     rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())

@@ -16,6 +16,7 @@ import safetensors
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.backbones.stems import adapted_stem
 
 CLASSIFIERS = ("fc.", "head.", "classifier.")
 COUNTERS = (".num_batches_tracked",)  # PyTorch's batch normalization counts its updates; nothing here reads it
@@ -74,9 +75,10 @@ def load_timm(
         ignored: as `load_tensors`. Batch normalization's counters are always left out.
 
     Raises:
-        OSError, ValueError: as `load_tensors`. Weights for images of another number of channels are named as such.
+        OSError, ValueError: as `load_tensors`. Weights for images of another number of channels are named as such,
+            unless they are for RGB, whose first kernel is adapted (`stems.adapted_stem`).
     """
-    _require_channels(model, path, tensors)
+    tensors = _for_channels(model, path, tensors)
     load_tensors(path, tensors, network=model.name, ignored=(*ignored, *COUNTERS))
 
 
@@ -186,17 +188,25 @@ def _is_ignored(name, ignored):
     return any(name.endswith(part) if part.startswith(".") else name.startswith(part) for part in ignored)
 
 
-def _require_channels(model, path, tensors):
-    """Raises ValueError if the first convolution was trained on images with another number of channels."""
-    channels = model.input_shape[-1]
+def _for_channels(model, path, tensors):
+    """The tensors, the first convolution's kernel adapted where it was trained on RGB and the model takes other images.
+
+    Raises:
+        ValueError: it was trained on images with another number of channels that are no RGB.
+    """
+    channels, fitting = model.input_shape[-1], list(tensors)
     with opened(path) as stream:
         present = set(stream.keys())
-        for name, variable, layout in tensors:
+        for place, (name, variable, layout) in enumerate(tensors):
             if name not in present or layout != "conv" or variable.shape[2] != channels:
                 continue
             shape = stream.get_slice(name).get_shape()
             trained = shape[1] if len(shape) > 1 else channels
-            if trained != channels and shape == [variable.shape[-1], trained, *variable.shape[:2]]:
+            if trained == channels or shape != [variable.shape[-1], trained, *variable.shape[:2]]:
+                continue
+            if trained != 3:
                 raise ValueError(
                     f"{path} was trained on images of {trained} channel(s); {model.name} takes images of {channels}"
                 )
+            fitting[place] = (name, variable, lambda kernel: adapted_stem(LAYOUTS["conv"](kernel), channels))
+    return fitting

@@ -12,6 +12,7 @@ from deeplab_ksac.arguments import LARGEST_RATE, WIDEST, check_lists_of_whole_nu
 from deeplab_ksac.backbones.contract import image_input, require_output_stride
 from deeplab_ksac.backbones.convolutions import conv_norm, relu
 from deeplab_ksac.backbones.weights import TimmWeights, norm_tensors
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.layers import AtrousDepthwiseConv2D, BatchNorm
 from deeplab_ksac.layers.norm import NormFactory
 
@@ -70,6 +71,7 @@ def xception65(
     multi_grid: Sequence[int] = (1, 1, 1),
     epsilon: float | None = 1e-3,
     preprocessing: str = "tf",
+    bands: Bands = RGB,
 ) -> keras.Model:
     """Aligned Xception: image [N, H, W, 3], RGB 0…255 -> {"c2", "c3", "c4", "c5"} of 256, 728, 1024, 2048 channels.
 
@@ -84,6 +86,7 @@ def xception65(
         multi_grid: factors of the atrous rates of the last block's three convolutions.
         epsilon: of the normalization; None takes norm's.
         preprocessing: of the image, a key of `contract.PREPROCESSINGS`.
+        bands: of the images, where they are no RGB.
 
     Raises:
         ValueError: another output stride or preprocessing, no middle block, not three factors.
@@ -98,7 +101,7 @@ def xception65(
     check_lists_of_whole_numbers(1, LARGEST_RATE, multi_grid=multi_grid)
     if epsilon is not None:
         norm = functools.partial(norm, epsilon=epsilon)
-    image, x = image_input(preprocessing)
+    image, x = image_input(preprocessing, bands)
     x = relu(conv_norm(x, int(32 * width), 3, "stem1", norm=norm, stride=2), "stem1")
     x = relu(conv_norm(x, int(64 * width), 3, "stem2", norm=norm), "stem2")
     pyramid, kept, rate = {}, 2, 1

@@ -39,7 +39,7 @@ def finetune(
 
     Pictures whose shorter side is above 640 pixels are seen at a scale that makes it about 480, in training and in
     evaluation. Crops hold a whole picture, or 321 pixels of a side. There are 50 epochs, but 400 steps at least and
-    5,000 at most.
+    5,000 at most. Pictures that are no RGB keep their colors.
 
     Args:
         info: of the converted data set.
@@ -62,7 +62,8 @@ def finetune(
     wanted = EPOCHS * number / batch
     steps = max(FEWEST_STEPS, min(RECIPE.steps, math.ceil(wanted / 100) * 100))
     scales = tuple(round(scale * factor, 4) for factor in RECIPE.data.scales)
-    data = dataclasses.replace(RECIPE.data, sources=(f"{info.name}/{train}",), crop_size=crop, scales=scales)
+    colors = {} if info.bands.is_rgb else {"saturation": 0.0, "hue": 0.0}
+    data = dataclasses.replace(RECIPE.data, sources=(f"{info.name}/{train}",), crop_size=crop, scales=scales, **colors)
     averages = min(RECIPE.ema_decay, 1 - 5 / steps)  # over a fifth of the steps at most
     stage = dataclasses.replace(RECIPE, data=data, steps=steps, batch_size=batch, ema_decay=averages)
     experiment = Experiment(
@@ -83,6 +84,7 @@ def finetune(
         Derived("evaluation.views.scales", (scale,), "as in training"),
         Derived("stages[0].batch_size", batch, f"{number} pictures"),
         Derived("stages[0].steps", steps, f"{steps * batch / number:.0f} epochs"),
+        *(Derived(f"stages[0].data.{name}", 0.0, f"pictures of {info.bands.describe()}") for name in colors),
     )
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.experiment import Views
+from deeplab_ksac.export.server import image_dtype
 from deeplab_ksac.prediction import scores
 
 SHAPES = ((2, 49, 65), (1, 33, 41))  # sides that are odd, so that flips and scales meet pixel on pixel
@@ -28,6 +30,7 @@ def check_written(
     views: Views = Views(),
     noise: str | None = None,
     size: tuple[int, int] | None = None,
+    bands: Bands = RGB,
 ) -> tuple[float, float]:
     """Runs what was exported to `path` in a new process on the CPU and compares it with the model.
 
@@ -35,11 +38,12 @@ def check_written(
 
     Args:
         path: what was written.
-        model: image [N, H, W, 3] float32 -> {"logits", …}.
+        model: image [N, H, W, C] float32 -> {"logits", …}.
         kind: "saved_model", "tflite" or "onnx".
         views: as exported.
         noise: a key of `NOISE`; by default the precision that the model computes with.
         size: None, or (height, width) of the one image it takes at a time.
+        bands: of the images.
 
     Returns:
         (the largest root mean square that was found, what it may be).
@@ -49,11 +53,12 @@ def check_written(
     """
     rng = np.random.default_rng(0)
     shapes = SHAPES if size is None else ((1, *size),)
-    images = {f"image_{i}": rng.integers(0, 256, (*shape, 3), np.uint8) for i, shape in enumerate(shapes)}
+    values = {"high": 2**bands.depth, "dtype": image_dtype(bands, lite=kind == "tflite").as_numpy_dtype}
+    images = {f"image_{i}": rng.integers(0, size=(*shape, bands.number), **values) for i, shape in enumerate(shapes)}
     compared = []
     for name, outputs in _run_apart(path, kind, images).items():
         with tf.device("CPU:0"):
-            image = tf.cast(images[name], tf.float32)
+            image = tf.cast(images[name], tf.float32) / bands.unit
             logits = scores.predict_logits(model, image).numpy()
             expected = scores.predict_probabilities(model, image, views).numpy()
         found, allowed = rms(outputs["probabilities"] - expected), tolerance(model, logits, noise)

@@ -2,32 +2,75 @@
 
 import tensorflow as tf
 
-from deeplab_ksac.datasets.encoding import JPEG_TRANSFORM
+from deeplab_ksac.datasets.encoding import JPEG_TRANSFORM, stored_size
+from deeplab_ksac.export import orientation
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 BIT_DEPTH = 24  # where a PNG's header has it
-LOOKED_AT = 2**17  # bytes from the beginning of a file, in which its orientation stands if it has one
-# EXIF's first directory, at its usual place, up to the tag 0x0112 with one number of 16 bits; \C is a byte.
-BEFORE, ENTRIES = rb"(?s)\A\C*?(?:Exif\x00\x00|eXIf)", rb"\C\C(?:\C{12}){0,60}?"
-DIRECTORIES = (
-    BEFORE + rb"II\*\x00\x08\x00\x00\x00" + ENTRIES + rb"\x12\x01\x03\x00\x01\x00\x00\x00([\x01-\x08])\C*\z",
-    BEFORE + rb"MM\x00\*\x00\x00\x00\x08" + ENTRIES + rb"\x01\x12\x00\x03\x00\x00\x00\x01\x00([\x01-\x08])\C*\z",
-)
+MAX_PIXELS = 2**25  # of a picture that shares a server's memory with others: 700 MB of scores for 5 classes
+UNKNOWN = "neither a JPEG nor a PNG file"
+DAMAGED = "it cannot be decoded: damaged, or 16 bits a channel with no value above 255"
 
 
-def decode_shown(content: tf.Tensor) -> tf.Tensor:
-    """What a JPEG or PNG file shows: a scalar string -> uint8 RGB [H, W, 3], upright, transparency laid on white.
+def decode_shown(content: tf.Tensor, *, upright: bool | tf.Tensor = True) -> tf.Tensor:
+    """What a JPEG or PNG file shows: a scalar string -> uint8 RGB [H, W, 3], transparency laid on white.
+
+    Args:
+        content: of the file.
+        upright: whether it is turned as EXIF says.
 
     Raises:
         tf.errors.InvalidArgumentError: when it runs, for a file of another kind, a damaged one, and 16 bits a channel
             of which the upper eight are all zero.
     """
-    is_jpeg = tf.strings.substr(content, 0, len(JPEG)) == JPEG
-    is_png = tf.strings.substr(content, 0, len(PNG)) == PNG
-    known = tf.debugging.Assert(is_jpeg | is_png, ["image_bytes holds a file that is neither JPEG nor PNG"])
+    is_jpeg = _is_jpeg(content)
+    known = tf.debugging.Assert(is_jpeg | _is_png(content), [f"image_bytes holds {UNKNOWN}"])
     with tf.control_dependencies([known]):
         image = tf.cond(is_jpeg, lambda: _decode_jpeg(content), lambda: _decode_png(content))
-    return _upright(tf.ensure_shape(image, [None, None, 3]), _orientation(content))
+    image = tf.ensure_shape(image, [None, None, 3])
+    asked = tf.convert_to_tensor(upright)
+    turned = tf.cond(asked, lambda: orientation.orientation(content), lambda: tf.constant(1))
+    return orientation.upright(image, turned)
+
+
+def decode_or_explain(
+    content: tf.Tensor, *, upright: bool | tf.Tensor = True, max_pixels: int = MAX_PIXELS
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`decode_shown` of a file that may be broken, where others of the same request are not to be lost for it.
+
+    Args:
+        content, upright: as there.
+        max_pixels: more are not decoded; the header tells.
+
+    Returns:
+        (uint8 RGB [H, W, 3], ""), or (no pixels [0, 0, 3], why: a scalar string).
+    """
+    nothing = tf.zeros([0, 0, 3], tf.uint8)
+
+    def read(content):
+        size = stored_size(content, tf.where(_is_jpeg(content), "jpeg", "png"))
+        count = tf.reduce_prod(tf.cast(size, tf.int64))
+        is_small = count <= max_pixels
+        image = tf.cond(is_small, lambda: decode_shown(content, upright=upright), lambda: nothing)
+        error = tf.strings.join([tf.strings.as_string(count), f" pixels, more than the {max_pixels} that are served"])
+        return image, tf.where(is_small, "", error)
+
+    def tried():  # a graph cannot catch an error, but a data set in it leaves out what has one
+        read_or_not = tf.data.Dataset.from_tensors(content).map(read).ignore_errors()
+        otherwise = tf.data.Dataset.from_tensors((nothing, DAMAGED))
+        return read_or_not.concatenate(otherwise).take(1).get_single_element()
+
+    is_known = _is_jpeg(content) | _is_png(content)
+    image, error = tf.cond(is_known, tried, lambda: (nothing, tf.constant(UNKNOWN)))
+    return tf.ensure_shape(image, [None, None, 3]), error
+
+
+def _is_jpeg(content):
+    return tf.strings.substr(content, 0, len(JPEG)) == JPEG
+
+
+def _is_png(content):
+    return tf.strings.substr(content, 0, len(PNG)) == PNG
 
 
 def _decode_jpeg(content):
@@ -46,26 +89,3 @@ def _decode_png(content):
     )
     with tf.control_dependencies([seen]):
         return tf.cast((2 * (colors * alpha + 255 * (255 - alpha)) + 255) // 510, tf.uint8)
-
-
-def _orientation(content):
-    """EXIF's orientation 1…8 as an integer; 1 where there is none."""
-    start = tf.strings.substr(content, 0, LOOKED_AT)
-    found = tf.constant(1)
-    for directory in DIRECTORIES:
-        value = tf.strings.regex_replace(start, directory, rb"\1")
-        is_one = tf.strings.length(value) == 1
-        number = tf.io.decode_raw(tf.strings.substr(value, 0, 1), tf.uint8)[0]
-        found = tf.where(is_one, tf.cast(number, tf.int32), found)
-    return found
-
-
-def _upright(image, orientation):
-    """The picture turned by an orientation: 5…8 are transposed, then 2, 3, 6, 7 mirrored, 3, 4, 7, 8 upside down."""
-
-    def among(*numbers):
-        return tf.reduce_any(orientation == tf.constant(numbers))
-
-    image = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
-    image = tf.cond(among(2, 3, 6, 7), lambda: tf.reverse(image, [1]), lambda: image)
-    return tf.cond(among(3, 4, 7, 8), lambda: tf.reverse(image, [0]), lambda: image)

@@ -3,6 +3,7 @@
 import dataclasses
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.experiment import ModelSpec
 from deeplab_ksac.heads.projection import fold_into_bottleneck
 from deeplab_ksac.model import build_model
@@ -13,7 +14,7 @@ def without_projection(spec: ModelSpec) -> ModelSpec:
     return dataclasses.replace(spec, projection=None)
 
 
-def fold_projection(model: keras.Model, spec: ModelSpec) -> keras.Model:
+def fold_projection(model: keras.Model, spec: ModelSpec, bands: Bands = RGB) -> keras.Model:
     """The same outputs without CAR's projection: the model as it is served and as its FLOPs are counted.
 
     The kernels are multiplied in float64, so that the logits differ by float32's rounding alone.
@@ -21,13 +22,14 @@ def fold_projection(model: keras.Model, spec: ModelSpec) -> keras.Model:
     Args:
         model: what `build_model(spec, …)` built.
         spec: its `ModelSpec`.
+        bands: of its images.
 
     Returns:
         A new model, or `model` if it has no projection.
     """
     if spec.projection is None:
         return model
-    folded = build_model(without_projection(spec), model.output["logits"].shape[-1])
+    folded = build_model(without_projection(spec), model.output["logits"].shape[-1], bands)
     for layer in folded.layers:
         original = model.get_layer(layer.name) if layer.weights else None
         if layer.name.startswith("bottleneck_"):

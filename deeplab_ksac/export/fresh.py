@@ -1,8 +1,10 @@
 """Runs an exported model in a process that has nothing of this project: fresh.py <kind> <model> <folder>.
 
-Reads images.npz of the folder, uint8 [N, H, W, 3] each, and writes <name>.npz with the classes and the probabilities.
+Reads images.npz of the folder, uint8 or uint16 [N, H, W, C] each, and writes <name>.npz with the classes and the
+probabilities.
 """
 
+import io
 import sys
 from pathlib import Path
 
@@ -14,24 +16,35 @@ OURS = ("deeplab_ksac", "caa", "car", "datasets", "scripts", "tests")
 def run_saved_model(path, images):
     """Yields the outputs for each image; the signatures must agree."""
     import tensorflow as tf
+    from PIL import Image
 
     served = tf.saved_model.load(path)
     for image in images:
         outputs = served.signatures["probabilities"](image=tf.constant(image))
-        files = tf.stack([tf.io.encode_png(one) for one in image])
-        by_default = served.signatures["serving_default"](image=tf.constant(image))
-        by_bytes = served.signatures["serving_bytes"](image_bytes=files)
-        for other in (by_default, by_bytes):
+        others = [served.signatures["serving_default"](image=tf.constant(image))]
+        if "serving_bytes" in served.signatures:  # of RGB
+            files = tf.stack([tf.io.encode_png(one) for one in image])
+            others.append(served.signatures["serving_bytes"](image_bytes=files))
+        for other in others:
             if not np.array_equal(outputs["classes"], other["classes"]):
+                raise SystemExit("the signatures give different classes")
+        pngs = served.signatures["png"](image_bytes=files)["png_bytes"].numpy()
+        for one, png in zip(image, pngs, strict=True):  # alone, as there: in a batch sums may have another order
+            alone = served.signatures["serving_default"](image=tf.constant(one[np.newaxis]))["classes"][0]
+            if not np.array_equal(alone, Image.open(io.BytesIO(png))):
                 raise SystemExit("the signatures give different classes")
         yield {name: value.numpy() for name, value in outputs.items()}
 
 
 def run_tflite(path, images):
-    """Yields the outputs for each image, to whose size the interpreter is brought."""
+    """Yields the outputs for each image."""
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(model_path=path)
+    return run_interpreter(tf.lite.Interpreter(model_path=path), images)
+
+
+def run_interpreter(interpreter, images):
+    """Yields the outputs of an interpreter of TensorFlow Lite, or LiteRT, which is brought to each image's size."""
     index = interpreter.get_input_details()[0]["index"]
     for image in images:
         if tuple(interpreter.get_input_details()[0]["shape"]) != image.shape:

@@ -9,15 +9,17 @@ from types import ModuleType
 from typing import Any
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.bands import Bands
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.checking import check_written
-from deeplab_ksac.export.server import IMAGE, SegmentationServer
+from deeplab_ksac.export.server import build_server
 from deeplab_ksac.export.target import export_target, require_suffix
 from deeplab_ksac.export.whole_maps import with_whole_maps
 
 OPSET = 17
 PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
+INT = 2  # ONNX's number for an attribute that is one
 CANNOT = "ONNX cannot express this model; export it as saved_model"
 
 
@@ -49,28 +51,35 @@ def export_onnx(
         ValueError: as there; another suffix; or operations that have no counterpart, which are named.
     """
     require_suffix(path, ".onnx")
-    tf2onnx, onnx = imported()
+    imported()
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
-        several = views.flip or len(views.scales) > 1
-        # of a loop that several views share the converter makes no loop of ONNX
-        served = with_whole_maps(model) if several else model
-        converted = _converted(tf2onnx, SegmentationServer(served, views))
-        pad_explicitly(converted.graph)
-        try:
-            onnx.checker.check_model(converted)
-        except onnx.checker.ValidationError as error:
-            raise ValueError(f"{CANNOT}: {str(error).splitlines()[0]}") from error
-        target.partial.write_bytes(converted.SerializeToString())
-        if check:
-            check_written(target.partial, model, kind="onnx", views=views)
+        write_onnx(model, target.partial, views=views, bands=info.bands, check=check)
     return target.path
+
+
+def write_onnx(model: keras.Model, path: Path, *, views: Views, bands: Bands, check: bool) -> None:
+    """Writes the ONNX file alone; arguments and errors as `export_onnx`."""
+    tf2onnx, onnx = imported()
+    several = views.flip or len(views.scales) > 1
+    # of a loop that several views share the converter makes no loop of ONNX
+    served = with_whole_maps(model) if several else model
+    converted = _converted(tf2onnx, build_server(served, views, bands))
+    pad_explicitly(converted.graph)
+    let_maps_be_empty(converted.graph)
+    try:
+        onnx.checker.check_model(converted)
+    except onnx.checker.ValidationError as error:
+        raise ValueError(f"{CANNOT}: {str(error).splitlines()[0]}") from error
+    path.write_bytes(converted.SerializeToString())
+    if check:
+        check_written(path, model, kind="onnx", views=views, bands=bands)
 
 
 def _converted(tf2onnx, server):
     """The ONNX model of a server."""
     with _quiet(logging.getLogger("tf2onnx")):
         try:
-            return tf2onnx.convert.from_function(server.__call__, input_signature=[IMAGE], opset=OPSET)[0]
+            return tf2onnx.convert.from_function(server.__call__, input_signature=[server.image], opset=OPSET)[0]
         except ValueError as error:
             raise ValueError(f"{CANNOT}: {error}") from error
 
@@ -108,6 +117,19 @@ def pad_explicitly(graph: Any) -> None:
         node.attribute.remove(attributes["auto_pad"])
         pads = node.attribute.add(name="pads", type=attributes["dilations"].type)
         pads.ints.extend([*(extent // 2 for extent in reach), *(extent - extent // 2 for extent in reach)])
+
+
+def let_maps_be_empty(graph: Any) -> None:
+    """Makes a computed side of 0 mean 0 in an ONNX graph's reshapes, as in TensorFlow; else it would mean "as it was".
+
+    KSAC's far taps read nothing of a map that is smaller than their rate.
+    """
+    constants = {tensor.name for tensor in graph.initializer}
+    constants.update(output for node in graph.node if node.op_type == "Constant" for output in node.output)
+    for node in graph.node:
+        if node.op_type == "Reshape" and node.input[1] not in constants:
+            del node.attribute[:]  # which has no other
+            node.attribute.add(name="allowzero", type=INT, i=1)
 
 
 @contextlib.contextmanager

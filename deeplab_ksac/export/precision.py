@@ -3,13 +3,14 @@
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.experiment import ModelSpec
 from deeplab_ksac.model import build_model
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
-def in_precision(model: keras.Model, spec: ModelSpec, precision: str) -> keras.Model:
+def in_precision(model: keras.Model, spec: ModelSpec, precision: str, bands: Bands = RGB) -> keras.Model:
     """The same model with weights and arithmetic of another precision: half the memory, and faster where devices are.
 
     What the layers hold in float32 in any case stays there: the statistics of batch normalization, means over the
@@ -20,6 +21,7 @@ def in_precision(model: keras.Model, spec: ModelSpec, precision: str) -> keras.M
         model: what `build_model(spec, …)` built, in float32.
         spec: its `ModelSpec`.
         precision: of `PRECISIONS`.
+        bands: of its images.
 
     Returns:
         A new model, or `model` for float32.
@@ -34,7 +36,7 @@ def in_precision(model: keras.Model, spec: ModelSpec, precision: str) -> keras.M
     policy = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(precision)
     try:
-        half = build_model(spec, model.output["logits"].shape[-1])
+        half = build_model(spec, model.output["logits"].shape[-1], bands)
     finally:
         keras.mixed_precision.set_global_policy(policy)
     for weight, original in zip(half.weights, model.weights, strict=True):

@@ -5,12 +5,13 @@ import functools
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.decoding import decode_shown
 from deeplab_ksac.prediction import scores
 
 MAX_CLASSES = 256  # what fits the uint8 of "classes"
-IMAGE = tf.TensorSpec([None, None, None, 3], tf.uint8, name="image")
+IMAGE = tf.TensorSpec([None, None, None, RGB.number], tf.uint8, name="image")
 ENCODED = tf.TensorSpec([None], tf.string, name="image_bytes")
 
 
@@ -25,9 +26,14 @@ class SegmentationServer(tf.Module):
         model: image [N, H, W, 3] float32 -> {"logits", …}.
         views: how the model sees the images.
 
+    Attributes:
+        image: the `tf.TensorSpec` of the images.
+
     Raises:
         ValueError: for more than 256 classes.
     """
+
+    bands, image = RGB, IMAGE
 
     def __init__(self, model: keras.Model, views: Views = Views()):
         super().__init__(name="segmentation_server")
@@ -42,13 +48,12 @@ class SegmentationServer(tf.Module):
     @tf.function(input_signature=[IMAGE], autograph=False)
     def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """image -> {"classes", "probabilities"}."""
-        averaged = self._scores(_checked(image))
-        return {"classes": scores.most_likely(averaged), "probabilities": self._probabilities(averaged)}
+        return self._answer(image)
 
     @tf.function(input_signature=[IMAGE], autograph=False)
     def classes(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """image -> {"classes"}: nothing is computed that only the probabilities need."""
-        return {"classes": scores.most_likely(self._scores(_checked(image)))}
+        return self._choose(image)
 
     @tf.function(input_signature=[ENCODED], autograph=False)
     def classes_of_encoded(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -57,7 +62,62 @@ class SegmentationServer(tf.Module):
         contents = tf.ensure_shape(image_bytes, ENCODED.shape)
         return self.classes(tf.map_fn(decode_shown, contents, fn_output_signature=spec))
 
+    def _answer(self, image):
+        averaged = self._scores(self._checked(image))
+        return {"classes": scores.most_likely(averaged), "probabilities": self._probabilities(averaged)}
 
-def _checked(image):
-    """The image as float32; a request of another rank is an error here, where the operations behind it would abort."""
-    return tf.cast(tf.ensure_shape(image, IMAGE.shape), tf.float32)
+    def _choose(self, image):
+        return {"classes": scores.most_likely(self._scores(self._checked(image)))}
+
+    def _checked(self, image):
+        """The image as float32 of 0…255; a request of another rank is an error here, where what follows would abort."""
+        seen = tf.cast(tf.ensure_shape(image, self.image.shape), tf.float32)
+        return seen if self.bands.unit == 1 else seen / self.bands.unit
+
+
+def image_dtype(bands: Bands, *, lite: bool = False) -> tf.DType:
+    """The type of the images that are served: uint8 or uint16, and in TensorFlow Lite, which takes no uint16, int32."""
+    return tf.int32 if lite and bands.depth == 16 else tf.as_dtype(f"uint{bands.depth}")
+
+
+def build_server(model: keras.Model, views: Views = Views(), bands: Bands = RGB) -> SegmentationServer:
+    """The `SegmentationServer` of a model; of one of other bands than RGB it takes uint8 or uint16 [N, H, W, C].
+
+    Such pictures are served as tensors alone, not as files.
+
+    Args:
+        model, views: as `SegmentationServer`.
+        bands: of the images.
+
+    Raises:
+        ValueError: as `SegmentationServer`; a model of another number of bands.
+    """
+    require_band_count(model, bands)
+    return (SegmentationServer if bands.is_rgb else _server_of(bands))(model, views)
+
+
+def require_band_count(model: keras.Model, bands: Bands) -> None:
+    """Raises ValueError for a model of another number of bands."""
+    if model.input_shape[-1] != bands.number:
+        raise ValueError(f"the model takes images of {model.input_shape[-1]} bands, and info is of {bands.describe()}")
+
+
+def _server_of(bands_served):
+    """The class of servers of other bands than RGB: a signature belongs to a function, and that to its class."""
+    spec = tf.TensorSpec([None, None, None, bands_served.number], image_dtype(bands_served), "image")
+
+    class BandServer(SegmentationServer):
+        """What is served of pictures of these bands."""
+
+        bands, image = bands_served, spec
+        classes_of_encoded = None
+
+        @tf.function(input_signature=[spec], autograph=False)
+        def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+            return self._answer(image)
+
+        @tf.function(input_signature=[spec], autograph=False)
+        def classes(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+            return self._choose(image)
+
+    return BandServer

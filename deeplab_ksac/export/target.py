@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deeplab_ksac.keras2 import keras
-from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.datasets.info import DatasetInfo, bands_fields
 from deeplab_ksac.literal_paths import PATTERN
 from deeplab_ksac.whole_files import (
     partial_path,
@@ -20,6 +20,8 @@ from deeplab_ksac.whole_files import (
 )
 
 FILE_SUFFIXES = (".tflite", ".onnx")
+SAVED_MODEL = ("saved_model.pb",)  # by which of its files a folder is known
+PAGE = ("index.html", "model.onnx", "classes.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,7 @@ def export_target(
     """Yields a `Target`: what is written to its `partial` becomes `path` when all went well and vanishes otherwise.
 
     Args:
-        path: a file, or the folder of a SavedModel where it has no suffix. Folders above it are made.
+        path: a file, or the folder of a SavedModel or a page. Folders above it are made.
         info: the `DatasetInfo` that the model was trained on.
         model: what is exported.
         overwrite: whether an exported model at `path` may be replaced.
@@ -73,8 +75,15 @@ def check_free(path: str | os.PathLike, overwrite: bool) -> None:
         return
     if not overwrite:
         raise FileExistsError(f"{path} exists; choose another output, or allow overwriting (--overwrite)")
-    if not (path.is_file() if path.suffix in FILE_SUFFIXES else (path / "saved_model.pb").is_file()):
-        raise FileExistsError(f"{path} exists and is not a SavedModel, so it is not overwritten; choose another output")
+    if not (path.is_file() if path.suffix in FILE_SUFFIXES else _holds(path, SAVED_MODEL) or _holds(path, PAGE)):
+        raise FileExistsError(
+            f"{path} exists and is not a SavedModel or a page that was exported, so it is not overwritten; choose "
+            "another output"
+        )
+
+
+def _holds(folder, names):
+    return all((folder / name).is_file() for name in names)
 
 
 def check_loadable(path: str | os.PathLike) -> None:
@@ -93,27 +102,34 @@ def require_suffix(path: str | os.PathLike, suffix: str) -> None:
         raise ValueError(f"{path} must end in {suffix}")
 
 
-def refuse_suffixes(path: str | os.PathLike) -> None:
-    """Raises ValueError if the folder of a SavedModel would have the name of a file of another form."""
+def refuse_suffixes(path: str | os.PathLike, what: str = "a SavedModel") -> None:
+    """Raises ValueError if the folder of `what` would have the name of a file of another form."""
     suffix = Path(path).suffix.lower()
     if suffix in FILE_SUFFIXES:
-        raise ValueError(f"{path} would be the folder of a SavedModel; for a file, --format={suffix[1:]}")
+        raise ValueError(f"{path} would be the folder of {what}; for a file, --format={suffix[1:]}")
 
 
 def classes_file(path: Path) -> Path:
-    """The JSON file with names and colors of an exported model's classes."""
-    return path / "assets.extra" / "classes.json" if path.is_dir() else path.with_suffix(".classes.json")
+    """The JSON file with names and colors of an exported model's classes; SavedModels keep it with their extras."""
+    if not path.is_dir():
+        return path.with_suffix(".classes.json")
+    return path / "assets.extra" / "classes.json" if _holds(path, SAVED_MODEL) else path / "classes.json"
 
 
-def _write_classes(path, info):
-    path.parent.mkdir(exist_ok=True)
-    content = {
+def class_list(info: DatasetInfo) -> dict:
+    """What an exported model says of its classes: name, number, names and colors, as JSON takes them."""
+    return {
         "name": info.name,
         "num_classes": int(info.num_classes),
         "class_names": list(info.class_names),
         "colors": [[int(value) for value in color] for color in info.colors],
+        **bands_fields(info.bands),
     }
-    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_classes(path, info):
+    path.parent.mkdir(exist_ok=True)
+    write_whole(path, json.dumps(class_list(info), indent=1, ensure_ascii=False) + "\n")
 
 
 def replace(path: Path, new: Path) -> None:

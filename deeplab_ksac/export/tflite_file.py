@@ -12,7 +12,7 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.checking import check_written
-from deeplab_ksac.export.server import SegmentationServer
+from deeplab_ksac.export.server import build_server, image_dtype
 from deeplab_ksac.export.target import export_target, require_suffix
 from deeplab_ksac.export.whole_maps import with_whole_maps
 from deeplab_ksac.literal_paths import temporary_folder
@@ -31,10 +31,10 @@ def export_tflite(
 ) -> Path:
     """Writes `model` as a TensorFlow Lite file of built-in operations: image -> classes, probabilities.
 
-    One signature, "serving_default", as `SegmentationServer`. Batch and size are those that the interpreter is resized
-    to (`resize_tensor_input`, `allocate_tensors`), unless a size is given: the graph is then simpler and open to the
-    delegates that want static shapes. Attention over all pixels holds its complete map. TensorFlow Lite has no sliding
-    window. Class names and colors are in `<name>.classes.json` next to it.
+    One signature, "serving_default", as `build_server`; images of 16 bits are int32. Batch and size are those that the
+    interpreter is resized to (`resize_tensor_input`, `allocate_tensors`), unless a size is given: the graph is then
+    simpler and open to the delegates that want static shapes. Attention over all pixels holds its complete map.
+    TensorFlow Lite has no sliding window. Class names and colors are in `<name>.classes.json` next to it.
 
     Args:
         model, info, views, overwrite, check: as `export_saved_model`.
@@ -52,19 +52,23 @@ def export_tflite(
     """
     require_suffix(path, ".tflite")
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
-        content = _converted(SegmentationServer(with_whole_maps(model), views), quantize, size)
+        content = _converted(build_server(with_whole_maps(model), views, info.bands), quantize, size)
         target.partial.write_bytes(content)
         if check:
             noise = "dynamic_range" if quantize else "float32"
-            check_written(target.partial, model, kind="tflite", views=views, noise=noise, size=size)
+            told = {"noise": noise, "size": size, "bands": info.bands}
+            check_written(target.partial, model, kind="tflite", views=views, **told)
     return target.path
 
 
 def _converted(server, quantize, size):
     """The content of the file."""
     function = server.__call__
-    if size is not None:
-        function = tf.function(function.python_function, [tf.TensorSpec([1, *size, 3], tf.uint8, name="image")])
+    dtype = image_dtype(server.bands, lite=True)
+    if size is not None or dtype != server.image.dtype:
+        sides = [None, None, None] if size is None else [1, *size]
+        spec = tf.TensorSpec([*sides, server.bands.number], dtype, name="image")
+        function = tf.function(function.python_function, [spec])
     with temporary_folder("tflite_") as folder:
         tf.saved_model.save(server, folder, signatures={"serving_default": function})
         drop_assertions(Path(folder) / "saved_model.pb")

@@ -15,6 +15,7 @@ from deeplab_ksac.datasets import encoding
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.datasets.inspection import Inspection
 from deeplab_ksac.datasets.survey import SplitSurvey
+from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.colors import colorize
 from deeplab_ksac.whole_files import remove_partial, write_whole
 
@@ -97,9 +98,9 @@ def grid(samples: Sequence[bytes], info: DatasetInfo) -> np.ndarray:
 def tile(sample: bytes, info: DatasetInfo) -> tuple[np.ndarray, np.ndarray]:
     """(image, labels in color) of a serialized example, small: uint8 [h, w, 3] each."""
     parsed = encoding.parse_example(sample)
-    image, labels = encoding.decode_image(parsed).numpy(), encoding.decode_labels(parsed).numpy()
+    image, labels = encoding.decode_image(parsed, info.bands).numpy(), encoding.decode_labels(parsed).numpy()
     scale = (TILE - 4) / max(labels.shape)
     size = tuple(max(1, round(scale * side)) for side in labels.shape[::-1])
-    small = Image.fromarray(image).resize(size, Image.Resampling.BOX)
+    small = Image.fromarray(as_rgb(image, info.bands)).resize(size, Image.Resampling.BOX)
     classes = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
     return np.asarray(small), colorize(classes, info.colors)

@@ -58,13 +58,15 @@ def model_graph(
     """The graph of a segmentation model's outputs for one image of height × width pixels.
 
     Args:
-        model: image [N, H, W, 3] float32 -> a dict of outputs.
+        model: image [N, H, W, C] float32 -> a dict of outputs.
         height, width: of the image, in pixels.
         training: whether it is the forward pass of training.
         outputs: the names of those that are computed.
     """
     wanted = keras.Model(model.input, {name: model.output[name] for name in outputs}, name=model.name)
-    return trace(lambda image: wanted(image, training=training), tf.TensorSpec([1, height, width, 3]))
+    return trace(
+        lambda image: wanted(image, training=training), tf.TensorSpec([1, height, width, model.input_shape[-1]])
+    )
 
 
 def saved_model_graph(
@@ -88,9 +90,10 @@ def saved_model_graph(
     inputs = serve.structured_input_signature[1]
     if len(inputs) != 1:
         raise ValueError(f"{path}: signature {signature!r} takes {', '.join(inputs)}, not one image")
-    (name, spec), shape = next(iter(inputs.items())), tf.TensorShape([1, height, width, 3])
+    (name, spec), shape = next(iter(inputs.items())), tf.TensorShape([1, height, width, None])
     if not spec.shape.is_compatible_with(shape):
         raise ValueError(f"{path}: signature {signature!r} takes images {spec.shape}, not {shape}")
+    shape = spec.shape.merge_with(shape)
     served = tf.function(lambda image: serve(**{name: image})).get_concrete_function(tf.TensorSpec(shape, spec.dtype))
     return _written_out(served), [*serve.variables]
 

@@ -32,5 +32,8 @@ def build_objective(parts: Iterable[Part], num_classes: int) -> Objective:
     losses = []
     for index, part in enumerate(parts):
         with at(f"losses[{index}]"):
-            losses.append(construct(LOSSES, part, num_classes=num_classes))
+            loss = construct(LOSSES, part, num_classes=num_classes)
+            if not callable(loss):
+                raise ValueError(f"{part.name!r} must make a function (outputs, labels) -> terms, not {loss!r}")
+            losses.append(loss)
     return Objective(losses)

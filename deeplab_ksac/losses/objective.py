@@ -16,7 +16,7 @@ class Objective:
     measures something beside its terms (`losses.class_aware`).
 
     Raises:
-        ValueError: when called, two losses that give the same term.
+        ValueError: when called, two losses that give the same term, or one that gives no terms by name.
     """
 
     def __init__(self, losses: Iterable):
@@ -29,7 +29,10 @@ class Objective:
         """The terms; `shares` [losses] are factors of each loss's terms, one row of `shares(parts)`."""
         terms = {}
         for index, loss in enumerate(self.losses):
-            for name, value in loss(outputs, labels).items():
+            found = loss(outputs, labels)
+            if not isinstance(found, Mapping):
+                raise ValueError(f"losses[{index}] must give scalars by name, not {type(found).__name__}")
+            for name, value in found.items():
                 if name in terms:
                     raise ValueError(f"two losses have a term named {name!r}")
                 terms[name] = value if shares is None else value * tf.cast(shares[index], value.dtype)

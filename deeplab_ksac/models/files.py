@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+from deeplab_ksac.own_files import FOLDER
+
 MODEL_FILE = "model.json"  # what the model is: its experiment, its classes, where it comes from
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "README.md"  # what people are told of it, if anything
@@ -23,6 +25,6 @@ def check_free(folder: str | os.PathLike, *, overwrite: bool = False) -> None:
         raise FileExistsError(f"{folder} exists; choose another folder, or allow overwriting (--overwrite)")
     if not folder.is_dir():
         raise FileExistsError(f"{folder} is no folder; choose another place")
-    others = sorted({path.name for path in folder.iterdir()} - set(FILES))
+    others = sorted({path.name for path in folder.iterdir()} - {*FILES, FOLDER})
     if others:
         raise FileExistsError(f"{folder} holds more than a saved model ({others[0]}); choose another folder")

@@ -5,13 +5,16 @@
     format       1
     classes      [{"name": "road", "color": [128, 64, 128]}, …], in the order of the logits
     data         {"name", "description", "source"} of the data set
+    bands        {"number", "depth", "mean", "deviation"} of its pictures, where they are no RGB (`deeplab_ksac.bands`)
     experiment   all of the `Experiment`; its `model` is what is built, its evaluation's `views` how it sees images
     stage, step  when the weights were taken
     provenance   what else is known of the training, as `runs.checkpoints.load_model` gives it
     weights      {"sha256": checksum of weights.safetensors}
 
 and `weights.safetensors` the model's weights under the names that Keras gives them, "<layer>/…/kernel", in float32 or
-float16. A `README.md` is for people: it is kept, and not read.
+float16. A `README.md` is for people: it is kept, and not read. Where parts of the experiment are of one's own, the
+files that they come from are in the folder `code` (`own_files`); as they may do anything, they are run only where the
+caller allows it.
 """
 
 import contextlib
@@ -27,13 +30,14 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.weights import load_tensors
-from deeplab_ksac.datasets.info import COLOR, DatasetError, DatasetInfo
+from deeplab_ksac.datasets.info import COLOR, DatasetError, DatasetInfo, bands_fields, bands_of
 from deeplab_ksac.datasets.whole_folders import move_into_place, restore_previous
 from deeplab_ksac.errors import in_one_line
-from deeplab_ksac.experiment import Experiment, from_dict, to_dict
+from deeplab_ksac.experiment import Experiment, from_dict
 from deeplab_ksac.json_files import DamagedFileError, Kind, check_fields, is_list_of, is_text, is_whole, read_object
 from deeplab_ksac.model import build_model
 from deeplab_ksac.models.files import CARD_FILE, DTYPES, MODEL_FILE, WEIGHTS_FILE, check_free
+from deeplab_ksac.own_files import own_parts, packed, unpacked
 from deeplab_ksac.runs.checkpoints import LoadedModel
 from deeplab_ksac.whole_files import checksum, partial_path, remove, remove_partial, unwritable, write_whole
 
@@ -70,7 +74,8 @@ def save_model(
 
     Raises:
         OSError: it exists (`FileExistsError`), or it cannot be written.
-        ValueError: another dtype; a weight that is NaN or infinite, or beyond float16's range.
+        ValueError: another dtype; a weight that is NaN or infinite, or beyond float16's range; a file of one's own that
+            is missing.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
@@ -80,7 +85,9 @@ def save_model(
     weights = safetensors.numpy.save(
         {name: _as_stored(name, np.asarray(weight), dtype) for name, weight in named_weights(loaded.model).items()}
     )
-    files = {WEIGHTS_FILE: weights, MODEL_FILE: _description(loaded, hashlib.sha256(weights).hexdigest())}
+    experiment, own = packed(loaded.experiment)
+    description = _description(loaded, experiment, hashlib.sha256(weights).hexdigest())
+    files = {WEIGHTS_FILE: weights, MODEL_FILE: description, **own}
     card = _read_card(folder / CARD_FILE) if loaded.card is None else loaded.card
     files |= {} if card is None else {CARD_FILE: card}
     remove_partial(folder.parent, [folder.name])
@@ -88,6 +95,7 @@ def save_model(
     try:
         partial.mkdir(parents=True)
         for name, content in files.items():
+            (partial / name).parent.mkdir(exist_ok=True)
             write_whole(partial / name, content)
         move_into_place(partial, folder)
     except OSError as error:
@@ -97,13 +105,17 @@ def save_model(
     return folder
 
 
-def read_model(folder: str | os.PathLike) -> LoadedModel:
+def read_model(folder: str | os.PathLike, *, allow_code: bool = False) -> LoadedModel:
     """The trained model in a folder that `save_model` has written.
+
+    Args:
+        folder: the folder.
+        allow_code: whether parts that do not come with this package may be loaded: the code of whoever made the model.
 
     Raises:
         FileNotFoundError: one of its files is missing.
         DamagedFileError: its model.json or README.md is not what it should be.
-        ValueError: its weights are damaged, or not those of its model.
+        ValueError: its weights are damaged, or not those of its model; it has code of its own, which is not allowed.
     """
     folder = pathlib.Path(folder)
     for name in (MODEL_FILE, WEIGHTS_FILE):
@@ -111,13 +123,13 @@ def read_model(folder: str | os.PathLike) -> LoadedModel:
             raise FileNotFoundError(f"{folder} holds no whole model: {name} is missing")
     path = folder / MODEL_FILE
     content = _read_description(path)
-    experiment, info = _experiment_of(path, content["experiment"]), _info_of(path, content)
+    experiment, info = _experiment_of(path, content["experiment"], allow_code), _info_of(path, content)
     card = _read_card(folder / CARD_FILE)
     weights = folder / WEIGHTS_FILE
     if checksum(weights) != content["weights"]["sha256"]:
         raise ValueError(f"{weights} does not have the checksum in {MODEL_FILE}: it is damaged, or of another model")
     with _named(path, Exception):  # of a folder from anywhere: it may ask for a model of any sizes and types
-        model = build_model(experiment.model, info.num_classes)
+        model = build_model(experiment.model, info.num_classes, info.bands)
     tensors = [(name, weight, "same") for name, weight in named_weights(model).items()]
     load_tensors(str(weights), tensors, network=f"that in {path}")
     return LoadedModel(
@@ -125,17 +137,22 @@ def read_model(folder: str | os.PathLike) -> LoadedModel:
     )
 
 
-def read_experiment(folder: str | os.PathLike) -> Experiment:
-    """The experiment by which the trained model in a folder was trained; its weights are not read.
+def read_experiment(folder: str | os.PathLike, *, allow_code: bool = False) -> Experiment:
+    """The experiment by which the trained model in a folder was trained; its weights are not read, and no code is run.
+
+    Args:
+        folder: the folder.
+        allow_code: as `read_model`, for what is made of the experiment.
 
     Raises:
         FileNotFoundError: model.json is missing.
         DamagedFileError: it is not what it should be.
+        ValueError: it has code of its own, which is not allowed.
     """
     path = pathlib.Path(folder) / MODEL_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no whole model: {MODEL_FILE} is missing")
-    return _experiment_of(path, _read_description(path)["experiment"])
+    return _experiment_of(path, _read_description(path)["experiment"], allow_code)
 
 
 def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
@@ -158,7 +175,7 @@ def _as_stored(name, value, dtype):
     return stored
 
 
-def _description(loaded, checksum):
+def _description(loaded, experiment, checksum):
     """The text of model.json."""
     info = loaded.info
     classes = [
@@ -169,7 +186,8 @@ def _description(loaded, checksum):
         "format": FORMAT,
         "classes": classes,
         "data": {name: getattr(info, name) for name in OF_DATA},
-        "experiment": to_dict(loaded.experiment),
+        **bands_fields(info.bands),
+        "experiment": experiment,
         "stage": int(loaded.stage),
         "step": int(loaded.step),
         "provenance": dict(loaded.provenance),
@@ -192,10 +210,17 @@ def _read_description(path):
     return content
 
 
-def _experiment_of(path, fields):
+def _experiment_of(path, fields, allow_code):
     with _named(path, (ValueError, RecursionError)):
         _check_plain(fields, "experiment")
-        return from_dict(Experiment, fields, "experiment")
+        experiment = from_dict(Experiment, fields, "experiment")
+        own = own_parts(experiment)
+        if own and not allow_code:
+            raise ValueError(
+                f"it has code of its own, {own[0]}, which may do anything on this machine; if you trust where the "
+                "model is from, allow it (--allow_code)"
+            )
+        return unpacked(experiment, path.parent)
 
 
 def _check_plain(value, place):
@@ -216,6 +241,7 @@ def _info_of(path, content):
         return DatasetInfo(
             class_names=tuple(fields["name"] for fields in classes),
             colors=tuple(tuple(fields["color"]) for fields in classes),
+            bands=bands_of(path, content),
             **{name: content["data"][name] for name in OF_DATA},
         )
     except DatasetError as error:

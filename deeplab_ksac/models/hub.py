@@ -10,7 +10,9 @@ from collections.abc import Iterable
 
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.models.files import FILES
+from deeplab_ksac.own_files import FOLDER
 
+OF_A_MODEL = (*FILES, f"{FOLDER}/*.py")
 SCHEME = "hf://"
 ADDRESS = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+(?:/[\w.-]+)*))?", re.ASCII)
 
@@ -20,7 +22,7 @@ def is_address(source: str) -> bool:
     return source.startswith(SCHEME)
 
 
-def fetched(address: str, files: Iterable[str] = FILES) -> pathlib.Path:
+def fetched(address: str, files: Iterable[str] = OF_A_MODEL) -> pathlib.Path:
     """The folder on this machine with a model's files; what was fetched once is not fetched again.
 
     What huggingface_hub reads from the environment holds: HF_TOKEN, HF_HOME, HF_HUB_OFFLINE.

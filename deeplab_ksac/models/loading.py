@@ -11,7 +11,11 @@ from deeplab_ksac.runs.workdir import read_workdir
 
 
 def load(
-    source: str | os.PathLike | Place, *, checkpoint: Checkpoint = NEWEST, averaged: bool | None = None
+    source: str | os.PathLike | Place,
+    *,
+    checkpoint: Checkpoint = NEWEST,
+    averaged: bool | None = None,
+    allow_code: bool = False,
 ) -> LoadedModel:
     """The trained model that a text names.
 
@@ -23,11 +27,13 @@ def load(
     Args:
         source: as `places.find`.
         checkpoint, averaged: of a run, as `runs.checkpoints.load_model`.
+        allow_code: whether code of its own may be run, where a saved model has some. A run's is run in any case: what
+            its experiment.json names.
 
     Raises:
         OSError: there is no such model, or one of its files is missing.
-        ValueError: one of its files is damaged; or a checkpoint or averages of a saved model, which has but one set of
-            weights.
+        ValueError: one of its files is damaged; code of its own that is not allowed; or a checkpoint or averages of a
+            saved model, which has but one set of weights.
     """
     place = find(source)
     if place.is_run:
@@ -35,18 +41,21 @@ def load(
     if checkpoint != NEWEST or averaged is not None:
         asked = "checkpoint" if checkpoint != NEWEST else "averaged"
         raise ValueError(f"{place.source} is a saved model with one set of weights; {asked} is for training runs")
-    return read_model(place.folder)
+    return read_model(place.folder, allow_code=allow_code or place.allow_code)
 
 
-def experiment_of(source: str | os.PathLike | Place) -> Experiment:
+def experiment_of(source: str | os.PathLike | Place, *, allow_code: bool = False) -> Experiment:
     """The experiment by which a model was trained, of which no weights are read.
 
     Args:
         source: as `places.find`.
+        allow_code: as `load`.
 
     Raises:
         OSError: there is no such model, or its description is missing.
-        ValueError: its description is damaged.
+        ValueError: its description is damaged, or names code of its own that is not allowed.
     """
     place = find(source)
-    return read_workdir(place.folder)[0] if place.is_run else read_experiment(place.folder)
+    if place.is_run:
+        return read_workdir(place.folder)[0]
+    return read_experiment(place.folder, allow_code=allow_code or place.allow_code)

@@ -19,11 +19,13 @@ class Place:
         source: how it was named.
         folder: its path.
         is_run: whether it is a training run's, with checkpoints, and not a saved model's.
+        allow_code: whether code of its own may be run, where a saved model has some; a run's is run in any case.
     """
 
     source: str
     folder: pathlib.Path
     is_run: bool = False
+    allow_code: bool = False
 
 
 def find(source: str | os.PathLike | Place) -> Place:

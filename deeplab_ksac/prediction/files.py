@@ -11,10 +11,11 @@ from PIL import Image
 
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.figures import colors as visualization
+from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.legend import with_legend
 from deeplab_ksac.whole_files import partial_path, write_whole
 
-BAND_ROWS = 1024
+STRIP_ROWS = 1024
 NUMBERS = "float16"  # of the probabilities: steps of 1/2048 below 1
 
 
@@ -23,7 +24,7 @@ class Style:
     """How predictions are shown.
 
     Attributes:
-        info: names and colors of the classes.
+        info: names and colors of the classes, and the bands of the pictures.
         opacity: of the classes in the overlay.
         legend: whether the classes that occur are named below the overlay.
     """
@@ -44,12 +45,12 @@ def color(image: np.ndarray, result: Mapping, style: Style) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, result: Mapping, style: Style) -> np.ndarray:
-    """The classes laid over the image; in bands, since the arithmetic takes 40 bytes a pixel."""
-    picture = np.empty(image.shape, np.uint8)
-    for top in range(0, len(image), BAND_ROWS):
-        band = slice(top, top + BAND_ROWS)
-        classes = result["classes"][band]
-        picture[band] = visualization.overlay(image[band], classes, style.info.colors, style.opacity)
+    """The classes laid over the image; in strips, since the arithmetic takes 40 bytes a pixel."""
+    picture = np.empty([*image.shape[:2], 3], np.uint8)
+    for top in range(0, len(image), STRIP_ROWS):
+        strip = slice(top, top + STRIP_ROWS)
+        classes, shown = result["classes"][strip], as_rgb(image[strip], style.info.bands)
+        picture[strip] = visualization.overlay(shown, classes, style.info.colors, style.opacity)
     if not style.legend:
         return picture
     occurring = np.flatnonzero(np.bincount(result["classes"].ravel(), minlength=len(style.info.colors)))

@@ -1,4 +1,4 @@
-"""Finding image and video files, and reading them as RGB whatever they hold."""
+"""Finding image and video files, and reading them as RGB whatever they hold, or as other bands that a model takes."""
 
 import dataclasses
 import glob
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from deeplab_ksac.bands import RGB, Bands
+from deeplab_ksac.datasets.band_pictures import read_bands
 from deeplab_ksac.datasets.pixels import DEEP_MODES, TRANSPARENT_MODES, opened, require_file, rgb
 from deeplab_ksac.datasets.pixels import upright as turned_upright
 from deeplab_ksac.prediction.films import VIDEO_SUFFIXES, count_video_frames, read_video
@@ -40,7 +42,7 @@ class Picture:
     """One image, or one frame of many.
 
     Attributes:
-        pixels: uint8 RGB [H, W, 3].
+        pixels: uint8 RGB [H, W, 3], or uint8 or uint16 [H, W, C] of other bands.
         stored_as: what had to become RGB, such as "gray" or "CMYK"; "" for RGB.
         number: of the frame in a video or animation; None for a still image.
     """
@@ -64,20 +66,29 @@ def read_image(path: str | os.PathLike, *, upright: bool = True) -> np.ndarray:
         return _pixels(image, upright)
 
 
-def read_pictures(path: str | os.PathLike) -> Iterator[Picture]:
+def read_pictures(path: str | os.PathLike, *, upright: bool = True, bands: Bands = RGB) -> Iterator[Picture]:
     """Yields the `Picture`s of a file: one of a still image, every frame of a GIF, PNG, TIFF, WebP or video.
 
+    Args:
+        path: of the file.
+        upright: whether they are turned as their EXIF orientation says.
+        bands: that a picture has; of others than RGB one is read of a file, as it is stored.
+
     Raises:
-        OSError, ValueError: as `read_image`, at the frame that cannot be read; or for a video without PyAV.
+        OSError, ValueError: as `read_image`, at the frame that cannot be read; or for a video without PyAV. Of other
+            bands than RGB as `datasets.band_pictures.read_bands`.
     """
     path = Path(path)
+    if not bands.is_rgb:
+        yield Picture(read_bands(path, bands))
+        return
     if path.suffix.lower() in VIDEO_SUFFIXES:
         require_file(path)
         yield from (Picture(pixels, number=number) for number, pixels in enumerate(read_video(path)))
         return
     with opened(path) as image:
         stored_as, frames = _stored_as(image), _count_frames(image)
-        first = _pixels(image)
+        first = _pixels(image, upright)
         if frames == 1:
             image.close()  # a large image would be held twice while it is predicted
     yield Picture(first, stored_as, None if frames == 1 else 0)
@@ -85,7 +96,7 @@ def read_pictures(path: str | os.PathLike) -> Iterator[Picture]:
         with opened(path) as image:
             for number in range(1, frames):
                 image.seek(number)
-                yield Picture(_pixels(image), stored_as, number)
+                yield Picture(_pixels(image, upright), stored_as, number)
 
 
 def count_pixels(path: str | os.PathLike) -> int:

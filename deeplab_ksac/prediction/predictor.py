@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.models.folder import save_model
@@ -31,20 +32,26 @@ class Predictor:
         classes = predictor(image)                          # uint8 [H, W], from RGB [H, W, 3], 0 … 255
         probabilities = predictor.probabilities(image)      # float32 [H, W, K]
 
+    Of a model of other bands than RGB the images are [H, W, C], integers as they are stored, of 8 or 16 bits, or
+    floating-point numbers as the network sees them, 0…255 (what is stored in 16 bits divided by 257).
+
     Batches [N, H, W, 3] give [N, …]. A batch of more than `max_pixels` pixels is seen image by image, an image of more
     in tiles that overlap, of which the middle is kept: memory does not grow with the image, but the context
     of a pixel then ends with its tile.
 
     Args:
-        model: image [N, H, W, 3] -> {"logits", …}.
+        model: image [N, H, W, C] -> {"logits", …}.
         views: how the model sees the images.
         max_pixels: of what the model sees at once.
-        info: names and colors of the classes, for showing results.
+        info: names and colors of the classes, for showing results, and the bands of the images; None for RGB.
         trained: the model and what it was trained as, as `models.loading.load` gives it; what has none cannot be
             saved.
 
+    Attributes:
+        bands: of the images.
+
     Raises:
-        ValueError: for a `max_pixels` below 1.
+        ValueError: for a `max_pixels` below 1; a model of other bands than `info` has.
     """
 
     def __init__(
@@ -59,6 +66,12 @@ class Predictor:
         if max_pixels < 1:
             raise ValueError(f"max_pixels must be positive, not {max_pixels}")
         self.views, self.max_pixels, self.info, self.trained = views, max_pixels, info, trained
+        self.bands = RGB if info is None else info.bands
+        self._spec = scores.image_spec(model)
+        if self._spec.shape[-1] != self.bands.number:
+            raise ValueError(
+                f"the model takes images of {self._spec.shape[-1]} bands, and info is of {self.bands.describe()}"
+            )
         self._forward, self._functions = scores.logits_function(model), {}
 
     @classmethod
@@ -69,6 +82,7 @@ class Predictor:
         views: Views | None = None,
         checkpoint: Checkpoint = NEWEST,
         max_pixels: int = MAX_PIXELS,
+        allow_code: bool = False,
     ) -> "Predictor":
         """The predictor of a trained model.
 
@@ -78,12 +92,14 @@ class Predictor:
             views: how the model sees the images; by default as in the run's evaluation, or as it was saved.
             checkpoint: of a run: "newest", "best", or the step of one, as `runs.checkpoints.checkpoint_path`.
             max_pixels: of what the model sees at once.
+            allow_code: whether code of its own may be run, where a saved model has some. A run's is run in any case:
+                what its experiment.json names.
 
         Raises:
             OSError: there is no such model, run or checkpoint, or one of its files is missing.
-            ValueError: a file is damaged, or of another model.
+            ValueError: a file is damaged, or of another model; or code of its own that is not allowed.
         """
-        loaded = load(source, checkpoint=checkpoint)
+        loaded = load(source, checkpoint=checkpoint, allow_code=allow_code)
         views = loaded.experiment.evaluation.views if views is None else views
         return cls(loaded.model, views, max_pixels=max_pixels, info=loaded.info, trained=loaded)
 
@@ -138,7 +154,7 @@ class Predictor:
         Raises:
             ValueError: the image is of another shape or range; an output that there is not.
         """
-        image, outputs = checked_image(image), tuple(outputs)
+        image, outputs = checked_image(image, self.bands), tuple(outputs)
         if image.ndim == 3:
             return {name: values[0] for name, values in self._predict_batch(image[np.newaxis], outputs).items()}
         return self._predict_batch(image, outputs)
@@ -171,7 +187,7 @@ class Predictor:
         Raises:
             ValueError: as `predict`.
         """
-        image = checked_image(image)
+        image = checked_image(image, self.bands)
         side = min(TILE_SIDE, max(int(self.max_pixels**0.5), 1))
         for rows, columns in tiles(*image.shape[:2], side=side, margin=min(TILE_MARGIN, side // 4)):
             seen = self._predict(image[np.newaxis, rows.seen, columns.seen], tuple(outputs))
@@ -180,19 +196,21 @@ class Predictor:
     def _predict(self, image, outputs):
         if outputs not in self._functions:
             compute = functools.partial(_outputs, self._forward, views=self.views, names=outputs)
-            self._functions[outputs] = tf.function(compute, [scores.IMAGE_SPEC], autograph=False)
-        values = self._functions[outputs](tf.cast(image, tf.float32))
+            self._functions[outputs] = tf.function(compute, [self._spec], autograph=False)
+        values = self._functions[outputs](_as_seen(image, self.bands))
         return {name: value.numpy() for name, value in values.items()}
 
 
-def checked_image(image: np.ndarray) -> np.ndarray:
-    """The image as an array, if it is RGB, [H, W, 3] or [N, H, W, 3], of 0 … 255.
+def checked_image(image: np.ndarray, bands: Bands = RGB) -> np.ndarray:
+    """The image as an array, if it is RGB, [H, W, 3] or [N, H, W, 3], of 0 … 255, or has the bands.
 
     Raises:
-        ValueError: another shape, no pixel, no numbers; values outside 0 … 255; or floats of which none is above 1, as
-            of images that were divided by 255.
+        ValueError: another shape, no pixel, no numbers; values outside 0 … 255, or of integers of 16 bits 0 … 65535; or
+            floats of which none is above 1, as of images that were divided by 255.
     """
     image = np.asarray(image)
+    if not bands.is_rgb:
+        return _checked_bands(image, bands)
     if image.ndim not in (3, 4) or image.shape[-1] != 3:
         hint = "; np.stack([gray] * 3, axis=-1) makes RGB of a gray image" if image.ndim == 2 else ""
         raise ValueError(f"an image is RGB, [H, W, 3] or [N, H, W, 3], not of shape {list(image.shape)}{hint}")
@@ -211,6 +229,30 @@ def checked_image(image: np.ndarray) -> np.ndarray:
             f"an image is RGB of 0 … 255, but the values of this one lie in {low:g} … {high:g}; np.clip cuts them off"
         )
     return image
+
+
+def _checked_bands(image, bands):
+    """`checked_image` of other bands than RGB."""
+    if image.ndim not in (3, 4) or image.shape[-1] != bands.number or image.dtype.kind not in "uif" or not image.size:
+        raise ValueError(
+            f"an image has {bands.describe()}, [H, W, {bands.number}] or [N, H, W, {bands.number}]; this one is "
+            f"{image.dtype} of shape {list(image.shape)}"
+        )
+    stored = image.dtype.kind in "ui"
+    largest = 255 * bands.unit if stored else 255
+    if stored and bands.depth == 16 and image.dtype == np.uint8:
+        raise ValueError("an image has values of 16 bits; this one is uint8")
+    low, high = image.min(), image.max()
+    if not 0 <= low <= high <= largest:
+        what = f"integers of {bands.depth} bits" if stored else "floating-point numbers as the network sees them"
+        raise ValueError(f"an image has {what}, 0 … {largest}; the values of this one lie in {low:g} … {high:g}")
+    return image
+
+
+def _as_seen(image, bands):
+    """The image as the network sees it: float32 of 0…255."""
+    seen = tf.cast(image, tf.float32)
+    return seen / bands.unit if bands.unit > 1 and image.dtype.kind in "ui" else seen
 
 
 def _outputs(forward, image, *, views, names):

@@ -9,15 +9,21 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.bands import RGB
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.layers import resize_bilinear, spatial_size
 from deeplab_ksac.prediction.sliding import sliding_logits
 
 PADDING_COLOR = 127.5  # what training pads with
 MAX_RATIO = 2**10  # of a scale's numerator and denominator, so that their products with a side fit int32
-IMAGE_SPEC = tf.TensorSpec([None, None, None, 3], tf.float32, name="image")
+IMAGE_SPEC = tf.TensorSpec([None, None, None, RGB.number], tf.float32, name="image")
 
 Model = keras.Model | Callable[[tf.Tensor], tf.Tensor]
+
+
+def image_spec(model: keras.Model) -> tf.TensorSpec:
+    """`IMAGE_SPEC` of as many channels as a model takes."""
+    return tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32, name="image")
 
 
 def logits_model(model: keras.Model) -> keras.Model:
@@ -116,8 +122,13 @@ def _mean_over_views(model, image, views, transform=None):
 
 
 def _padded(image, pad_to):
+    """The image filled up: RGB with what training pads with, other bands with their mean in the image."""
     missing = [tf.maximum(side - size, 0) for side, size in zip(pad_to, spatial_size(image), strict=True)]
-    return tf.pad(image, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]], constant_values=PADDING_COLOR)
+    around = [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]
+    if image.shape[-1] == RGB.number:
+        return tf.pad(image, around, constant_values=PADDING_COLOR)
+    mean = tf.reduce_mean(image, axis=[1, 2], keepdims=True)
+    return tf.pad(image - mean, around) + mean
 
 
 def _mirror(x):

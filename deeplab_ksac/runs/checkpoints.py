@@ -149,8 +149,11 @@ class StageCheckpoints:
         _read(seals.checkpoint_prefix(self.resumed, step), self.checkpoint, whole=True)
         return step
 
-    def save(self, step: int) -> None:
+    def save(self, step: int) -> pathlib.Path:
         """Saves after `step` optimizer steps; it counts only once it is complete; then the oldest is removed.
+
+        Returns:
+            What the names of its files begin with.
 
         Raises:
             OSError: it could not be written; those before are as they were.
@@ -175,6 +178,7 @@ class StageCheckpoints:
             ) from error
         for old in seals.whole_steps(self.folder)[: -self.keep]:
             seals.remove(seals.checkpoint_prefix(self.folder, old))
+        return pathlib.Path(prefix)
 
     def keep_best(self, step: int, figures: Mapping[str, Any]) -> None:
         """Keeps the saved checkpoint of a step beside the newest if it is the run's best: as `best.keep_if_best`.
@@ -329,7 +333,7 @@ def load_model(
     """
     experiment, info = read_workdir(workdir)
     path = checkpoint_path(workdir, checkpoint, stage)
-    model = build_model(experiment.model, info.num_classes)
+    model = build_model(experiment.model, info.num_classes, info.bands)
     restore_weights(model, path, averaged)
     stage, step = checkpoint_number(path)
     return LoadedModel(model, experiment, info, step, stage, read_provenance(workdir, info))

@@ -7,12 +7,13 @@ import os
 from collections.abc import Callable, Iterator
 
 from deeplab_ksac.datasets.access import damage_named
-from deeplab_ksac.datasets.info import DatasetInfo, load_info
+from deeplab_ksac.datasets.info import DatasetInfo, load_info, require_bands
 from deeplab_ksac.datasets.pipeline import eval_batches
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.evaluation import Evaluator
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.figures import drawing
+from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.colors import encode_png
 from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.runs.checkpoints import LoadedModel, checkpoint_path, load_model, restore_weights
@@ -41,7 +42,7 @@ class RunEvaluation:
         batch_size: images of one size at a time.
 
     Raises:
-        ValueError: the data set or split is missing, or has other classes; a tolerance that is not positive.
+        ValueError: the data set or split is missing, or has other classes or bands; a tolerance that is not positive.
     """
 
     def __init__(
@@ -59,6 +60,9 @@ class RunEvaluation:
         self.views = views or loaded.experiment.evaluation.views
         converted = load_info(self.split.dataset, data_dir)
         check_classes(loaded.info, converted)
+        require_bands(
+            self.split.dataset, converted.bands, loaded.info.bands, f"the model, trained on {loaded.info.name},"
+        )
         if self.split.name not in converted.num_examples:
             known = ", ".join(sorted(converted.num_examples))
             raise ValueError(f"{self.split.dataset} has no split {self.split.name!r} in {data_dir} (splits: {known})")
@@ -95,11 +99,13 @@ class RunEvaluation:
         """Image, truth and prediction of `count` images spread over the split, as a PNG file."""
         apart = max(self.num_images // count, 1)  # neighbors are often frames of one film
         examples = list(self._batches(1).shard(apart, 0).take(count).unbatch())
-        pictures = [example["image"].numpy() for example in examples]
+        images = [example["image"].numpy() for example in examples]
         truths = [example["labels"].numpy() for example in examples]
-        predictor = Predictor(self.loaded.model, self.views)
-        predictions = {"prediction": [predictor(picture) for picture in pictures]}
-        return encode_png(drawing.predictions(pictures, truths, predictions, self.loaded.info))
+        info = self.loaded.info
+        predictor = Predictor(self.loaded.model, self.views, info=info)
+        predictions = {"prediction": [predictor(image) for image in images]}
+        pictures = [as_rgb(image, info.bands) for image in images]
+        return encode_png(drawing.predictions(pictures, truths, predictions, info))
 
     def restore(self, path: str) -> None:
         """Takes the weights of another checkpoint of the run."""

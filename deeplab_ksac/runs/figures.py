@@ -16,11 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.datasets import pipeline
-from deeplab_ksac.datasets.info import load_info
+from deeplab_ksac.datasets.band_pictures import read_bands
+from deeplab_ksac.datasets.info import load_info, require_bands
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.evaluation import Evaluator
 from deeplab_ksac.figures import drawing, probes, relations
+from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.colors import encode_png
 from deeplab_ksac.figures.confusion import confusion_picture
 from deeplab_ksac.models.loading import load
@@ -40,7 +43,7 @@ class Example(NamedTuple):
 
     Attributes:
         name: part of the names of the figure's files.
-        image: RGB 0…255, float32 [H, W, 3].
+        image: as the network sees it, 0…255, float32 [H, W, C]; RGB unless the models are of other bands.
         truth: int32 [H, W], or None where it is not known.
     """
 
@@ -110,12 +113,13 @@ def load_models(
 
     Raises:
         FileNotFoundError: a folder without a model.
-        ValueError: models of different classes.
+        ValueError: models of different classes or bands.
     """
     places = {pathlib.Path(place.source): place for place in map(find, sources)}
     models = {name: load(places[path], checkpoint=checkpoint) for name, path in distinct_names(places).items()}
     (first, model), *others = models.items()
     for name, other in others:
+        require_bands(name, other.info.bands, model.info.bands, first)
         if other.info.class_names != model.info.class_names:
             raise ValueError(
                 f"{name} has other classes ({other.info.name}, {other.info.num_classes}) than {first} "
@@ -154,9 +158,10 @@ class SplitExamples:
         data_dir: folder of the converted data sets.
         count: how many, evenly spread over the split; None for all.
         class_names: that the data set must have.
+        bands: that its pictures must have; None for any.
 
     Raises:
-        ValueError: there is no such data set or split, or it has other classes.
+        ValueError: there is no such data set or split, or it has other classes or bands.
     """
 
     def __init__(
@@ -166,6 +171,7 @@ class SplitExamples:
         *,
         count: int | None = None,
         class_names: Sequence[str] | None = None,
+        bands: Bands | None = None,
     ):
         self.split = Split.parse(str(split))
         self.data_dir = data_dir
@@ -175,6 +181,8 @@ class SplitExamples:
             raise ValueError(f"{self.split.dataset} has no split {self.split.name!r}; it has {known}")
         if class_names is not None and info.class_names != tuple(class_names):
             raise ValueError(f"{self.split.dataset} has other classes than the model was trained on")
+        if bands is not None:
+            require_bands(self.split.dataset, info.bands, bands, "the model")
         number = info.num_examples[self.split.name]
         self.count = number if count is None else min(count, number)
         self.apart = max(number // max(self.count, 1), 1)  # neighbors are often frames of one film
@@ -193,12 +201,14 @@ class ImageExamples:
 
     Args:
         places: files, folders or globs, comma-separated, as `prediction.images.find_images`.
+        bands: of the images.
 
     Raises:
         FileNotFoundError: a place that names no file.
     """
 
-    def __init__(self, places: str):
+    def __init__(self, places: str, bands: Bands = RGB):
+        self.bands = bands
         self.paths = distinct_names(find_images(places), short=lambda path: path.stem)
 
     def __len__(self):
@@ -206,7 +216,8 @@ class ImageExamples:
 
     def __iter__(self) -> Iterator[Example]:
         for name, path in self.paths.items():
-            yield Example(name, read_image(path).astype(np.float32))
+            stored = read_image(path) if self.bands.is_rgb else read_bands(path, self.bands)
+            yield Example(name, stored.astype(np.float32) / np.float32(self.bands.unit))
 
 
 def figure(
@@ -233,7 +244,7 @@ def figure(
 
 def predictions(models: Models, examples: Iterable[Example], options: Options = Options()) -> Iterator[Drawing]:
     """Image | truth | the models side by side, framed where they differ most: a drawing of each example."""
-    predictors = {run: Predictor(loaded.model) for run, loaded in models.items()}
+    predictors = {run: Predictor(loaded.model, info=loaded.info) for run, loaded in models.items()}
     for example in examples:
         answers = {run: predictor(example.image) for run, predictor in predictors.items()}
         yield _side_by_side(f"predictions_{example.name}", example, answers, _info(models), options)
@@ -243,7 +254,7 @@ def branch_features(models: Models, examples: Iterable[Example], options: Option
     """What each atrous rate sees, the models below each other: a drawing of each example."""
     for name, image, _ in examples:
         maps = {run: probes.branch_features(loaded.model, image) for run, loaded in models.items()}
-        picture = drawing.branch_features(image, maps, channels=options.channels)
+        picture = drawing.branch_features(_shown(image, models), maps, channels=options.channels)
         arrays = {f"{run}_rate_{rate}": x for run, rates in maps.items() for rate, x in rates.items()}
         yield Drawing(f"branch_features_{name}", picture, arrays)
 
@@ -268,7 +279,7 @@ def attention(models: Models, examples: Iterable[Example], options: Options = Op
             maps = probes.axial_attention(loaded.model, image)
             pixel = relations.feature_pixel(point, image.shape[:2], maps["rows"].shape[:2])
             whole = probes.attended_by(maps, pixel)
-            picture = drawing.attention(image, point, pixel, maps, whole)
+            picture = drawing.attention(_shown(image, models), point, pixel, maps, whole)
             yield Drawing(f"attention_{run}_{name}", picture, {**maps, "attended": whole, "pixel": np.array(pixel)})
 
 
@@ -283,7 +294,7 @@ def pixel_relation(models: Models, examples: Iterable[Example], options: Options
             pixel = relations.feature_pixel(point, image.shape[:2], features.shape[:2])
             similar[run] = relations.pixel_relation(features, pixel)
             answers[run] = np.argmax(found["logits"][0], axis=-1)
-        picture = drawing.pixel_relation(image, point, similar, answers, _info(models))
+        picture = drawing.pixel_relation(_shown(image, models), point, similar, answers, _info(models))
         arrays = {f"{run}_similarity": x for run, x in similar.items()}
         arrays |= {f"{run}_classes": x for run, x in answers.items()}
         yield Drawing(f"pixel_relation_{name}", picture, arrays)
@@ -344,11 +355,16 @@ def _info(models):
     return next(iter(models.values())).info
 
 
+def _shown(image, models):
+    """An example's image for the eye."""
+    return as_rgb(image, _info(models).bands)
+
+
 def _side_by_side(name, example, answers, info, options):
     """Image | truth | answers, {title: [H, W]}, with the frames."""
     truth = {} if example.truth is None else {"truth": example.truth}
     picture = drawing.predictions(
-        [example.image],
+        [as_rgb(example.image, info.bands)],
         list(truth.values()) or None,
         {title: [classes] for title, classes in answers.items()},
         info,

@@ -17,7 +17,7 @@ from deeplab_ksac.errors import printable
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.figures.colors import encode_png
 from deeplab_ksac.figures.confusion import confusion_picture
-from deeplab_ksac.prediction.folder import one_class_warning
+from deeplab_ksac.prediction.frames import one_class_warning
 from deeplab_ksac.whole_files import write_whole
 
 LONGEST_SCALES = 80  # letters of a file's name

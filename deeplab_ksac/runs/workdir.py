@@ -10,11 +10,12 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetInfo, read_info, save_info
+from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetInfo, read_info, require_bands, save_info
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import Experiment, differences, from_dict, to_dict
 from deeplab_ksac.json_files import DamagedFileError, is_list_of, is_number, is_whole, parse_object, read_object
 from deeplab_ksac.only_one import PATIENCE, only_one
+from deeplab_ksac.own_files import changed_files, packed, unpacked
 from deeplab_ksac.whole_files import unwritable, write_whole
 
 LOG = logging.getLogger(__name__)
@@ -53,13 +54,16 @@ def only_one_training(
 def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: DatasetInfo) -> None:
     """Writes configuration and classes into the run's folder, or checks that they are those of the run begun there.
 
+    Files of one's own that parts of the experiment come from are copied beside the configuration (`own_files`).
+
     Raises:
-        ValueError: the folder holds a run of another configuration or of other classes; the message says what differs.
-            Or it holds a file of that name which is no run's.
+        ValueError: the folder holds a run of another configuration, of other classes, of another version of such a
+            file, or of pictures of other bands or another normalization of them; the message says what differs. Or it
+            holds a file of that name which is no run's.
     """
     workdir = pathlib.Path(workdir)
+    path, (new, files) = workdir / EXPERIMENT_FILE, packed(experiment)
     workdir.mkdir(parents=True, exist_ok=True)
-    path, new = workdir / EXPERIMENT_FILE, json.loads(json.dumps(to_dict(experiment)))
     if path.exists():
         changed = differences(_completed(_read_fields(path)), new)
         if changed:
@@ -67,12 +71,28 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
                 f"{workdir} holds a run of another configuration; {'; '.join(changed)}. Choose a new workdir, there "
                 f"with --init_from={workdir} to start from the weights of this run"
             )
-        if read_info(workdir).class_names != info.class_names:
-            raise ValueError(f"{workdir} holds a run with the classes of {read_info(workdir).name}, not {info.name}")
+        begun = read_info(workdir)
+        if begun.class_names != info.class_names:
+            raise ValueError(f"{workdir} holds a run with the classes of {begun.name}, not {info.name}")
+        changed = changed_files(files, workdir)
+        if changed:
+            raise ValueError(
+                f"{workdir} holds a run with another version of {os.path.basename(changed[0])}, kept as "
+                f"{workdir / changed[0]}; continue with that by --config={path}, or choose a new workdir"
+            )
+        require_bands(f"data set {info.name}", info.bands, begun.bands, f"the run in {workdir} was begun with those")
+        if begun.bands != info.bands:
+            raise ValueError(
+                f"{workdir} holds a run whose pictures had another mean and deviation than {info.name} has now; choose "
+                f"a new workdir, there with --init_from={workdir} to start from the weights of this run"
+            )
         return
     if (workdir / INFO_FILE).exists() and to_dict(read_info(workdir)) != to_dict(_as_converted(info)):
         raise ValueError(f"{workdir} holds the {INFO_FILE} of {read_info(workdir).name}, and no run; choose another")
     save_info(info, workdir)
+    for name, content in files.items():
+        (workdir / name).parent.mkdir(exist_ok=True)
+        write_whole(workdir / name, content)
     write_whole(path, json.dumps(new, indent=1) + "\n")
 
 
@@ -101,9 +121,19 @@ def read_experiment(workdir: str | os.PathLike) -> Experiment:
         OSError: it has no experiment.json.
         ValueError: the file cannot be read; the message names the field.
     """
-    path = pathlib.Path(workdir) / EXPERIMENT_FILE
+    return read_experiment_file(pathlib.Path(workdir) / EXPERIMENT_FILE)
+
+
+def read_experiment_file(path: str | os.PathLike) -> Experiment:
+    """The experiment that a JSON file holds in the form of a run's; nothing of one's own that it names is loaded.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no experiment; the message names the field.
+    """
+    path = pathlib.Path(path)
     try:
-        return from_dict(Experiment, _read_fields(path))
+        return unpacked(from_dict(Experiment, _read_fields(path)), path.parent)
     except DamagedFileError:
         raise
     except (TypeError, ValueError) as error:

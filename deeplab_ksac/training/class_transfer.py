@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.backbones.stems import adapted_stem, fits_stem
+from deeplab_ksac.bands import RGB
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.checkpoints import LoadedModel
 
@@ -43,7 +45,8 @@ def plan_transfer(source: LoadedModel, target: keras.Model, class_names: Sequenc
 
     Where the classes are others, an axis that is as long as there are classes is taken by their names, in classifiers
     wherever in the model they are; the target's own values stay for a class that the source does not have, and a layer
-    that holds nothing else stays new where no class agrees.
+    that holds nothing else stays new where no class agrees. The first kernel of a model that was trained on RGB is
+    adapted to other images (`backbones.stems`).
 
     Args:
         source: the other model.
@@ -52,14 +55,16 @@ def plan_transfer(source: LoadedModel, target: keras.Model, class_names: Sequenc
     """
     theirs, ours = tuple(source.info.class_names), tuple(class_names)
     pairs = {place: theirs.index(name) for place, name in enumerate(ours) if name in theirs}
-    axes = {} if theirs == ours else class_axes(source.model, partial(build_model, source.experiment.model))
+    build = partial(build_model, source.experiment.model, bands=source.info.bands)
+    axes = {} if theirs == ours else class_axes(source.model, build)
+    channels = target.input_shape[-1] if source.info.bands.is_rgb else RGB.number
     others = {layer.name: layer for layer in source.model.layers}
     taken, new = [], []
     for layer in target.layers:
         if not layer.weights:
             continue
         twin, along = others.get(layer.name), axes.get(layer.name, [None] * len(layer.weights))
-        values = None if twin is None else _values(twin, layer, along, pairs, len(ours))
+        values = None if twin is None else _values(twin, layer, along, pairs, len(ours), channels)
         if values is None or (not pairs and None not in along):
             new.append(layer.name)
         else:
@@ -90,13 +95,15 @@ def _longer_axis(weight, longer):
     return next((axis for axis, (one, other) in sides if other == one + 1), None)
 
 
-def _values(twin, layer, along, pairs, number):
+def _values(twin, layer, along, pairs, number, channels):
     """What a layer's weights become; None where those of its twin are of other shapes."""
     if len(twin.weights) != len(layer.weights):
         return None
     values = []
     for theirs, ours, axis in zip(twin.get_weights(), layer.get_weights(), along, strict=True):
-        if axis is None:
+        if axis is None and fits_stem(theirs, ours.shape, channels):
+            fits, value = True, adapted_stem(theirs, channels)
+        elif axis is None:
             fits, value = theirs.shape == ours.shape, theirs
         else:
             fits = ours.shape == (*theirs.shape[:axis], number, *theirs.shape[axis + 1 :])

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones.pretrained import TIMM_FILES, load_weights, weight_arguments
+from deeplab_ksac.bands import RGB
 from deeplab_ksac.experiment import Experiment, Part, differences, to_dict
 from deeplab_ksac.models import hub
 from deeplab_ksac.models.loading import load
+from deeplab_ksac.own_files import recorded_path
 from deeplab_ksac.runs.checkpoints import checkpoint_path, restore_weights
 from deeplab_ksac.runs.workdir import read_workdir
 from deeplab_ksac.training.class_transfer import plan_transfer
@@ -25,6 +27,7 @@ def initialize(
     backbone_weights: str | None = None,
     *,
     allow_new_layers: bool = False,
+    allow_code: bool = False,
     class_names: Sequence[str] | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> None:
@@ -38,6 +41,7 @@ def initialize(
         init_from: a trained model whose weights the first stage starts from, as `models.places.find` takes it.
         backbone_weights: published weights that the first stage's backbone starts from, as `with_backbone_weights`.
         allow_new_layers: whether most layers may be new where the weights are another model's.
+        allow_code: whether the code may be run that the other brings along, where it is a saved model.
         class_names: of the model; where those of the other differ, its classifiers' weights are taken by name. None
             for the same.
         tell: called with a line that says what was taken from the other and what stays new.
@@ -50,13 +54,20 @@ def initialize(
     if stage > 0:
         restore_weights(model, checkpoint_path(workdir, stage=stage - 1), averaged=False)
     elif init_from is not None:
-        _take_from(load(init_from), init_from, model, backbone, class_names, allow_new_layers, tell)
+        loaded = load(init_from, allow_code=allow_code)
+        _take_from(loaded, init_from, model, backbone, class_names, allow_new_layers, tell)
     elif backbone_weights is not None:
         load_weights(model, backbone.name, _on_this_machine(backbone_weights), backbone.args)
 
 
 def _take_from(loaded, source, model, backbone, class_names, allow_new_layers, tell):
     """Gives a model what it can take from a trained one, and tells what that is."""
+    trained, channels = loaded.info.bands, model.input_shape[-1]
+    if trained.number not in (channels, RGB.number):
+        raise ValueError(
+            f"{source} was trained on pictures of {trained.describe()}, and the model to be trained takes {channels}; "
+            f"start from one of {channels} or of RGB, whose first kernel is adapted"
+        )
     transfer = plan_transfer(loaded, model, loaded.info.class_names if class_names is None else class_names)
     if not transfer.taken:
         raise ValueError(f"{source} is of another model: no layer of the one to be trained has its weights there")
@@ -64,11 +75,16 @@ def _take_from(loaded, source, model, backbone, class_names, allow_new_layers, t
     told += f"; new are {_listed(transfer.new)}" if transfer.new else ""
     if len(transfer.new) > transfer.count / 2 and not allow_new_layers:
         raise ValueError(f"only {told}; take a run of the same model, or allow it (--allow_new_layers)")
+    if trained.number != channels:
+        told += f"; the first kernel, of RGB, is adapted to {channels} bands"
     if not transfer.classes:
         told += "; no class in common, so the classifiers are new"
     elif transfer.new_classes:
         told += f"; classes with weights: {_listed(transfer.classes)}; new classes: {_listed(transfer.new_classes)}"
-    changed = differences(to_dict(loaded.experiment.model.backbone), to_dict(backbone), "backbone")
+    recorded = [
+        {**to_dict(each), "name": recorded_path(each.name)} for each in (loaded.experiment.model.backbone, backbone)
+    ]
+    changed = differences(*recorded, "backbone")
     told += f"; they were trained with other settings: {', '.join(changed)}" if changed else ""
     transfer.carry_out()
     tell(told)

@@ -3,15 +3,19 @@
 import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from deeplab_ksac.keras2 import keras
+from deeplab_ksac.construct import at
 from deeplab_ksac.datasets.access import damaged_file
-from deeplab_ksac.datasets.info import ConvertedInfo, load_info
+from deeplab_ksac.datasets.distortions import require_colors
+from deeplab_ksac.datasets.info import ConvertedInfo, load_info, require_bands
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import Experiment
+from deeplab_ksac.import_paths import check_no_file_is_run
 from deeplab_ksac.runs.checkpoints import prepare_stages
 from deeplab_ksac.runs.provenance import provenance
 from deeplab_ksac.runs.workdir import (
@@ -19,15 +23,17 @@ from deeplab_ksac.runs.workdir import (
     OF_TRAINING,
     claim_workdir,
     only_one_training,
+    read_experiment,
     record_start,
     was_evaluated,
 )
 from deeplab_ksac.training.initial_weights import initialize, with_backbone_weights
 from deeplab_ksac.training.interruption import RestartError, StopRequest, agreement, failures_in_one_line
+from deeplab_ksac.training.listeners import Listener, Shielded
 from deeplab_ksac.training.log import StageLog
 from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.stage import DivergenceError, StageRun
-from deeplab_ksac.training.strategy import workers
+from deeplab_ksac.training.strategy import create_strategy, workers
 from deeplab_ksac.whole_files import remove_partial
 
 __all__ = ["DivergenceError", "SilentProgress", "check_data", "train", "train_stage"]
@@ -51,7 +57,7 @@ def train(
     *,
     data_dir: str | os.PathLike,
     workdir: str | os.PathLike,
-    strategy: tf.distribute.Strategy,
+    strategy: tf.distribute.Strategy | None = None,
     init_from: str | os.PathLike | None = None,
     backbone_weights: str | None = None,
     progress: Callable | None = None,
@@ -60,15 +66,26 @@ def train(
     jit: bool = False,
     start_over: bool = False,
     allow_new_layers: bool = False,
+    allow_code: bool = False,
+    listeners: Sequence[Listener] = (),
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any] | None:
     """Trains an experiment in its folder, or continues where an earlier call stopped.
+
+    Example:
+        base = EXPERIMENTS["scenes_ksac"]
+        model = dataclasses.replace(base.model, head=part("deeplabv3", filters=64))
+        experiment = dataclasses.replace(base, name="scenes_aspp", model=model)
+        train(experiment, data_dir="data", workdir="runs/scenes_aspp")
+
+    The generators of Python, NumPy and TensorFlow are seeded with the experiment's seed.
 
     Args:
         experiment: what is trained.
         data_dir: where converted data sets are.
         workdir: the folder for configuration, checkpoints, events and metrics.
-        strategy: where it is computed, such as `strategy.create_strategy` gives.
+        strategy: where it is computed, such as `strategy.create_strategy` gives; by default all GPUs of this machine,
+            or its CPU.
         init_from: a trained model whose weights the first stage starts from: a run's folder, a saved model's, the name
             of one that comes with this package, or hf://user/name.
         backbone_weights: published weights that the first stage's backbone starts from, as `with_backbone_weights`.
@@ -78,6 +95,9 @@ def train(
         jit: whether XLA compiles the step as a whole, for one replica; results agree to rounding.
         start_over: whether a stage that has lost its checkpoints begins again; what is left of it is set aside.
         allow_new_layers: whether most layers may be new with `init_from`.
+        allow_code: whether the code may be run that a saved model brings along as `init_from`.
+        listeners: are told of steps, evaluations and checkpoints, beside TensorBoard's events and metrics.jsonl. One
+            that raises is named in a warning and told nothing more; the training goes on.
         tell: called with lines that say what was taken from `init_from`, and that a stage ended early.
 
     Returns:
@@ -92,6 +112,11 @@ def train(
             holds the folder (`WorkdirInUseError`).
         RestartError: it was asked to stop (SIGTERM, SIGUSR1), or another worker was lost; call it again to continue.
     """
+    check_no_file_is_run("training")
+    told = [Shielded(listener) for listener in listeners]
+    if strategy is None:
+        strategy = create_strategy()
+    keras.utils.set_random_seed(experiment.seed)
     if init_from is not None and backbone_weights is not None:
         raise ValueError("the first stage starts from init_from or from backbone_weights, not from both")
     _check_patience(experiment, evaluates)
@@ -107,6 +132,7 @@ def train(
             "init_from": init_from,
             "backbone_weights": backbone_weights,
             "allow_new_layers": allow_new_layers,
+            "allow_code": allow_code,
             "class_names": info.class_names,
             "tell": tell,
         }
@@ -114,6 +140,7 @@ def train(
         if begins:  # and so does what cannot be taken
             initialize(first[0].model, experiment.model.backbone, workdir, 0, **weights)
         claim_workdir(workdir, experiment, info)
+        experiment = read_experiment(workdir)  # whose files of one's own nobody edits while the stages go by
         if writes:
             remove_partial(workdir, OF_TRAINING)
             prepare_stages(workdir, len(experiment.stages), start_over=start_over)
@@ -125,7 +152,7 @@ def train(
             weights=weights,
             begins=begins,
             progress=progress or SilentProgress,
-            options={"evaluates": evaluates, "deterministic": deterministic, "tell": tell},
+            options={"evaluates": evaluates, "deterministic": deterministic, "listeners": told, "tell": tell},
         )
 
 
@@ -158,6 +185,7 @@ def train_stage(
     *,
     evaluates: bool = True,
     deterministic: bool = False,
+    listeners: Sequence[Listener] = (),
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any] | None:
     """Trains a stage to its end, from its beginning or from its newest checkpoint.
@@ -168,6 +196,7 @@ def train_stage(
         run: the stage, with the weights that it begins with or goes on from.
         first: the steps that were done by then.
         progress, evaluates, deterministic, tell: as `train`.
+        listeners: are told too; what one raises ends the training, unless it is `Shielded`.
         stop: is asked after every call of the step.
 
     Returns:
@@ -182,9 +211,10 @@ def train_stage(
     if run.is_over(first) and not owed:
         return None
     writes = run.strategy.extended.should_save_summary
+    logs = {"evaluated": logged, "writes": writes, "listeners": listeners}
     place = functools.partial(damaged_file, (*run.stage.data.sources, plan.evaluation.dataset), run.data_dir)
     with (
-        contextlib.closing(StageLog(run.workdir, run.index, first, evaluated=logged, writes=writes)) as log,
+        contextlib.closing(StageLog(run.workdir, run.index, first, **logs)) as log,
         failures_in_one_line(workers(run.strategy)[0], run.checkpoints.newest, place),
         contextlib.closing(progress(steps, f"stage {run.index + 1}/{len(plan.stages)}", start=first)) as shown,
     ):
@@ -202,6 +232,7 @@ def train_stage(
                 raise RestartError(f"stopped on request after step {done}; its checkpoint is saved")
             if evaluated:
                 figures = run.evaluate(done, log, stop)
+        log.finished = True
     if done < steps:
         tell(
             f"stage {run.index + 1}/{len(plan.stages)} ended after step {done} of {steps}: the mIoU has not risen for "
@@ -228,7 +259,8 @@ def check_data(experiment: Experiment, data_dir: str | os.PathLike) -> Converted
         What is known of the first.
 
     Raises:
-        ValueError: a data set or split that is missing, or whose classes are not those of the first.
+        ValueError: a data set or split that is missing, or whose classes or bands are not those of the first;
+            distortions of colors for pictures that have none.
     """
     sources = [source for stage in experiment.stages for source in stage.data.sources]
     splits = [Split.parse(source) for source in (*sources, experiment.evaluation.dataset)]
@@ -242,4 +274,8 @@ def check_data(experiment: Experiment, data_dir: str | os.PathLike) -> Converted
             raise ValueError(
                 f"{split.dataset} has other classes than {first.name}: {info.num_classes}, {first.num_classes}"
             )
+        require_bands(split.dataset, info.bands, first.bands, first.name)
+    for index, stage in enumerate(experiment.stages):
+        with at(f"stages[{index}].data"):
+            require_colors(stage.data, first.bands)
     return first

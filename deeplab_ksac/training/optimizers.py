@@ -352,4 +352,7 @@ def build_optimizer(
     with at(f"stages[{stage}].optimizer"):
         if "schedule" in part.args:
             raise ValueError(f"{part.name!r} takes no 'schedule'; it is a field of the stage")
-        return construct(OPTIMIZERS, part, schedule=scheduled)
+        optimizer = construct(OPTIMIZERS, part, schedule=scheduled)
+        if not isinstance(optimizer, GroupedOptimizer):
+            raise ValueError(f"{part.name!r} must make a GroupedOptimizer, not {type(optimizer).__name__}")
+        return optimizer

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from deeplab_ksac.construct import at, bound
 from deeplab_ksac.datasets.info import DatasetInfo, load_info
 from deeplab_ksac.datasets.pipeline import batch_filenames, eval_batches, train_batches
 from deeplab_ksac.datasets.splits import Split
@@ -21,7 +22,8 @@ from deeplab_ksac.runs.patience import early_end, logged_evaluations
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.backbone_part import backbone_of, freeze_backbone
 from deeplab_ksac.training.interruption import StopRequest
-from deeplab_ksac.training.log import StageLog
+from deeplab_ksac.training.listeners import EvaluationResult
+from deeplab_ksac.training.log import StageLog, evaluation_pictures
 from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.step import TrainStep
 from deeplab_ksac.training.strategy import check_repeatable, device_type, workers
@@ -59,7 +61,7 @@ class StageRun:
         self.views = experiment.evaluation.views
         stage = self.stage
         with strategy.scope():
-            self.model = build_model(_with_norm_of(stage, experiment.model), info.num_classes)
+            self.model = build_model(_with_norm_of(stage, experiment.model), info.num_classes, info.bands)
             if stage.freeze is not None:
                 freeze_backbone(self.model, stage.freeze)
             objective = build_objective(experiment.losses, info.num_classes)
@@ -73,6 +75,10 @@ class StageRun:
             self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer, **kept)
         options = {"l2": stage.l2, "accumulate": stage.accumulate, "clip_norm": stage.clip_norm}
         options |= {"averages": self.averages, "jit": jit}
+        self.augmentations = [
+            _augmentation(each, f"stages[{index}].data.augmentations[{number}]")
+            for number, each in enumerate(stage.data.augmentations)
+        ]
         self.evaluations = []  # (steps, mIoU) of each that was made so far
         self.train_step = TrainStep(self.model, objective, self.optimizer, strategy, **options)
         self.order = {
@@ -131,7 +137,7 @@ class StageRun:
 
     def _batches(self, first_step):
         """The distributed stream of training batches from a step on."""
-        data = {**vars(self.stage.data), **self.order}
+        data = {**vars(self.stage.data), **self.order, "augmentations": self.augmentations}
 
         def pipeline(context):
             return train_batches(**data, first_step=first_step, input_context=context)
@@ -156,7 +162,8 @@ class StageRun:
         return checked
 
     def save(self, done: int, terms: Terms, log: StageLog) -> None:
-        """Saves a checkpoint after `done` steps, if the last terms are finite, and before it all that was logged.
+        """Saves a checkpoint after `done` steps, if the last terms are finite, and before it all that was logged; tells
+        of it then.
 
         Raises:
             DivergenceError: a term is not finite.
@@ -164,7 +171,7 @@ class StageRun:
         """
         self.check(done, terms)
         log.flush()
-        self.checkpoints.save(done)
+        log.write_checkpoint(done, self.checkpoints.save(done))
 
     def evaluate(self, done: int, log: StageLog, stop: StopRequest) -> dict[str, Any]:
         """Evaluates the model on the validation split as the experiment says, and logs figures and first pictures.
@@ -193,9 +200,9 @@ class StageRun:
             self.evaluations.append((done, figures["miou"]))
             if 0 < part < size and self.is_over(done):
                 whole = measured(size)
-            log.write_pictures(done, self.model, eval_batches(**stored), self.info, self.views)
+            pictures = evaluation_pictures(self.model, eval_batches(**stored), self.info, self.views)
         self.checkpoints.keep_best(done, figures)
-        log.write_evaluation(done, figures, whole)
+        log.write_evaluation(done, EvaluationResult(figures, whole, pictures))
         return figures if whole is None else whole
 
     def _share_of(self, images):
@@ -209,3 +216,9 @@ class StageRun:
 def _with_norm_of(stage, model):
     """The model whose normalization keeps its statistics, where the stage freezes it."""
     return dataclasses.replace(model, norm={**model.norm, "fixed": True}) if stage.freeze_norm else model
+
+
+def _augmentation(part, path):
+    """The function (example, seed) -> example of one's own that an experiment names at a path."""
+    with at(path):
+        return bound(part, "example", "seed")

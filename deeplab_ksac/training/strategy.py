@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.json_files import is_list_of, is_text, is_whole, parse_object, shortened
+from deeplab_ksac.training import slurm
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -47,11 +48,12 @@ def create_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy
 
     Args:
         name: "auto" takes all GPUs of this machine if it has several, else its one GPU, else the CPU. "mirrored" takes
-            all GPUs, or all logical CPUs where there is none; "multi_worker" reads TF_CONFIG.
+            all GPUs, or all logical CPUs where there is none; "multi_worker" reads TF_CONFIG, or without it the
+            variables of Slurm.
         tpu: address of the TPU, for "tpu"; "" or "local" for one that is attached to this machine.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name; neither TF_CONFIG nor Slurm says which workers there are.
     """
     if name not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, not {name!r}")
@@ -61,7 +63,10 @@ def create_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     if name == "multi_worker":
-        check_cluster(os.environ.get("TF_CONFIG", ""))
+        config = os.environ.get("TF_CONFIG", "")
+        if slurm.is_inside() and not config.strip():
+            return tf.distribute.MultiWorkerMirroredStrategy(slurm.resolver())
+        check_cluster(config)
         return tf.distribute.MultiWorkerMirroredStrategy()
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     names = [device.name for device in devices]
@@ -88,7 +93,7 @@ def check_cluster(text: str) -> None:
     if not found:
         raise ValueError(
             f"strategy multi_worker reads the environment variable TF_CONFIG, such as {example}, not "
-            f"{shortened(text) if text else 'nothing: it is not set'}"
+            f"{shortened(text) if text else 'nothing: it is not set, and this is no job of Slurm'}"
         )
 
 

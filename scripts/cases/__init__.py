@@ -1,7 +1,7 @@
 """What `ksac benchmark` compares: each module gives cases, each case gives the sides of one comparison."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +27,14 @@ class Case:
             takes is measured, unless it returns a float: the seconds it measured itself.
         bounds: the ratios that are asked for.
         work: name -> how much one run does, where the sides do different amounts (images, say); the times are divided.
+        told: after the rounds, what no ratio shows, a line each.
     """
 
     title: str
     sides: Mapping[str, Callable]
     bounds: tuple[Bound, ...]
     work: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    told: Callable[[], Sequence[str]] = tuple
 
     def sides_measured_in(self, quantity):
         """The sides that some bound of "time" or of "memory" names."""

@@ -25,6 +25,7 @@ from deeplab_ksac.scripts.cases import (
     peers,
     pipeline,
     pyramid,
+    serving,
     training,
 )
 
@@ -37,6 +38,7 @@ CASES = {  # name -> Case, in the order in which they are measured
     **conversion.CASES,
     **inference.CASES,
     **export.CASES,
+    **serving.CASES,
     **figures.CASES,
     **backbones.CASES,
     **keras_backends.CASES,
@@ -67,6 +69,7 @@ def measure(name, case, *, rounds, processes):
         "milliseconds": {side: 1e3 * statistics.median(values) for side, values in seconds.items()},
         "mebibytes": {side: statistics.median(values) / 2**20 for side, values in memory.items()},
         "ratios": ratios,
+        "told": list(case.told()),
     }
 
 
@@ -150,6 +153,7 @@ def table_lines(result):
             f"{title:<52}{entry['sides']:<28}{entry['of']:<8}{entry['median']:>7.3f}  {quartiles:<15}"
             f"{asked:>6}{verdict}"
         )
+    yield from (f"  {line}" for line in result["told"])
 
 
 def machine():

@@ -1,6 +1,7 @@
 """`--config=<experiment>` on a command line, and `--config.<path>=<value>` for every field of it."""
 
 import difflib
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,19 +11,26 @@ from absl import flags
 from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.experiments import EXPERIMENTS, TABLE_ROWS
 from deeplab_ksac.experiments.finetune import FINETUNE
+from deeplab_ksac.import_paths import about_missing, load_file
 from deeplab_ksac.overrides import override, steps_of, type_at
+from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment_file
 
+DEFINED = "EXPERIMENT"  # what a Python file calls its experiment
+FILES = (".py", ".json")
 OVERRIDE = re.compile(r"--?(no)?config\.([^=]*)")
 
 
 def named(name: str) -> Experiment:
-    """The experiment of that name.
+    """The experiment of that name: a registered one, the `EXPERIMENT` of a Python file, or a run's experiment.json.
 
     Raises:
-        ValueError: there is none; the message has the nearest names, and the others that are no table's.
+        ValueError: there is none; the message has the nearest names, and the others that are no table's. Or a file that
+            cannot be read, defines no experiment, or fails.
     """
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
+    if name.endswith(FILES):
+        return _of_file(name)
     if name == FINETUNE:
         raise ValueError(
             f"{FINETUNE} is derived from a data set, by `ksac train --config={FINETUNE} --data=<its name>`"
@@ -32,12 +40,36 @@ def named(name: str) -> Experiment:
         raise ValueError(f"{name} ({row.method}) is quoted from another paper and cannot be run")
     of_table = [known for known in EXPERIMENTS if known.startswith(name.partition(":")[0] + ":")]
     near = difflib.get_close_matches(name, of_table or EXPERIMENTS, n=3, cutoff=0.8)
+    files = [*(f"{name}{suffix}" for suffix in FILES), os.path.join(name, EXPERIMENT_FILE)]
+    near += [path for path in files if os.path.isfile(path)]
     hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
     others = [*(known for known in EXPERIMENTS if known not in TABLE_ROWS), FINETUNE]
     raise ValueError(
         f"no experiment is named {name!r};{hint} there are {', '.join(others)}, and the rows of the thesis's tables, "
-        "such as table_4_1:R8"
+        "such as table_4_1:R8; one's own is a file, my_experiment.py or a run's experiment.json"
     )
+
+
+def _of_file(path):
+    """The experiment that a Python or JSON file holds."""
+    if not os.path.isfile(path):
+        raise ValueError(about_missing(path))
+    if not path.endswith(".py"):
+        try:
+            return read_experiment_file(path)
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    module = load_file(path)
+    if not hasattr(module, DEFINED):
+        found = [name for name, value in vars(module).items() if isinstance(value, Experiment)]
+        hint = f"; {' and '.join(found)} would be one" if found else ""
+        raise ValueError(f"{path} defines no {DEFINED}{hint}")
+    experiment = getattr(module, DEFINED)
+    if not isinstance(experiment, Experiment):
+        raise ValueError(
+            f"{DEFINED} of {path} must be an Experiment of deeplab_ksac.experiment, not {type(experiment).__name__}"
+        )
+    return experiment
 
 
 def define_flag() -> None:
@@ -49,7 +81,8 @@ def define_flag() -> None:
     flags.DEFINE_string(
         "config",
         None,
-        f"name of the experiment, or {FINETUNE} for your own pictures; --config.<field>=<value> changes a field of it",
+        f"name of the experiment, {FINETUNE} for your own pictures, a Python file that defines {DEFINED}, or a run's "
+        "experiment.json; --config.<field>=<value> changes a field of it",
     )
     for path, without_value in _overridden(sys.argv[1:]):
         try:

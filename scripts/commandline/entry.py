@@ -32,7 +32,8 @@ def start(
         name: the command's name, which stands in front of its errors.
         define_flags: defines the command's flags.
         run: `run(*words, given)` -> exit status, where `words` are the arguments and `given` has the flags' values.
-        arguments: what the command takes beside its flags, {name: description}, in their order; all are required.
+        arguments: what the command takes beside its flags, {name: description}, in their order; all are required. Of
+            the last, where its name ends in "…", there may be several.
         argv: the command line (default: `sys.argv`).
     """
     keep_tensorflow_quiet()
@@ -45,7 +46,8 @@ def start(
                 sys.exit(f"{name}: --{flag} is empty; give it a value, or leave it out")
         if not arguments and words:
             sys.exit(f"{name}: not a flag: {printable(' '.join(words))}; --help lists the flags")
-        if len(words) != len(arguments):
+        several = any(argument.endswith("…") for argument in arguments)
+        if len(words) < len(arguments) or (len(words) > len(arguments) and not several):
             expected = ", ".join(f"<{argument}> ({what})" for argument, what in arguments.items())
             sys.exit(f"{name}: expected {expected}, not: {printable(' '.join(words)) or 'none'}")
         return exit_status(lambda: run(*words, flags.FLAGS), name=name)

@@ -1,10 +1,13 @@
 """Which trained model a command takes: --workdir, the folder of a training run, or --model, whatever holds one; and
 which of a run's checkpoints, --checkpoint."""
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
 
+from deeplab_ksac.models import SHIPPED
 from deeplab_ksac.models.places import Place, find
 from deeplab_ksac.runs.places import BEST, NEWEST
 from deeplab_ksac.scripts.commandline import values
@@ -15,11 +18,16 @@ MODEL = (
 )
 
 
-def define_flags():
-    """--workdir and --model, of which a command takes one, and --checkpoint."""
+def define_flags(is_optional: Callable[[], bool] = lambda: False):
+    """--workdir and --model, of which a command takes one, and --checkpoint.
+
+    Args:
+        is_optional: whether neither must be given, for a model that comes with this package, by the other flags.
+    """
     flags.DEFINE_string("workdir", None, "folder of the training run")
     flags.DEFINE_string("model", None, f"a trained model in place of --workdir: {MODEL}")
-    flags.register_validator("model", lambda model: _is_one(model is not None, _workdir() is not None))
+    flags.register_validator("model", lambda model: _is_one(model is not None, _workdir() is not None, is_optional()))
+    define_code_flag()
     _define_checkpoint()
 
 
@@ -28,7 +36,13 @@ def define_list_flags():
     flags.DEFINE_list("workdir", [], "folders of training runs, shown side by side")
     flags.DEFINE_list("model", [], f"trained models, shown beside them; each is {MODEL}")
     flags.register_validator("model", lambda model: _is_one(bool(model or _workdir()), False))
+    define_code_flag()
     _define_checkpoint()
+
+
+def define_code_flag():
+    """--allow_code, for saved models with parts that do not come with this package."""
+    flags.DEFINE_bool("allow_code", False, "whether the code may be run that a saved model brings along")
 
 
 def place(given) -> Place:
@@ -37,9 +51,11 @@ def place(given) -> Place:
     Raises:
         OSError, ValueError: as `places.find`, of --model.
     """
+    if given.model is None and given.workdir is None:
+        return find(next(iter(SHIPPED)))
     if given.model is None:
         return Place(str(given.workdir), Path(given.workdir), is_run=True)
-    return find(given.model)
+    return _allowed(find(given.model), given)
 
 
 def places(given) -> list[Place]:
@@ -49,7 +65,7 @@ def places(given) -> list[Place]:
         OSError, ValueError: as `places.find`, of --model.
     """
     runs = [Place(str(workdir), Path(workdir), is_run=True) for workdir in given.workdir]
-    return runs + [find(model) for model in given.model]
+    return runs + [_allowed(find(model), given) for model in given.model]
 
 
 def output_dir(given, where: Place, below: str = "") -> Path:
@@ -63,6 +79,11 @@ def output_dir(given, where: Place, below: str = "") -> Path:
     if not where.is_run:
         raise ValueError(f"--output_dir must be given with --model={where.source}, which is no training run's folder")
     return where.folder / below
+
+
+def _allowed(place, given):
+    """The place with what --allow_code says."""
+    return dataclasses.replace(place, allow_code=given.allow_code)
 
 
 def _define_checkpoint():
@@ -80,14 +101,17 @@ def _workdir():
     return flags.FLAGS["workdir"].value
 
 
-def _is_one(one, other):
-    """True, if one of two flags is given and the other is not.
+def _is_one(one, other, or_none=False):
+    """True, if one of two flags is given and the other is not, or none that need not be.
 
     Raises:
         ValueError: otherwise.
     """
-    if not one and not other:
-        raise ValueError("--workdir or --model must have a value; which trained model is it to be?")
+    if not one and not other and not or_none:
+        raise ValueError(
+            "--workdir or --model must have a value; which trained model is it to be? With this package comes "
+            f"--model={next(iter(SHIPPED))}"
+        )
     if one and other:
         raise ValueError("--workdir and --model name a trained model each; give one of them")
     return True

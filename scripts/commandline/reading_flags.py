@@ -5,6 +5,7 @@ from typing import Any
 
 from absl import flags
 
+from deeplab_ksac.bands import MOST_BANDS, RGB
 from deeplab_ksac.datasets.hold_out import HeldOut
 from deeplab_ksac.datasets.reading import BACKGROUND, IGNORED, OF_CLASSES, Reading
 from deeplab_ksac.scripts.commandline import values
@@ -29,6 +30,14 @@ def define() -> None:
     )
     flags.DEFINE_string("image_key", "", "The feature or column of the pictures (tfds, hf).")
     flags.DEFINE_string("label_key", "", "The feature or column of the label maps (tfds, hf).")
+    values.whole_number(
+        "channels",
+        RGB.number,
+        "Bands of the pictures: 3 for RGB of 8 bits, as which any picture is read; any other number for pictures of so "
+        "many bands of 8 or 16 bits (PNG, TIFF), which are taken as they are.",
+        least=1,
+        most=MOST_BANDS,
+    )
     values.number("val_share", None, "Share of the pictures held out as split val.", "(0, 1)")
     values.whole_number("split_seed", 0, "Seed of --val_share: which pictures are held out.")
     flags.DEFINE_string(

@@ -74,6 +74,15 @@ def sides(name: str, default: str | None, meaning: str) -> None:
     _define(name, default, meaning, read, f"pixels up to {LONGEST_SIDE}, such as 513 or 1025x2049, or {NONE}")
 
 
+def several_sides(name: str, default: str | None, meaning: str) -> None:
+    """A flag for the sides of one or more pictures, "513,1025x2049": a tuple of (height, width) in pixels."""
+
+    def read(text):
+        return tuple(_sides(part.split("x")) for part in text.split(","))
+
+    _define(name, default, meaning, read, f"pixels up to {LONGEST_SIDE}, such as 513 or 513,1025x2049")
+
+
 def height_and_width(name: str, default: str | None, meaning: str, *, square: bool = False) -> None:
     """A flag for "513,1025": (height, width) in pixels; with `square`, also "513" for both."""
 

@@ -7,10 +7,10 @@ from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.layers import ConvNormAct, ResizeLike
 
 
-def build_fake_model(num_classes=5, *, strides=2, seed=0):
+def build_fake_model(num_classes=5, *, strides=2, seed=0, channels=3):
     """Two convolutions and a resize, with random weights that depend on the seed alone."""
     keras.utils.set_random_seed(seed)
-    image = keras.Input([None, None, 3], name="image")
+    image = keras.Input([None, None, channels], name="image")
     normalized = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
     features = ConvNormAct(6, 3, strides=strides)(normalized)
     logits = keras.layers.Conv2D(num_classes, 3, padding="same", name="classifier")(features)

@@ -130,6 +130,7 @@ WRONG = {
         **dict.fromkeys(("contrast", "saturation", "cutout"), (-0.1, 1.1, NAN, "3", None, True)),
         **{"hue": (-1, 181, NAN, "3", None, True), "rotation": (-1, 46, NAN, "3", None, True)},
         "weights": ((0.0,), (-1.0,), (NAN,), (1.0, 2.0), ("1",), 1.0, None),
+        "augmentations": (None, 3, "x", ("x",), (3,), (part("sgd"),)),
     },
     Stage: {
         "data": (None, {}, ("tiny/train",)),

@@ -10,8 +10,10 @@ from PIL import Image
 
 from deeplab_ksac import models
 from deeplab_ksac.models.files import CARD_FILE, FILES, WEIGHTS_FILE
+from deeplab_ksac.models.places import find
 from deeplab_ksac.scripts import evaluate, export, predict, save, submit, visualize
 from deeplab_ksac.scripts.commandline import large_pictures
+from deeplab_ksac.scripts.commandline import model as command_line_model
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests.deeplab_ksac.runs.trained_run import trained_run
 from tests.scripts.parsing import command_line
@@ -25,10 +27,12 @@ GIVEN = {
         "overwrite": False,
         "averaged": None,
         "output_dir": None,
+        "allow_code": False,
         **VIEWS,
     },
-    **{"dataset": None, "batch_size": 1, "sheet": 0, "boundary": None, "watch": False},
+    **{"dataset": None, "batch_size": 1, "sheet": 0, "boundary": None, "watch": False, "runtime": None},
     **{"format": "saved_model", "precision": "float32", "quantize": False, "size": None, "check": False},
+    **{"warmup": None},
     **{"kinds": ["index"], "max_pixels": 10**6, "legend": True, "opacity": 0.5},
     **{"max_megapixels": large_pictures.USUAL, "dtype": "float32", "card": None, "memory_growth": True},
     **{"images": None, "count": 1, "point": None, "box": None, "channels": 1},
@@ -90,8 +94,10 @@ def test_an_evaluation_is_that_of_the_run_and_goes_where_it_is_told(place, tmp_p
 
 def test_a_saved_model_is_exported_and_drawn(place, tmp_path):
     flags = {"scales": (1.0,), "flip": False, "average": "logits"}
+    flags["warmup"] = ((9, 17),)
     assert export.run(given(model=str(place / "saved"), output=tmp_path / "served", **flags)) == 0
     assert (tmp_path / "served" / "saved_model.pb").is_file()
+    assert (tmp_path / "served" / "assets.extra" / "tf_serving_warmup_requests").is_file()
     sources = {"workdir": [str(place / "workdir")], "model": ["tiny_model"]}
     assert visualize.run("predictions", given(**sources, data_dir=place / "data", output_dir=str(tmp_path))) == 0
     with np.load(tmp_path / "predictions_00000.npz") as arrays:
@@ -114,6 +120,11 @@ def test_a_saved_model_is_exported_and_drawn(place, tmp_path):
         ),
         (predict, {"model": "tiny_modle"}, "tiny_modle is neither a folder nor .*; did you mean 'tiny_model'"),
         (export, {"model": "hf://tiny"}, "'hf://tiny' is no model on the hub"),
+        (
+            export,
+            {"model": "tiny_model", "format": "onnx", "warmup": ((9, 9),)},
+            "--warmup is for --format=saved_model",
+        ),
         (save, {"workdir": "nothing"}, "nothing holds no training run: experiment.json is missing"),
         (save, {"model": "tiny_model", "card": "nowhere.md"}, "nowhere.md"),
         (save, {"model": "tiny_model", "output": "{place}/workdir"}, "workdir exists; choose another folder"),
@@ -164,11 +175,17 @@ def test_a_command_takes_a_run_or_another_model(module):
             assert bool(flags.workdir) != bool(flags.model)
     with pytest.raises(SystemExit) as ended, command_line(module, *rest):
         pass
-    assert ended.value.code == f"{name}: --workdir or --model must have a value; which trained model is it to be?"
+    question = "--workdir or --model must have a value; which trained model is it to be?"
+    assert ended.value.code == f"{name}: {question} With this package comes --model=animals_ksac_lite0"
     if module is not visualize:
         with pytest.raises(SystemExit) as ended, command_line(module, *rest, "--workdir=x", "--model=y"):
             pass
         assert ended.value.code == f"{name}: --workdir and --model name a trained model each; give one of them"
+
+
+def test_a_page_is_of_the_model_of_this_package_where_none_is_named():
+    with command_line(export, "--output=x", "--format=web") as flags:
+        assert command_line_model.place(flags) == find("animals_ksac_lite0")
 
 
 def test_a_damaged_model_is_one_line_in_every_command(place, tmp_path, capsys):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from deeplab_ksac.datasets.records import write_records
 from deeplab_ksac.experiment import Views
+from deeplab_ksac.export.web_page import RUNTIME_FILES
 from deeplab_ksac.prediction import scores
 from deeplab_ksac.runs import following as watch
 from deeplab_ksac.runs import seals
@@ -37,6 +38,7 @@ FLAGS = {
     **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5, "pad_to": None, "average": "logits"},
     **{"boundary": None, "watch": False, "timeout": 60.0, "interval": 0.05},
     **{"format": "saved_model", "precision": "float32", "quantize": False, "size": None},
+    **{"runtime": None, "warmup": None},
     **{"averaged": None, "check": False},
     **{"kinds": ["index", "color", "overlay"], "max_pixels": 10**6, "legend": True},
     **{"max_megapixels": large_pictures.USUAL, "memory_growth": True},
@@ -203,6 +205,8 @@ def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path,
     [
         ({"format": "tflite"}, r"--output=.*served must end in \.tflite"),
         ({"size": (33, 33)}, "--quantize and --size are for --format=tflite, not for saved_model"),
+        ({"runtime": "dist"}, "--runtime is for --format=web, not for saved_model"),
+        ({"format": "web", "quantize": True}, "--quantize and --size are for --format=tflite, not for web"),
         ({"format": "onnx", "precision": "float16"}, "--precision=float16 is for --format=saved_model, not for onnx"),
         ({"averaged": True}, "has no moving averages"),
     ],
@@ -213,6 +217,18 @@ def test_export_refuses_what_does_not_go_together(place, tmp_path, flags, messag
     (tmp_path / "taken.onnx").touch()
     with pytest.raises(FileExistsError, match=r"taken\.onnx exists; choose another output"):
         export.run(given(workdir=tmp_path, output=tmp_path / "taken.onnx", format="onnx", scales=(1.0,), flip=False))
+
+
+def test_a_page_is_exported_with_the_runtime_that_the_flag_names(place, tmp_path, capsys):
+    flags = {"scales": (1.0,), "flip": False, "format": "web", "runtime": str(tmp_path)}
+    with pytest.raises(FileNotFoundError, match=r"has no ort.* npm install onnxruntime-web@"):
+        export.run(given(workdir=tmp_path / "none", output=tmp_path / "page", **flags))
+    for name in RUNTIME_FILES:
+        (tmp_path / name).write_text(name)
+    assert export.run(given(workdir=place / "workdir", output=tmp_path / "page", **flags)) == 0
+    assert capsys.readouterr().out.startswith(f"web: {tmp_path / 'page'} (")
+    assert (tmp_path / "page" / "index.html").is_file()
+    assert json.loads((tmp_path / "page" / "classes.json").read_text())["class_names"] == list(NAMES)
 
 
 def test_a_run_without_the_checkpoint_is_refused_before_anything_is_written(place, tmp_path):

@@ -46,15 +46,27 @@ def free_ports(count):
     return ports
 
 
-def start(data_dir, workdir, *flags):
-    """Two workers of one run."""
+def by_tf_config():
+    """The environment of each of two workers."""
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(2)]
+    return [{"TF_CONFIG": json.dumps(task)} for task in tasks]
+
+
+def by_slurm():
+    """The environment of each of two tasks on one node, of a step whose ports are likely free."""
+    step = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURMD_NODENAME": "localhost"}
+    step |= {"SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_STEP_NUM_TASKS": "2"}
+    return [{**step, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in range(2)]
+
+
+def start(data_dir, workdir, *flags, environments=by_tf_config):
+    """Two workers of one run."""
     command = [sys.executable, "-c", PROGRAM, "--config=tiny", f"--config.stages[0].steps={STEPS}", *flags]
     command += ["--strategy=multi_worker", f"--workdir={workdir}", f"--data_dir={data_dir}"]
     processes = []
-    for index in range(2):
-        task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        options = {"cwd": ROOT, "env": {**os.environ, "TF_CONFIG": json.dumps(task)}}
+    for environment in environments():
+        options = {"cwd": ROOT, "env": {**os.environ, **environment}}
         processes.append(subprocess.Popen(command, **options, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     return processes
 
@@ -116,8 +128,9 @@ def test_a_worker_that_is_killed_ends_the_other_and_both_go_on_to_the_same_weigh
     (status, _, errors), _ = finish(processes)
     assert status == 42, errors
     assert "another worker was lost" in errors and "Traceback" not in errors
-    for status, _, errors in finish(start(data_dir, tmp_path)):
+    for status, _, errors in finish(start(data_dir, tmp_path, environments=by_slurm)):
         assert status == 0, errors
+        assert "on 2 replica(s)" in errors
     paths = [checkpoint_path(workdir) for workdir in (tmp_path, straight)]
     for name, _ in tf.train.list_variables(paths[1]):
         found, expected = (tf.train.load_variable(path, name) for path in paths)

@@ -10,7 +10,7 @@ from tensorflow import keras
 import deeplab_ksac
 from caa import AxialAttention, ChannelizedAxialAttention
 from car import ClassAwareEndpoint, ClassAwareRegularizer
-from deeplab_ksac import KSAC, KernelSharingAtrousConv, Predictor, build_model, train
+from deeplab_ksac import KSAC, KernelSharingAtrousConv, Listener, MLflowListener, Predictor, build_model, train
 from deeplab_ksac.evaluation import Evaluator, evaluate
 from deeplab_ksac.experiment import EvalSpec, Experiment, ModelSpec, Stage, Views, part
 from deeplab_ksac.experiments import EXPERIMENTS
@@ -42,6 +42,23 @@ def training(stage: Stage) -> None:
     figures = train(experiment, workdir="runs/mine", data_dir="data", strategy=create_strategy())
     if figures is not None:
         print(figures["miou"])
+
+
+class MyHead(keras.layers.Layer):
+    def call(self, pyramid: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        return {"features": pyramid["c5"]}
+
+
+class Printer(Listener):
+    def on_step(self, step: int, values: Mapping[str, float]) -> None:
+        print(step, values["loss"])
+
+
+def own() -> None:
+    spec = ModelSpec(backbone=part("resnet101"), head=part(MyHead, trainable=True))
+    scenes = EXPERIMENTS["scenes_ksac"]
+    experiment = Experiment("mine", spec, scenes.stages, scenes.evaluation)
+    train(experiment, data_dir="data", workdir="runs/mine", listeners=[Printer(), MLflowListener()])
 
 
 def prediction(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:

@@ -21,7 +21,9 @@ build_model(part("resnet101"), num_classes=59)  # E: arg-type
 Views(scale=(1.0,))  # E: call-arg
 Predictor.load("runs/mine", views=(0.75, 1.0))  # E: arg-type
 load_model(3).experiment.no_such_field  # E: arg-type attr-defined
-train(load_model("runs/mine").experiment, data_dir="data", workdir="runs/mine")  # E: call-arg
+train(load_model("runs/mine").experiment, data_dir="data")  # E: call-arg
+train(load_model("runs/mine").experiment, data_dir="data", workdir="runs/mine", listeners=[3])  # E: list-item
+part(3, filters=64)  # E: arg-type
 loaded = load_model("runs/mine")
 evaluate(loaded.model, 3, num_classes=loaded.info.num_classes)  # E: arg-type
 export_saved_model(loaded.model, "saved_model")  # E: call-arg

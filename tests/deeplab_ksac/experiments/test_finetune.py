@@ -1,7 +1,10 @@
 """An experiment for one's own pictures, derived from how many there are and how large."""
 
+import dataclasses
+
 import pytest
 
+from deeplab_ksac.bands import Bands
 from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError
 from deeplab_ksac.experiment import Experiment, from_dict, to_dict
 from deeplab_ksac.experiments.finetune import finetune
@@ -38,6 +41,16 @@ def test_steps_follow_from_the_number_of_pictures_crop_and_scale_from_their_size
         for step in path.replace("[0]", ".0").split("."):
             place = place[int(step) if step.isdigit() else step]
         assert place in (to_dict(value), [value]) and reason
+
+
+def test_only_pictures_of_colors_get_other_colors():
+    (stage,) = finetune(info(train=9, val=7), [(99, 99)])[0].stages
+    assert stage.data.saturation > 0 and stage.data.hue > 0
+    gray = dataclasses.replace(info(train=9, val=7), bands=Bands(1, 16))
+    experiment, derived = finetune(gray, [(99, 99)])
+    changed = dataclasses.replace(stage.data, saturation=0.0, hue=0.0)
+    assert experiment.stages[0].data == changed
+    assert [x.reason for x in derived[-2:]] == ["pictures of 1 band of 16 bits"] * 2
 
 
 @pytest.mark.parametrize(

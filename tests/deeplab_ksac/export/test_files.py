@@ -13,7 +13,7 @@ from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.export.heads import build_head_model
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
 
-SHAPES = ((2, 17, 23), (1, 33, 29))
+SHAPES = ((2, 17, 23), (1, 33, 29), (1, 9, 5))  # of the last an atrous rate of 4 reaches beyond the map
 VIEWS = Views((0.5, 1.0), flip=True)
 
 
@@ -40,12 +40,34 @@ def check_parity(model, runner, path, noise=None, shapes=SHAPES, views=Views()):
 
 def test_onnx_gives_what_the_model_gives(model, tmp_path):
     path = export_onnx(model, tmp_path / "model.onnx", info=fake_info(), check=False)
+    opsets = {opset.domain: opset.version for opset in pytest.importorskip("onnx").load(path).opset_import}
+    assert opsets[""] == 17  # as the documents say
     check_parity(model, fresh.run_onnx, path)
 
 
-def test_tflite_gives_what_the_model_gives_whole_and_quantized(model, tmp_path):
-    whole = export_tflite(model, tmp_path / "whole.tflite", info=fake_info(), check=False)
-    rounded = export_tflite(model, tmp_path / "rounded.tflite", info=fake_info(), check=False, quantize=True)
+@pytest.fixture(scope="module")
+def tflite_files(model, tmp_path_factory):
+    """The model's files: whole and quantized."""
+    folder = tmp_path_factory.mktemp("tflite")
+    return [
+        export_tflite(model, folder / f"{quantize}.tflite", info=fake_info(), check=False, quantize=quantize)
+        for quantize in (False, True)
+    ]
+
+
+def run_litert(path, images):
+    """The outputs for each image, by LiteRT's own package."""
+    return fresh.run_interpreter(pytest.importorskip("ai_edge_litert.interpreter").Interpreter(model_path=path), images)
+
+
+def test_litert_gives_what_the_model_gives(model, tflite_files):
+    for path, noise in zip(tflite_files, (None, "dynamic_range"), strict=True):
+        check_parity(model, run_litert, path, noise)
+
+
+def test_tflite_gives_what_the_model_gives_whole_and_quantized(model, tflite_files):
+    whole, rounded = tflite_files
+    assert {path.read_bytes()[4:8] for path in tflite_files} == {b"TFL3"}  # as the documents say
     assert max(check_parity(model, fresh.run_tflite, whole)) < 1e-5
     assert min(check_parity(model, fresh.run_tflite, rounded, "dynamic_range")) > 1e-5  # it is rounded
     assert rounded.stat().st_size < whole.stat().st_size - 3 * 9 * 8 * 64  # a byte, not four, for each of the largest

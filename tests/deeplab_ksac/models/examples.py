@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from deeplab_ksac.bands import RGB
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import part
 from deeplab_ksac.model import build_model
@@ -33,9 +34,10 @@ SPECS = {
 }
 
 
-def trained_model(spec=FCN, names=NAMES, *, seed=0, **changes):
+def trained_model(spec=FCN, names=NAMES, *, seed=0, bands=RGB, **changes):
     """A `LoadedModel` of a spec with random weights everywhere; the tiny backbone must be known."""
-    model = randomize(build_model(spec, len(names)), seed)
-    info = DatasetInfo("tiny", tuple(names), COLORS[: len(names)], description="halves", source="nowhere")
+    model = randomize(build_model(spec, len(names), bands), seed)
+    described = {"description": "halves", "source": "nowhere", "bands": bands}
+    info = DatasetInfo("tiny", tuple(names), COLORS[: len(names)], **described)
     experiment = dataclasses.replace(EXPERIMENT, model=spec)
     return dataclasses.replace(LoadedModel(model, experiment, info, step=7, stage=0), **changes)

@@ -11,7 +11,8 @@ from PIL import Image
 from deeplab_ksac.figures import colors as visualization
 from deeplab_ksac.figures.legend import with_legend
 from deeplab_ksac.prediction import files as kinds
-from deeplab_ksac.prediction.folder import Summary, distinct_names, one_class_warning, predict_files
+from deeplab_ksac.prediction.folder import predict_files
+from deeplab_ksac.prediction.frames import Summary, distinct_names, one_class_warning
 from deeplab_ksac.prediction.predictor import OUTPUTS, Predictor
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
 

@@ -9,14 +9,16 @@ import tensorflow as tf
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.runs import workdir
-from deeplab_ksac.training.log import StageLog
+from deeplab_ksac.training.listeners import EvaluationResult
+from deeplab_ksac.training.log import StageLog, evaluation_pictures
 
 
 def logged(log, *steps, evaluation=None):
     for step in steps:
-        log._write(step, {"train/loss": 1.0 / step, "train/l2": 0.0})
+        for listener in log.listeners:
+            listener.on_step(step, {"loss": 1.0 / step, "l2": 0.0})
     if evaluation:
-        log._write(evaluation, {"eval/miou": 0.5})
+        log.write_evaluation(evaluation, EvaluationResult({"miou": 0.5}))
 
 
 def make_log(folder, first, evaluated=True):
@@ -41,8 +43,7 @@ def test_what_came_after_the_checkpoint_is_logged_once(tmp_path, evaluated):
     log = make_log(tmp_path, 0)
     logged(log, 1, 2, 3, evaluation=2 if evaluated else None)
     if not evaluated:  # of the evaluation after step 2 pictures were written, no figures
-        with log.writer.as_default(step=2):
-            tf.summary.image("pictures/0", np.zeros([1, 2, 2, 3], np.uint8))
+        log.listeners[0].on_evaluation(2, EvaluationResult({}, pictures=[np.zeros([2, 2, 3], np.uint8)]))
     log.close()
     assert workdir.was_evaluated(tmp_path, 0, 2) == evaluated
     log = make_log(tmp_path, 2, evaluated)
@@ -109,7 +110,8 @@ def test_pictures_need_the_memory_of_a_window_and_not_of_the_image(tmp_path):
     info = DatasetInfo("tiny", ("a", "b", "c"), ((0, 0, 0), (9, 9, 9), (99, 99, 99)), {})
     batches = [{"image": tf.zeros([1, 40, 50, 3]), "labels": tf.zeros([1, 40, 50], tf.int32)}]
     log = make_log(tmp_path, 0)
-    log.write_pictures(1, model, batches, info, Views(window=(16, 16)))
+    pictures = evaluation_pictures(model, batches, info, Views(window=(16, 16)))
+    log.write_evaluation(1, EvaluationResult({}, pictures=pictures))
     log.close()
     assert set(seen) == {(16, 16)}
     assert events(tmp_path) == [(1, "pictures/0")]

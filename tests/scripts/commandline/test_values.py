@@ -12,6 +12,7 @@ from deeplab_ksac.scripts import (
     inspect_data,
     predict,
     save,
+    segment,
     study,
     submit,
     train,
@@ -29,6 +30,7 @@ REQUIRED = {  # what a command cannot do without, beside the flag under test
     inspect_data: (),
     predict: ("--workdir=x", "--images=x", "--output_dir=x"),
     save: ("--workdir=x", "--output=x"),
+    segment: ("--url=x", "--output_dir=x"),
     study: ("--workdir=x",),
     submit: ("--workdir=x", "--benchmark=voc2012", "--raw_dir=x", "--output=x.zip"),
     train: ("--config=scenes_ksac", "--workdir=x", "--data_dir=x"),
@@ -41,11 +43,17 @@ WHOLE = {  # flags for one whole number: command -> {flag: least}
     flops: {"num_classes": 1, "chapter": 2},
     inspect_data: {"samples": 0},
     predict: {"batch_size": 1, "max_pixels": 1024},
+    segment: {"concurrency": 1},
     study: {"jobs": 1, "steps": 1},
     train: {"cpu_replicas": 1},
     visualize: {"count": 1, "channels": 1},
 }
-REAL = {convert: ("val_share",), evaluate: ("boundary", "timeout", "interval"), predict: ("opacity",)}
+REAL = {
+    convert: ("val_share",),
+    evaluate: ("boundary", "timeout", "interval"),
+    predict: ("opacity",),
+    segment: ("opacity",),
+}
 VIEWED = (evaluate, predict, save, submit)
 NO_WHOLE = ("", "²", "٣", "1.0", "1e3", "0x10", "1_000", "many", "-1", "nan", "99999999999999999999", "1,2")
 NO_REAL = ("", "nan", "-1", "-inf", "much", "1_0", "٣", "0.5.5", "1e400")
@@ -69,7 +77,9 @@ def assert_refused(module, flag, text, allowed):
 def test_a_whole_number_is_one_and_in_its_range(module, flag):
     least = WHOLE[module][flag]
     assert value_of(module, flag, str(least)) == least
-    most = {"cpu_replicas": 64, "chapter": 4, "num_classes": 65_535, "jobs": 1024}.get(flag, 2**31 - 1)
+    most = {"concurrency": 256, "cpu_replicas": 64, "chapter": 4, "num_classes": 65_535, "jobs": 1024}.get(
+        flag, 2**31 - 1
+    )
     most = 1024 if (module, flag) == (convert, "processes") else most
     for text in (*NO_WHOLE, str(least - 1), str(most + 1)):
         assert_refused(module, flag, text, f"a whole number from {least} to {most}")
@@ -146,6 +156,13 @@ def test_scales_are_numbers_of_a_sensible_size(module):
             {"0,1": (0, 1), "4294967295": (4294967295,)},
             "whole numbers from 0 to 4294967295, comma-separated",
             ("0,x", "-1", "", "1.5", "²", "4294967296", "1,"),
+        ),
+        (
+            export,
+            "warmup",
+            {"513": ((513, 513),), "513,1025x2049": ((513, 513), (1025, 2049))},
+            "pixels up to 65535, such as 513 or 513,1025x2049",
+            ("", "0", "5x", "3x4x5", "5,", "none", "-3", "65536"),
         ),
         (
             visualize,

@@ -1,0 +1,1 @@
+"""Segmentation by a model that TensorFlow Serving serves, and the messages for it; without TensorFlow."""

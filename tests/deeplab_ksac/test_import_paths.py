@@ -1,0 +1,105 @@
+"""Classes and functions of one's own: the path under which each is found, and what is said where it is not."""
+
+import sys
+
+import pytest
+
+from deeplab_ksac import import_paths
+from deeplab_ksac.experiment import part
+from deeplab_ksac.import_paths import load_file, path_of, resolve
+
+
+class Known:
+    class Inner:
+        pass
+
+
+@pytest.mark.parametrize("thing", (Known, Known.Inner, load_file))
+def test_what_a_module_has_at_its_top_is_found_by_its_path(thing):
+    assert part(thing, size=1).name == f"{thing.__module__}:{thing.__qualname__}"
+    assert resolve(path_of(thing)) is thing
+
+
+def test_what_a_file_defines_is_found_in_the_file_and_in_its_copies(tmp_path):
+    text = "class Mine:\n    pass\n"
+    (tmp_path / "mine.py").write_text(text)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy/mine.py").write_text(text)
+    mine = load_file(tmp_path / "mine.py").Mine
+    assert path_of(mine) == f"{tmp_path}/mine.py:Mine"
+    assert resolve(path_of(mine)) is mine is resolve(f"{tmp_path}/copy/mine.py:Mine")
+    (tmp_path / "mine.py").write_text(text + "# another version\n")
+    assert resolve(f"{tmp_path}/mine.py:Mine") is not mine
+
+
+def test_a_script_that_is_running_is_its_file(tmp_path, monkeypatch):
+    script = tmp_path / "script.py"
+    script.write_text("class Mine:\n    pass\n")
+    main = load_file(script)
+    main.Mine.__module__ = "__main__"
+    main.__name__, main.__spec__ = "__main__", None
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert path_of(main.Mine) == f"{script}:Mine" and resolve(path_of(main.Mine)) is main.Mine
+    del main.__file__  # a notebook's
+    assert path_of(main.Mine) == "__main__:Mine" and resolve("__main__:Mine") is main.Mine
+    with pytest.raises(ValueError, match="Other was defined in a notebook or at a prompt, where no other process"):
+        resolve("__main__:Other")
+
+
+def test_what_would_not_be_found_is_no_part():
+    class Local:
+        pass
+
+    renamed = type("Known", (), {"__module__": __name__})
+    for thing, words in (
+        (Local, "Local is made inside of a function, where nothing finds it later"),
+        (lambda: None, "<lambda> is made inside of a function"),
+        (renamed, f"{__name__} has no Known, or another one"),
+        (Known(), "a class or function of one's own, not <"),
+        (3, "a class or function of one's own, not 3"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            part(thing)
+
+
+@pytest.mark.parametrize(
+    "path, words",
+    (
+        ("nowhere_at_all:Mine", r"no module 'nowhere_at_all' in PYTHONPATH \(/somewhere\)"),
+        ("json.nowhere:Mine", "no module 'json.nowhere'"),
+        (f"{__name__}:Knwon", rf"{__name__} \({__file__}\) has no Knwon; did you mean 'Known'\?"),
+        (f"{__name__}:__name__", "is no class or function, but"),
+        ("no path:Mine", "'no path:Mine' is no import path, such as"),
+        ("{folder}/mien.py:Mine", r"{folder}/mien.py does not exist; did you mean 'mine.py'\?"),
+        ("{folder}/lost/mine.py:Mine", "there is no folder {folder}/lost"),
+        ("{folder}/mine.py:Mien", r"{folder}/mine.py has no Mien; did you mean 'Mine'\?"),
+    ),
+)
+def test_what_is_missing_is_said_with_where_it_was_looked_for(path, words, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("class Mine:\n    pass\n")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    with pytest.raises(ValueError, match=words.replace("{folder}", str(tmp_path))) as refused:
+        resolve(path.replace("{folder}", str(tmp_path)))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    (
+        ("x = 1\nclass Mine(\n", r"mine.py, line 2: '\(' was never closed"),
+        ("x = 1\ny = z\n", "mine.py, line 2: NameError: name 'z' is not defined"),
+        ("import nowhere_at_all\n", "line 1: ModuleNotFoundError: .*; modules are looked for in PYTHONPATH"),
+        ("import sys\nsys.exit(3)\n", "mine.py, line 2: SystemExit: 3"),
+        ("def f():\n    raise ValueError('a\\nb')\n\nf()\n", "mine.py, line 2: ValueError: a b"),
+        ("from deeplab_ksac.experiment import part\npart(3)\n", "mine.py, line 2: ImportPathError: a part is"),
+        ("from deeplab_ksac import import_paths\nimport_paths.check_no_file_is_run('training')\n",
+         "line 2: ImportPathError: training cannot begin in a file that is run for what it defines"),
+    ),
+)  # fmt: skip
+def test_a_file_that_fails_is_said_with_its_line(text, words, tmp_path):
+    (tmp_path / "mine.py").write_text(text)
+    before = set(sys.modules)
+    with pytest.raises(import_paths.ImportPathError, match=words) as refused:
+        load_file(tmp_path / "mine.py")
+    assert "\n" not in str(refused.value) and not {name for name in set(sys.modules) - before if "mine" in name}
+    import_paths.check_no_file_is_run("training")
