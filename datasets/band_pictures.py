@@ -13,6 +13,7 @@ import importlib
 import io
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
 
@@ -188,11 +189,7 @@ def _bytes_of(encoded, kind, stored):
 
 def _of_tiff(encoded, kind, number, depth):
     """A single sample by Pillow, more by tifffile."""
-    stream = io.BytesIO(encoded)
-    tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(TIFF_HEADER))
-    stream.seek(tags.next)
-    tags.load(stream)
-    if tags.get(SAMPLES, 1) != 1:
+    if _samples_of_tiff(encoded) != 1:
         return _by_tifffile(encoded, number, depth)
     with pixels.opened_bytes(encoded, kind) as image:
         _require_plain(image)
@@ -200,6 +197,17 @@ def _of_tiff(encoded, kind, number, depth):
             raise _UnusableError(f"holds {image.mode}, no bands of 8 or 16 bits; expected {number}")
         values = _array(image.convert("L") if image.mode == "1" else image)
         return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _samples_of_tiff(encoded):
+    """How many samples a pixel of a TIFF has, by its tags."""
+    stream = io.BytesIO(encoded)
+    tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(TIFF_HEADER))
+    stream.seek(tags.next)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a file that is cut, which is an error below
+        tags.load(stream)
+        return tags.get(SAMPLES, 1)
 
 
 def _by_tifffile(encoded, number, depth):
