@@ -1,6 +1,6 @@
 """Augmentations of one's own: functions (example, seed) -> example that are applied to a training crop after all else.
 
-An example is {"image": float32 [h, w, 3], 0…255, "labels": uint8 [h, w], 0…K−1 and 255}, and comes back with the same
+An example is {"image": float32 [h, w, C], 0…255, "labels": uint8 [h, w], 0…K−1 and 255}, and comes back with the same
 shapes and types. It is a graph that is made: TensorFlow's operations, `tf.cond` in place of `if`. All that is random
 comes from the seed, two integers that belong to the example's position in the run, by `tf.random.stateless_…`; so a run
 that goes on sees what the run without an interruption sees.
