@@ -55,7 +55,7 @@ def predict_files(
         shown = progress and stack.enter_context(contextlib.closing(progress(total, "predict")))
         writer = stack.enter_context(WriteBehind(ahead=ahead))
         summary = Summary(style.info, shown)
-        frames = read_frames(paths, summary, max_pixels=predictor.max_pixels, bands=predictor.bands)
+        frames = read_frames(paths, summary, max_pixels=predictor.max_pixels, bands=style.info.bands)
         sizes = {"size_of": lambda frame: frame.pixels.shape[:2], "max_pixels": predictor.max_pixels}
         stack.enter_context(failures_told(summary))
         for batch in batches_by_size(frames, batch_size=batch_size, **sizes):
