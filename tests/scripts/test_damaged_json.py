@@ -1,9 +1,12 @@
 """Whatever a run's JSON files hold, a command ends with its status and one line, and nothing half is left."""
 
 import contextlib
+import functools
 import io
 import json
+import pathlib
 import shutil
+import tempfile
 import types
 
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplab_ksac.datasets import submissions
-from deeplab_ksac.datasets.info import dataset_dir, is_converted
+from deeplab_ksac.datasets.info import INFO_FILE, dataset_dir, is_converted, save_info
 from deeplab_ksac.experiment import to_dict
 from deeplab_ksac.runs.workdir import claim_workdir
 from deeplab_ksac.scripts import (
@@ -71,11 +74,19 @@ def changed(value, path, new):
     return copy
 
 
+@functools.cache
+def right_info():
+    """What a run's segmentation.json holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_info(fake_info(3), folder)
+        return json.loads((pathlib.Path(folder) / INFO_FILE).read_text(encoding="utf-8"))
+
+
 @st.composite
 def damaged(draw):
     """(name of a file, what it holds)."""
-    name = draw(st.sampled_from([*RIGHT, "segmentation.json"]))
-    return name, draw(damaged_object(RIGHT.get(name) or json.loads(json.dumps(vars(fake_info(3))))))
+    name = draw(st.sampled_from([*RIGHT, INFO_FILE]))
+    return name, draw(damaged_object(RIGHT.get(name) or right_info()))
 
 
 @st.composite

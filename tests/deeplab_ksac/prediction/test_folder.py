@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deeplab_ksac.bands import RGB
 from deeplab_ksac.figures import colors as visualization
 from deeplab_ksac.figures.legend import with_legend
 from deeplab_ksac.prediction import files as kinds
@@ -226,7 +227,7 @@ def test_without_a_style_the_colors_are_the_predictors(tmp_path):
 class Failing:
     """A predictor that fails in its own way."""
 
-    max_pixels = 10**6
+    max_pixels, bands = 10**6, RGB
 
     def __init__(self, error, *, only=None):
         self.error, self.only = error, only
