@@ -52,7 +52,9 @@ def _gate_columns(gated, gate, recompute):
         column_gate = ops.cast(gate, gated.dtype)[:, ops.newaxis]
 
         def gradient(upstream):
-            toward_gate = ops.sum(ops.at_least_float32(upstream * recompute()), axis=1)
+            with ops.control_dependencies([upstream]):  # else it is computed right after the forward pass, and kept
+                once_more = recompute()
+            toward_gate = ops.sum(ops.at_least_float32(upstream * once_more), axis=1)
             with ops.control_dependencies([toward_gate]):
                 return upstream * column_gate, toward_gate
 

@@ -56,7 +56,8 @@ def _convolve(features, kernel, rates, before, after):
     @tf.custom_gradient
     def convolution(features, kernel):
         def gradient(upstream):
-            turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+            with tf.control_dependencies([upstream]):  # else those of all layers are made right after the forward pass
+                turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
             outside = [[total - pad for total, pad in zip(reach, pads, strict=True)] for pads in (before, after)]
             toward_features = _padded(upstream, turned, rates, *outside)
             return toward_features, _toward_kernel(features, upstream, kernel.shape, rates, before)
@@ -72,16 +73,22 @@ def _padded(features, kernel, rates, before, after):
 
 
 def _toward_kernel(features, upstream, shape, rates, before):
-    """The gradient of the kernel, tap by tap: Σ over the pixels that the tap reads, none of them in the padding."""
+    """The gradient of the kernel, tap by tap: Σ over the pixels that the tap reads, none of them in the padding.
+
+    What a tap reads is a copy of nearly all features. It waits for the gradient that arrives, and for the tap before:
+    TensorFlow would make the copies for all layers and taps as soon as the features are there, in the forward pass.
+    """
     rows, columns, inputs, outputs = shape
-    taps = []
+    taps, earlier = [], [upstream]
     for row in range(rows):
         top, bottom, height = _written(row * rates[0] - before[0], tf.shape(features)[1], tf.shape(upstream)[1])
         for column in range(columns):
             left, right, width = _written(column * rates[1] - before[1], tf.shape(features)[2], tf.shape(upstream)[2])
-            read = features[:, top + height : bottom + height, left + width : right + width]
-            written = upstream[:, top:bottom, left:right]
-            taps.append(tf.matmul(tf.reshape(read, [-1, inputs]), tf.reshape(written, [-1, outputs]), transpose_a=True))
+            with tf.control_dependencies(earlier):
+                read = features[:, top + height : bottom + height, left + width : right + width]
+                written = upstream[:, top:bottom, left:right]
+            tap = tf.matmul(tf.reshape(read, [-1, inputs]), tf.reshape(written, [-1, outputs]), transpose_a=True)
+            taps, earlier = [*taps, tap], [tap]
     return tf.reshape(tf.stack(taps), shape)
 
 

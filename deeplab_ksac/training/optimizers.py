@@ -115,6 +115,16 @@ class GroupedOptimizer(tf.Module):
             self.plateau.observe(loss)
 
     @property
+    def slots(self) -> list[tf.Variable]:
+        """What is kept for each weight: momentum, moments; without counters and rates."""
+        kept = [
+            variable
+            for optimizer in self.groups.values()
+            for variable in (optimizer.weights if _is_legacy(optimizer) else optimizer.variables)
+        ]
+        return [variable for variable in kept if variable.shape.rank]
+
+    @property
     def iterations(self) -> tf.Variable:
         """The steps taken, skipped ones among them."""
         return next(iter(self.groups.values())).iterations

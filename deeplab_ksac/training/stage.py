@@ -1,7 +1,6 @@
 """One stage of a run: its model, objective, optimizer and data, and what is done with them."""
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,16 +14,13 @@ from deeplab_ksac.datasets.pipeline import batch_filenames, eval_batches, train_
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.evaluation import Evaluator
 from deeplab_ksac.experiment import Experiment
-from deeplab_ksac.losses import build_objective
-from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.checkpoints import StageCheckpoints
 from deeplab_ksac.runs.patience import early_end, logged_evaluations
 from deeplab_ksac.training.averaging import MovingAverages
-from deeplab_ksac.training.backbone_part import backbone_of, freeze_backbone
 from deeplab_ksac.training.interruption import StopRequest
 from deeplab_ksac.training.listeners import EvaluationResult
 from deeplab_ksac.training.log import StageLog, evaluation_pictures
-from deeplab_ksac.training.optimizers import build_optimizer
+from deeplab_ksac.training.parts import build_parts
 from deeplab_ksac.training.step import TrainStep
 from deeplab_ksac.training.strategy import check_repeatable, device_type, workers
 
@@ -61,14 +57,7 @@ class StageRun:
         self.views = experiment.evaluation.views
         stage = self.stage
         with strategy.scope():
-            self.model = build_model(_with_norm_of(stage, experiment.model), info.num_classes, info.bands)
-            if stage.freeze is not None:
-                freeze_backbone(self.model, stage.freeze)
-            objective = build_objective(experiment.losses, info.num_classes)
-            objective.build(self.model.output)
-            self.optimizer = build_optimizer(stage.optimizer, stage.steps, stage.schedule, stage=index)
-            backbone = backbone_of(self.model).trainable_variables if self.optimizer.backbone_lr != 1 else ()
-            self.optimizer.build(self.model.trainable_variables, backbone)
+            self.model, objective, self.optimizer = build_parts(experiment, index, info.num_classes, info.bands)
             self.averages = MovingAverages(self.model, stage.ema_decay) if stage.ema_decay else None
             self.evaluator = Evaluator(self.model, num_classes=info.num_classes, strategy=strategy, views=self.views)
             kept = {"objective": objective, "averages": self.averages, "strategy": strategy}
@@ -211,11 +200,6 @@ class StageRun:
         if not 1 < number <= images:
             return None
         return tf.distribute.InputContext(number, index, self.strategy.num_replicas_in_sync)
-
-
-def _with_norm_of(stage, model):
-    """The model whose normalization keeps its statistics, where the stage freezes it."""
-    return dataclasses.replace(model, norm={**model.norm, "fixed": True}) if stage.freeze_norm else model
 
 
 def _augmentation(part, path):

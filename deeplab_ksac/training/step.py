@@ -77,7 +77,11 @@ class TrainStep:
 
     def traced(self, batches: Iterator) -> tf.types.experimental.ConcreteFunction:
         """The concrete function of one step on the batches of a distributed iterator."""
-        return self._one.get_concrete_function(batches.element_spec)
+        return self.concrete(batches.element_spec)
+
+    def concrete(self, batch: Mapping[str, tf.TypeSpec]) -> tf.types.experimental.ConcreteFunction:
+        """The concrete function of one step on a batch of these sizes."""
+        return self._one.get_concrete_function(batch)
 
     def run(self, batches: Iterator, count: int) -> dict[str, tf.Tensor]:
         """`count` steps on the next batches of a distributed iterator, in one call: {term: [count]}."""
