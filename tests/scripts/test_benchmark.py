@@ -13,6 +13,7 @@ import pytest
 from deeplab_ksac.scripts import benchmark
 from deeplab_ksac.scripts.cases import Bound, Case, interpreters, measuring
 from tests.places import ROOT
+from tests.scripts.parsing import flags_of
 
 
 def test_a_ratio_is_the_median_over_the_rounds():
@@ -61,6 +62,25 @@ def test_an_unknown_case_is_refused_in_words(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
     assert "benchmark: no case is named 'pyramid_99'; there are pyramid_33" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    (
+        ({"serve": "nope/a"}, "no case is named 'nope'"),
+        ({"serve": "pyramid_33"}, "--serve must be pyramid_33/ and one of ksac"),
+        ({"memory_of": "pyramid_33/nope"}, "--memory_of must be pyramid_33/ and one of .*, not 'nope'"),
+        ({"output": "there/results.json"}, "there is no folder, so nothing can be written"),
+        ({"output": "."}, r"\. is a folder, and is to be a file"),
+        ({"other_python": "there"}, "--other_python=there is no program that can be run"),
+    ),
+)
+def test_a_flag_that_makes_no_sense_is_said_before_anything_is_measured(values, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").touch()
+    with pytest.raises((ValueError, OSError), match=words):
+        benchmark.run(flags_of(benchmark, cases=["pyramid_33"], **values))
+    assert not capsys.readouterr().out
 
 
 @pytest.mark.parametrize("quantity, named", (("time", ["a", "b"]), ("memory", ["b", "c"])))

@@ -21,10 +21,18 @@ def run(first, second, given):
     print(first, second, given.status)
     return given.status
 
+def interrupt(value):
+    if value:
+        raise KeyboardInterrupt
+    return True
+
 def define_flags():
+    flags.DEFINE_string("slow", None, "what is looked at for long")
+    flags.register_validator("slow", interrupt)
     flags.DEFINE_integer("status", 0, "what run returns")
     flags.DEFINE_string("folder", None, "a path")
     flags.DEFINE_string("address", "", "nothing by default")
+    flags.DEFINE_list("folders", [], "paths")
     flags.DEFINE_bool("level", False, "whether TensorFlow's log level is printed")
     flags.DEFINE_bool("interrupted", False, "whether run is interrupted")
 
@@ -44,6 +52,11 @@ def call(*words, **environment):
 def test_words_go_to_the_command_in_their_order_and_its_status_is_the_process(status):
     done = call("here", f"--status={status}", "there")
     assert (done.returncode, done.stdout, done.stderr) == (status, f"here there {status}\n", "")
+
+
+def test_a_command_that_is_interrupted_while_it_reads_its_flags_has_them_too():
+    done = call("here", "there", "--slow=1")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "copy: interrupted\n")
 
 
 def test_an_interrupted_command_has_status_130_and_one_line():
@@ -68,3 +81,11 @@ def test_a_flag_without_its_value_is_not_taken_for_the_current_folder():
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "copy: --folder is empty; give it a value, or leave it out\n"
     assert call("a", "b", "--address=").returncode == 0
+    assert call("a", "b", "--folders=").stderr == "copy: --folders is empty; give it a value, or leave it out\n"
+
+
+def test_a_flagfile_that_is_no_text_is_one_line(tmp_path):
+    (tmp_path / "flags").write_bytes(b"\xff--level")
+    done = call("a", "b", f"--flagfile={tmp_path / 'flags'}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "copy: a --flagfile is no text in UTF-8: invalid start byte at byte 0\n"
