@@ -26,7 +26,7 @@ def checked(notebook):
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     text = "".join(map(notebooks.text_of, cells))
     assert "Traceback" not in text and "WARNING:tensorflow" not in text
-    for words in (*BARS, "weights from animals_ksac_lite0", "mIoU 0."):
+    for words in (*BARS, "have the weights of animals_ksac_lite0", "mIoU 0."):
         assert words in text
     pictures = [picture for cell in cells for picture in notebooks.pictures_of(cell)]
     assert len(pictures) == PICTURES
