@@ -142,7 +142,7 @@ def find_written(shard: Shard) -> WrittenShard | None:
         sums = tuple(map(tuple, fields["band_sums"]))
         written = WrittenShard(**{**fields, "label_counts": tuple(fields["label_counts"]), "band_sums": sums})
         return written if same and shard.path.stat().st_size == written.file_size else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

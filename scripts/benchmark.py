@@ -72,6 +72,7 @@ def run(given):
         print("\n".join(table_lines(results[name])), flush=True)
     if given.output:
         content = {"machine": machine(), "meaning": MEANING, "cases": results}
+        Path(given.output).parent.mkdir(parents=True, exist_ok=True)
         remove_partial(Path(given.output).parent, [Path(given.output).name])
         write_whole(given.output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return 0

@@ -16,7 +16,7 @@ pytest.importorskip("ipykernel", reason="needs the extra notebook")
 from tests.examples import notebooks  # noqa: E402
 
 NOTEBOOK = ROOT / "examples" / "own_pictures.ipynb"
-SHORT = 'COUNTS = {"train": 2, "val": 1}\nSIZE = (49, 65)\nSTEPS = 2'
+SHORT = 'COUNTS = {"train": 2, "val": 1}\nSIZE = (49, 65)\nSTEPS = 1'
 BARS = ("painting train: 100%", "writing val: 100%", "reading val: 100%", "stage 1/1: 100%")
 PICTURES = 3  # contact sheet, curves, predictions
 

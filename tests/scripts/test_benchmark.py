@@ -92,7 +92,7 @@ def test_a_side_is_measured_in_what_its_bounds_are_of(quantity, named):
 def test_the_table_and_the_file_say_what_a_ratio_means(tmp_path, capsys, monkeypatch):
     sides = {"fast": lambda: lambda: 0.1, "slow": lambda: lambda: 0.4}  # seconds that they measured themselves
     monkeypatch.setattr(measuring, "CASES", {"test": Case("a test", sides, (Bound("fast", "slow", 0.5),))})
-    output = tmp_path / "results.json"
+    output = tmp_path / "new" / "results.json"
     given = types.SimpleNamespace(
         memory_of=None, serve=None, other_python=None, cases=[], rounds=3, processes=0, output=str(output)
     )

@@ -218,6 +218,8 @@ def test_a_connection_that_the_server_ended_is_made_anew():
         ((501, b"<html>"), r"answers with the status 501 and not as TensorFlow Serving does; is it its REST port"),
         ((200, b"<html>"), r"answers as no 'class_list' of ksac export does"),
         ((200, b'{"predictions": []}'), r"answers as no 'class_list' of ksac export does"),
+        ((200, b"[" * 100_000), r"answers as no 'class_list' of ksac export does"),
+        (prediction("[" * 100_000), r"tells no list of classes \(maximum recursion depth"),
         ((503, b'{"error": "queue full"}'), r"is too busy \(queue full\); try fewer requests at a time"),
         ((500, b'{"error": "out of memory"}'), r"the server says: out of memory"),
         (prediction("[1]"), r"tells no list of classes"),
