@@ -26,7 +26,7 @@ from deeplab_ksac.datasets.shards import (
 )
 from deeplab_ksac.datasets.whole_folders import move_into_place, only_one, restore_previous, unfinished
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.whole_files import check_writable
+from deeplab_ksac.whole_files import check_writable, unwritable
 
 __all__ = ["DatasetError", "HeldOut", "Reading", "read_records", "shard_files", "write_records"]
 
@@ -115,8 +115,10 @@ def write_records(
             write = functools.partial(write_shard, info=info, rotation=rotation)
             written = _write_splits(plans, examples, write, processes=processes, progress=progress)
             converted = write_metadata(info, written, temporary)
-        except BaseException:
+        except BaseException as error:
             clear(temporary)
+            if isinstance(error, OSError) and error.strerror and error.filename is None:  # as of a full disk
+                raise unwritable(target, error) from error
             raise
         move_into_place(temporary, target)
         forget_records(target)

@@ -11,6 +11,7 @@ from absl import app, flags
 from deeplab_ksac.errors import printable
 from deeplab_ksac.scripts.commandline.ending import exit_status, interrupted
 from deeplab_ksac.scripts.commandline.quiet import keep_tensorflow_quiet
+from deeplab_ksac.scripts.commandline.stdout import written
 
 
 def start(
@@ -64,7 +65,7 @@ def start(
         own = set(flags.FLAGS) - known
         for flag in own:  # --help lists them, whichever module they are defined in
             flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag])
-        app.run(main, argv=argv, flags_parser=parse)
+        sys.exit(written(lambda: app.run(main, argv=argv, flags_parser=parse), name=name))
     except KeyboardInterrupt:  # while flags are read, which may run the Python file of an experiment
         sys.exit(interrupted(name))
 

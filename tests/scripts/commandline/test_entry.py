@@ -54,6 +54,24 @@ def test_words_go_to_the_command_in_their_order_and_its_status_is_the_process(st
     assert (done.returncode, done.stdout, done.stderr) == (status, f"here there {status}\n", "")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="has no /dev/full")
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [("ksac", ("--help",)), ("flops", ("--help",)), ("flops", ("--helpfull",)), ("report", ("--runs=x", "--output=y"))],
+)
+def test_what_nobody_reads_or_no_disk_takes_is_no_traceback(module, words, tmp_path):
+    command = [sys.executable, "-m", f"deeplab_ksac.scripts.{module}", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    reads, writes = os.pipe()
+    os.close(reads)
+    for stdout, told in ((writes, 0), (os.open("/dev/full", os.O_WRONLY), "--help" in words[0])):
+        options = {"stdout": stdout, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path, "check": False}
+        done = subprocess.run(command, env=environment, **options)
+        os.close(stdout)
+        assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+        assert done.returncode in (0, 1) and len(done.stderr.splitlines()) == (module == "report" or bool(told))
+
+
 def test_a_command_that_is_interrupted_while_it_reads_its_flags_has_them_too():
     done = call("here", "there", "--slow=1")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "copy: interrupted\n")
