@@ -14,6 +14,7 @@ from deeplab_ksac.datasets.outlines import Classes, Color, read_labels
 from deeplab_ksac.datasets.raw import IMAGE_SUFFIXES, Entry, Examples, complete_examples, find_files
 from deeplab_ksac.datasets.reading import Reading
 from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.whole_files import read_whole
 
 TRAIN = "train"
 NAMES_OF_ALL = ("", "default")  # of the only split, where a tool knows none
@@ -26,7 +27,7 @@ def read_json(path: pathlib.Path, what: str) -> dict[str, Any]:
         DatasetError: the file cannot be read as that; the message says `what` was expected.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_whole(path))
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path} cannot be read as {what}: {in_one_line(error)}") from error
     if not isinstance(content, dict):

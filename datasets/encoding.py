@@ -14,6 +14,8 @@ from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.datasets.band_pictures import BandSums, encode_bands, read_bands
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.pictures import ROTATIONS, read_picture
+from deeplab_ksac.datasets.pixels import InAFile
+from deeplab_ksac.json_files import shortened
 
 IMAGE = "image/encoded"
 IMAGE_FORMAT = "image/format"
@@ -47,10 +49,10 @@ def encode_example(
         (the serialized `tf.train.Example`, the pixel counts [256] of the labels 0…255).
 
     Raises:
-        DatasetError: an unreadable image, labels of another size than the image, or values outside the class list.
+        DatasetError: an unreadable image, labels of another size than the image, or values outside the class list; an
+            example of another form; an id that is no text.
     """
-    mask_name = example.get("mask", f"of {example['image']}")
-    labels = np.asarray(example["label"])
+    mask_name, labels = _checked(example)
     labels = labels[..., 0] if labels.ndim == 3 and labels.shape[-1] == 1 else labels
     counts = _count_values(labels, info, mask_name)
     if counts[IGNORE_LABEL] == labels.size:
@@ -73,6 +75,21 @@ def encode_example(
     example = tf.train.Example(features=tf.train.Features(feature=features))
     serialized = example.SerializeToString(deterministic=True)  # else each version of protobuf has its own order
     return serialized, counts
+
+
+def _checked(example):
+    """What a mask is called, and its labels: of an example of the form that a source of one's own is to give."""
+    fields = example if isinstance(example, Mapping) else {}
+    name, image, labels = fields.get("id"), fields.get("image"), np.asarray(fields.get("label"))
+    if not isinstance(name, str) or not isinstance(image, str | os.PathLike | InAFile) or labels.dtype.kind not in "iu":
+        raise DatasetError(
+            f"an example must be {{'id': text, 'image': path, 'label': array of integers}}, not {shortened(example)}"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DatasetError(f"image {image}: its name is no text in UTF-8; give it another") from None
+    return fields.get("mask", f"of {image}"), labels
 
 
 def _picture(place, labels_shape, rotation, bands, sums):

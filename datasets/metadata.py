@@ -14,6 +14,7 @@ from deeplab_ksac.datasets.info import IGNORE_LABEL, ConvertedInfo, DatasetInfo,
 from deeplab_ksac.datasets.shards import WrittenShard
 
 TRAIN = "train"
+OF_TENSORFLOW_DATASETS = r"dataset_info\.json|features\.json|.+\.labels\.txt"  # names of files that it writes
 
 
 def write_metadata(

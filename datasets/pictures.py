@@ -56,7 +56,7 @@ def read_picture(
         raise DatasetError(
             f"image {path} is truncated or corrupt: its {len(encoded)} bytes do not decode as {kind.upper()}"
         ) from error
-    if kind not in KEPT and getattr(image, "n_frames", 1) > 1:
+    if kind != "jpeg" and getattr(image, "n_frames", 1) > 1:  # a camera's JPEG may hold its preview too
         raise DatasetError(f"image {path} holds {image.n_frames} pictures; save the one that its mask belongs to alone")
     orientation = pixels.orientation(image)
     turned = orientation != 1 and _is_to_be_turned(path, orientation, stored, labels_shape, rotation)

@@ -102,6 +102,12 @@ def complete_examples(
     return Examples(complete, read_labels=read_labels, missing=[name for name in expected if name not in names])
 
 
+def check_split_name(name: str, where: str | os.PathLike) -> None:
+    """Raises DatasetError for a name of a split that tensorflow-datasets does not take."""
+    if not re.fullmatch(r"[\w-]+", name) or name == "all":
+        raise DatasetError(f"split name {name!r} of {where}: expected letters, digits, _ and -, and not 'all'")
+
+
 def find_stems(folder: str | os.PathLike, suffix: str) -> list[str]:
     """The names, without `suffix`, of the files in `folder` that end with it, sorted."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
@@ -155,6 +161,8 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
                     f"mask {path} holds colors (mode {mask.mode}); expected one channel of class indices "
                     f"(palette or grayscale PNG); --colors reads the colors of a folder's masks"
                 )
+            if getattr(mask, "n_frames", 1) > 1:
+                raise DatasetError(f"mask {path} holds {mask.n_frames} pictures; save the one that is meant alone")
             stretched = pixels.GRAY_FACTORS.get(pixels.stored_as(mask), 1) if mask.mode == "L" else 1
             indices = np.asarray(mask) if stretched == 1 else np.asarray(mask) // stretched
     except (OSError, pixels.UnknownRangeError) as error:

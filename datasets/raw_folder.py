@@ -13,7 +13,7 @@ from deeplab_ksac.datasets.band_pictures import find_bands
 from deeplab_ksac.datasets.hold_out import HeldOut, hold_out
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.kept_classes import KeptClasses, with_classes
-from deeplab_ksac.datasets.raw import Examples
+from deeplab_ksac.datasets.raw import Examples, check_split_name
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 
 
@@ -71,6 +71,9 @@ class RawFolder:
     def _whole_info(self):
         has_own = hasattr(self.source, "read_info")
         info = self.source.read_info(self.root, **self._reading) if has_own else self.source.INFO
+        for name in info.class_names:
+            if not name.strip() or not name.isprintable():
+                raise DatasetError(f"{self.root} has a class called {name!r}: expected a name in plain text")
         return dataclasses.replace(info, name=_checked_name(self._name or info.name))
 
     def examples(self, splits: Sequence[str] | None = None) -> dict[str, Examples | KeptClasses]:
@@ -81,10 +84,7 @@ class RawFolder:
         """
         wanted = splits if splits and self.held_out is None else self.find_splits()
         for split in wanted:
-            if not re.fullmatch(r"[\w-]+", split) or split == "all":  # what tensorflow-datasets takes
-                raise DatasetError(
-                    f"split name {split!r} of {self.root}: expected letters, digits, _ and -, and not 'all'"
-                )
+            check_split_name(split, self.root)
         found = {split: self.source.examples(self.root, split, **self._reading) for split in wanted}
         if self.held_out is not None:
             found = hold_out(found, self.held_out)

@@ -3,13 +3,14 @@
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from deeplab_ksac.datasets.hold_out import HeldOut
-from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError, dataset_dir, did_you_mean, load_info
-from deeplab_ksac.datasets.metadata import write_metadata
+from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetError, dataset_dir, did_you_mean, load_info
+from deeplab_ksac.datasets.metadata import OF_TENSORFLOW_DATASETS, write_metadata
 from deeplab_ksac.datasets.pictures import ROTATIONS
 from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
 from deeplab_ksac.datasets.raw_folder import RawFolder
@@ -25,6 +26,7 @@ from deeplab_ksac.datasets.shards import (
 )
 from deeplab_ksac.datasets.whole_folders import move_into_place, only_one, restore_previous, unfinished
 from deeplab_ksac.overwriting import check_inputs_stay
+from deeplab_ksac.whole_files import check_writable, unwritable
 
 __all__ = ["DatasetError", "HeldOut", "Reading", "read_records", "shard_files", "write_records"]
 
@@ -91,6 +93,7 @@ def write_records(
     root, info = raw.root, raw.info()
     target = dataset_dir(info.name, data_dir)
     check_inputs_stay([root], [target])
+    check_writable(target.parent)
     with only_one(target):
         restore_previous(target)
         if target.exists() and not overwrite:
@@ -98,6 +101,7 @@ def write_records(
         examples = raw.examples(splits)
         if target.exists():
             check_inputs_stay(_folders_read(examples), [target])
+            _check_replaceable(target)
         for words in _left_out(raw, examples):
             tell(f"left out: {words}")
         _check_counts(info, root, examples, allow_other_counts)
@@ -111,8 +115,10 @@ def write_records(
             write = functools.partial(write_shard, info=info, rotation=rotation)
             written = _write_splits(plans, examples, write, processes=processes, progress=progress)
             converted = write_metadata(info, written, temporary)
-        except BaseException:
+        except BaseException as error:
             clear(temporary)
+            if isinstance(error, OSError) and error.strerror and error.filename is None:  # as of a full disk
+                raise unwritable(target, error) from error
             raise
         move_into_place(temporary, target)
         forget_records(target)
@@ -150,6 +156,16 @@ def _folders_read(examples):
     entries = (entry for items in examples.values() for entry in getattr(items, "entries", ()))
     paths = (part for entry in entries for part in entry if isinstance(part, os.PathLike))
     return {os.path.dirname(os.path.realpath(path)) for path in paths}
+
+
+def _check_replaceable(target):
+    """Makes sure that a folder holds nothing but what a conversion has written there."""
+    known = re.compile(rf"\..*|{re.escape(INFO_FILE)}|{OF_TENSORFLOW_DATASETS}|.+\.tfrecord-\d+-of-\d+", re.DOTALL)
+    others = [name for name in sorted(os.listdir(target)) if not known.fullmatch(name)]
+    if others:
+        raise DatasetError(
+            f"{target} holds {others[0]}, which no conversion wrote; move it away, or choose another name or data_dir"
+        )
 
 
 def _left_out(raw, examples):

@@ -142,7 +142,7 @@ def find_written(shard: Shard) -> WrittenShard | None:
         sums = tuple(map(tuple, fields["band_sums"]))
         written = WrittenShard(**{**fields, "label_counts": tuple(fields["label_counts"]), "band_sums": sums})
         return written if same and shard.path.stat().st_size == written.file_size else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -188,14 +188,14 @@ def _content(part):
     if isinstance(part, os.PathLike):
         return _state(part)
     if isinstance(part, str):
-        return part.encode()
+        return part.encode("utf-8", "surrogateescape")  # a file's name may be no text
     return b"\0".join([pickle.dumps(part, protocol=5), *map(_state, getattr(part, "files", ()))])
 
 
 def _state(path):
     """A file as far as it tells whether it was changed."""
     status = os.stat(path)
-    return f"{os.fspath(path)} {status.st_size} {status.st_mtime_ns}".encode()
+    return os.fsencode(path) + f" {status.st_size} {status.st_mtime_ns}".encode()
 
 
 @functools.cache

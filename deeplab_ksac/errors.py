@@ -1,5 +1,6 @@
 """Errors that a user can fix, kept apart from bugs, and shown in one line."""
 
+import os
 import re
 import sys
 
@@ -20,9 +21,12 @@ def is_of_tensorflow(error: BaseException) -> bool:
 def in_one_line(error: BaseException) -> str:
     """The message of an exception without its line breaks, or its type if the message is empty.
 
-    Of TensorFlow's messages, which tell of the graph and of the Python code that made it, what happened.
+    Of TensorFlow's messages, which tell of the graph and of the Python code that made it, what happened; of an error of
+    the system the file and the reason, without its number.
     """
     text = reason(str(error.message)) if is_of_tensorflow(error) else str(error)
+    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str | os.PathLike):
+        text = f"{os.fspath(error.filename)}: {error.strerror}"
     return printable(" ".join(text.split())) or type(error).__name__
 
 

@@ -41,7 +41,8 @@ class Part:
     args: Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_text(name=self.name)
+        if not isinstance(self.name, str) or not is_import_path(self.name):  # a folder may have any name
+            check_text(name=self.name)
         check_arguments(args=self.args)
         set_fields(self, args=plain(self.args))
 

@@ -18,10 +18,11 @@ import types
 from collections.abc import Callable
 
 from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.whole_files import read_whole
 
 MAIN = "__main__"
 SUFFIX = ".py"
-IMPORT_PATH = re.compile(r"(?P<place>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)")
+IMPORT_PATH = re.compile(r"(?P<place>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)", re.DOTALL)
 _RUNNING: contextvars.ContextVar[str] = contextvars.ContextVar("the file that is run for what it defines")
 
 
@@ -104,11 +105,11 @@ def load_file(path: str | os.PathLike) -> types.ModuleType:
     """
     path = os.path.abspath(path)
     try:
-        content = pathlib.Path(path).read_bytes()
+        content = read_whole(path)
     except FileNotFoundError:
         raise ImportPathError(about_missing(path)) from None
     except OSError as error:
-        raise ImportPathError(f"{path} cannot be read: {error.strerror}") from error
+        raise ImportPathError(f"{path} cannot be read: {error.strerror or error}") from error
     main = sys.modules[MAIN]
     if _same_text(getattr(main, "__file__", None), content):
         return main
@@ -155,8 +156,10 @@ def check_no_file_is_run(what: str) -> None:
 
 
 def about_missing(path: str | os.PathLike) -> str:
-    """What is said of a file that is not there: its folder is not, or the files of near names."""
+    """What is said of a file that is not there: it is no file, its folder is not there, or the files of near names."""
     path = pathlib.Path(path)
+    if path.exists():
+        return f"{path} is no regular file"
     if not path.parent.is_dir():
         return f"{path} does not exist: there is no folder {path.parent}"
     names = [each.name for each in path.parent.iterdir() if each.suffix == path.suffix and each.is_file()]
@@ -208,7 +211,8 @@ def _about(error, path=None):
     if isinstance(error, ImportPathError) and path is None:
         return str(error)
     if isinstance(error, SyntaxError):
-        return f"{error.filename}, line {error.lineno}: {error.msg}"
+        line = "" if error.lineno is None else f", line {error.lineno}"
+        return f"{error.filename or path}{line}: {error.msg}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     frames = [frame for frame in frames if not frame.filename.startswith("<")]
     frames = [frame for frame in frames if frame.filename == path] or frames

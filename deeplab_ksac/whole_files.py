@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterable
 
@@ -33,6 +34,23 @@ def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
         raise unwritable(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_whole(path: str | os.PathLike) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: it cannot be read, or is a folder, or a pipe, socket or device, which could keep its reader waiting for
+            ever.
+    """
+    require_regular(path)
+    return pathlib.Path(path).read_bytes()
+
+
+def require_regular(path: str | os.PathLike) -> None:
+    """Raises OSError for what is there and is no regular file."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(f"{path} is no regular file, but a folder, pipe, socket or device")
 
 
 def unwritable(path: str | os.PathLike, error: OSError) -> OSError:
@@ -128,6 +146,23 @@ def check_writable(folder: str | os.PathLike) -> None:
         raise unwritable(folder, error) from error
 
 
+def check_file_writable(path: str | os.PathLike) -> None:
+    """Makes sure, before any work, that `write_whole` can write a file.
+
+    Raises:
+        OSError: it cannot: its folder, as `check_writable`; it is a folder; or its name is too long.
+    """
+    check_writable(pathlib.Path(os.path.abspath(path)).parent)
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(f"{path} is a folder, and is to be a file")
+
+
 def _is_of(found, wanted):
     """Whether a partial file is of one of these names; a host's name may have dots in it."""
     return any(f"{found['name']}.".startswith(f"{name}.") for name in wanted)
@@ -164,6 +199,7 @@ def _runs(pid):
 def checksum(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's content, in hexadecimal; OSError where it cannot be read."""
     digest = hashlib.sha256()
+    require_regular(path)
     with open(path, "rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)

@@ -10,13 +10,14 @@ grows by while it runs a side once.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 from absl import flags
 
 from deeplab_ksac.scripts.commandline import values
 from deeplab_ksac.scripts.commandline.entry import start
-from deeplab_ksac.whole_files import remove_partial, write_whole
+from deeplab_ksac.whole_files import check_file_writable, remove_partial, write_whole
 
 
 def define_flags():
@@ -45,19 +46,24 @@ def run(given):
         table_lines,
     )
 
-    if given.serve:
-        name, _, side = given.serve.partition("/")
-        interpreters.serve(CASES[name].sides[side])
-        return 0
-    case, _, side = (given.memory_of or "").partition("/")
-    unknown = [name for name in ([case] if given.memory_of else given.cases) if name not in CASES]
+    flag = "serve" if given.serve else "memory_of"
+    named = getattr(given, flag)
+    case, _, side = (named or "").partition("/")
+    unknown = [name for name in ([case] if named else given.cases) if name not in CASES]
     if unknown:
         raise ValueError(f"no case is named {unknown[0]!r}; there are {', '.join(CASES)}")
+    if named and side not in CASES[case].sides:
+        raise ValueError(f"--{flag} must be {case}/ and one of {', '.join(CASES[case].sides)}, not {side!r}")
+    if given.serve:
+        interpreters.serve(CASES[case].sides[side])
+        return 0
     if given.memory_of:
-        if side not in CASES[case].sides:
-            raise ValueError(f"--memory_of must be {case}/ and one of {', '.join(CASES[case].sides)}, not {side!r}")
         print(memory_growth(CASES[case].sides[side]))
         return 0
+    if given.output:
+        check_file_writable(given.output)
+    if given.other_python and shutil.which(given.other_python) is None:
+        raise ValueError(f"--other_python={given.other_python} is no program that can be run")
     results = {}
     print(f"{MEANING}\n{HEADER}")
     for name in given.cases or CASES:
@@ -66,6 +72,7 @@ def run(given):
         print("\n".join(table_lines(results[name])), flush=True)
     if given.output:
         content = {"machine": machine(), "meaning": MEANING, "cases": results}
+        Path(given.output).parent.mkdir(parents=True, exist_ok=True)
         remove_partial(Path(given.output).parent, [Path(given.output).name])
         write_whole(given.output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return 0

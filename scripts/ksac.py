@@ -12,6 +12,8 @@ import importlib.metadata
 import runpy
 import sys
 
+from deeplab_ksac.scripts.commandline.stdout import written
+
 COMMANDS = {  # module of this package -> the first line of its docstring; the modules are not loaded to list them
     "convert": "Converts raw data sets to TFRecords, on all cores.",
     "inspect_data": "Looks through a data set before training: numbers, contact sheet, warnings.",
@@ -33,15 +35,13 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
 }
 
 
-def main() -> int:
-    """Runs the command that the command line names; the exit status."""
+def main() -> int | str | None:
+    """Runs the command that the command line names; what `sys.exit` takes."""
     name, *words = sys.argv[1:] or ["--help"]
     if name in ("--help", "-h", "help"):
-        print(listed())
-        return 0
+        return written(lambda: print(listed()), name="ksac")
     if name == "--version":
-        print(importlib.metadata.version("deeplab-ksac"))
-        return 0
+        return written(lambda: print(importlib.metadata.version("deeplab-ksac")), name="ksac")
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" did you mean {near[0]!r}?" if near else ""

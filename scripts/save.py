@@ -16,7 +16,7 @@ from deeplab_ksac.models.files import DTYPES, check_free
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import model, views
 from deeplab_ksac.scripts.commandline.entry import start
-from deeplab_ksac.whole_files import check_writable
+from deeplab_ksac.whole_files import check_writable, read_whole
 
 
 def define_flags():
@@ -57,7 +57,7 @@ def card_of(path):
         OSError, ValueError: it cannot be read.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return read_whole(path).decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"--card={path} is no UTF-8 text: {error.reason} at byte {error.start}") from error
 

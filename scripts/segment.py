@@ -8,6 +8,7 @@ Nothing is computed here, and TensorFlow is not loaded. The output folder gets a
 cannot be read or segmented does not stop the rest: it is named at the end, and the exit status is 1.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def run(*words):
         kinds = check_kinds(given.kinds)
         client = Client(given.url, timeout=given.timeout)
     large_pictures.allow(given)
-    paths = list({path.resolve(): path for place in places for path in find_images(place)}.values())
+    paths = list({os.path.realpath(path): path for place in places for path in find_images(place)}.values())
     output = Path(given.output_dir)
     written.check_output(output, kinds, overwrite=given.overwrite)
     check_inputs_stay(paths, [output / kind for kind in kinds])

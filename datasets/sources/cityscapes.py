@@ -5,7 +5,6 @@ Labels come from gtFine's labelIds files; where one is missing, from the polygon
 """
 
 import collections
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from deeplab_ksac.datasets import polygons
+from deeplab_ksac.datasets.annotations import checked_size, read_json
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.label_table import LabelTable
 from deeplab_ksac.datasets.raw import (
@@ -83,12 +83,13 @@ def draw_polygons(path: pathlib.Path, numbers: Mapping[str, int]) -> np.ndarray:
     Raises:
         DatasetError: the file cannot be read, or names a class that is not in the list.
     """
+    content = read_json(path, "polygons of Cityscapes")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         width, height = content["imgWidth"], content["imgHeight"]
-        objects = [(o["label"], polygons.corners_of(o["polygon"])) for o in content["objects"]]
+        checked_size(height, width)
+        objects = [(str(o["label"]), polygons.corners_of(o["polygon"])) for o in content["objects"]]
         labels = np.full((height, width), numbers["unlabeled"], np.uint8)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} cannot be read as polygons of Cityscapes: {in_one_line(error)}") from error
     known = []
     for name, corners in objects:

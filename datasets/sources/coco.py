@@ -210,7 +210,12 @@ def _read_classes(root, reading):
 
 def _categories(content):
     """{id: name}, in the order of the ids."""
-    found = {category["id"]: category["name"] for category in sorted(content["categories"], key=lambda c: c["id"])}
+    found = {}
+    for category in sorted(content["categories"], key=lambda c: c["id"]):
+        number, name = category["id"], category["name"]
+        if number in found:
+            raise ValueError(f"2 categories have the id {number}, {found[number]!r} and {name!r}")
+        found[number] = name
     nameless = [number for number, name in found.items() if not isinstance(name, str) or not name.strip()]
     if nameless:
         raise ValueError(f"{len(nameless)} of {len(found)} categories have no name, the first is {nameless[0]}")
@@ -251,7 +256,9 @@ def _drawings(path, content, classes):
     categories, shapes = _categories(content), collections.defaultdict(list)
     _require_known(path, content["annotations"], sizes, categories, classes)
     for annotation in content["annotations"]:
-        number, crowd = annotation["image_id"], bool(annotation.get("iscrowd", 0))
+        number, crowd = annotation["image_id"], annotation.get("iscrowd") or 0
+        if crowd not in (0, 1):
+            raise DatasetError(f"{path}: annotation {annotation.get('id')}: iscrowd is {crowd!r}, not 0 or 1")
         try:
             parts = _parts(annotation["segmentation"])
         except (ValueError, TypeError, KeyError) as error:

@@ -62,7 +62,7 @@ def _official_ids(folder, split):
         if path.is_file():
             try:
                 return [pathlib.PurePath(image["file_name"]).stem for image in json.loads(path.read_bytes())["images"]]
-            except (OSError, KeyError, TypeError, ValueError):
+            except (OSError, KeyError, TypeError, ValueError, RecursionError):
                 continue  # it is only asked for a better message
     return ()
 

@@ -7,12 +7,12 @@ them. Where instances overlap, the smaller one is on top, since COCO does not sa
 
 import collections
 import dataclasses
-import json
 import os
 import pathlib
 
 import numpy as np
 
+from deeplab_ksac.datasets.annotations import read_json
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.raw import Examples, complete_examples, find_folder
 from deeplab_ksac.datasets.sources import voc2012
@@ -76,8 +76,9 @@ def examples(root: str | os.PathLike, split: str) -> Examples:
     _mask_tools()
     path = _instances_file(root, split)
     images = find_folder(root, [f"{place}/{FOLDERS[split]}" for place in (".", "images")], LAYOUT)
+    content = read_json(path, "COCO's instances")
     try:
-        entries = tuple(_select(path, json.loads(path.read_bytes()), images))
+        entries = tuple(_select(path, content, images))
     except (OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, DatasetError):
             raise

@@ -91,7 +91,7 @@ def _read(path):
     """The root of the XML file."""
     try:
         content = ElementTree.parse(path).getroot()
-    except (OSError, ElementTree.ParseError, ValueError) as error:
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:  # the last of an encoding
         raise DatasetError(f"{path} cannot be read as {WHAT}: {in_one_line(error)}") from error
     if content.tag != "annotations":
         raise DatasetError(f"{path} cannot be read as {WHAT}: it begins with <{content.tag}>, not with <annotations>")
@@ -120,7 +120,8 @@ def _of_xml(root, split, reading):
             raise DatasetError(f"{path}: an image has no {error}") from error
         except ValueError as error:
             raise DatasetError(f"{path}: image {name!r} cannot be read: {in_one_line(error)}") from error
-        drawn = tuple(_shape(shape, classes, f"{path}: image {name}") for shape in _by_depth(image))
+        drawn = [_shape(shape, classes, f"{path}: image {name}") for shape in image if shape.tag in DRAWN]
+        drawn = tuple(shape for _, shape in sorted(drawn, key=lambda found: found[0]))
         folders = (root / "images" / image.get("subset", ""), root / "images", root)
         picture = next((folder / name for folder in folders if (folder / name).is_file()), root / "images" / name)
         entries.append((number, picture, Drawing(f"of {name} in {path}", size, drawn, classes.unlabeled)))
@@ -131,17 +132,13 @@ def _of_xml(root, split, reading):
     return annotations.drawn_examples(entries, f"the split {split} of {path}", left_out=left_out)
 
 
-def _by_depth(image):
-    return sorted((shape for shape in image if shape.tag in DRAWN), key=lambda shape: _whole(shape.get("z_order", "0")))
-
-
-def _whole(text):
-    return int(text) if re.fullmatch(r"-?\d{1,9}", text) else 0
-
-
 def _shape(shape, classes, place):
+    """(z-order, `Shape`) of an outline."""
     try:
-        return Shape(classes.labels[shape.get("label", "")], (_part(shape.tag, shape.attrib),))
+        depth = shape.get("z_order", "0")
+        if not re.fullmatch(r"-?\d{1,9}", depth):
+            raise ValueError(f"its z_order, {depth!r}, is no whole number")
+        return int(depth), Shape(classes.labels[shape.get("label", "")], (_part(shape.tag, shape.attrib),))
     except (KeyError, ValueError, OverflowError) as error:
         lacks = f"no {error}" if isinstance(error, KeyError) else in_one_line(error)
         raise DatasetError(f"{place}: a {shape.tag} ({shape.get('label')!r}) cannot be read: {lacks}") from error
@@ -153,6 +150,8 @@ def _part(kind, given):
 
     if kind == "polygon":
         points = [[float(part) for part in point.split(",")] for point in given["points"].split(";") if point.strip()]
+        if len(points) < 3:
+            raise ValueError(f"it has {len(points)} points")
         return polygons.corners_of(points)
     if kind == "box":
         sides = (number(name) for name in ("xtl", "ytl", "xbr", "ybr"))

@@ -23,6 +23,7 @@ from deeplab_ksac.datasets.mask_classes import count_values, mask_reader, read_c
 from deeplab_ksac.datasets.raw import Examples, find_files
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.whole_files import read_whole
 
 INFO = DatasetInfo(name="hf", class_names=(), colors=(), description="A data set of Hugging Face on disk")
 READS = ("label_map", "colors", "image_key", "label_key")
@@ -108,9 +109,9 @@ def _find_files(root):
     listed = root / "dataset_dict.json"
     if listed.is_file():
         try:
-            splits = json.loads(listed.read_bytes())["splits"]
+            splits = json.loads(read_whole(listed))["splits"]
             found = {split: _arrow_files(root / split) for split in splits}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DatasetError(f"{listed} cannot be read: {in_one_line(error)}") from error
     elif (root / "state.json").is_file():
         found = {"train": _arrow_files(root)}

@@ -20,7 +20,14 @@ from PIL import Image
 from scipy import ndimage
 
 from deeplab_ksac.datasets.info import IGNORE_LABEL, DatasetError, DatasetInfo
-from deeplab_ksac.datasets.raw import Examples, paired_examples, paired_splits, require_folders, unpaired_files
+from deeplab_ksac.datasets.raw import (
+    Examples,
+    check_split_name,
+    paired_examples,
+    paired_splits,
+    require_folders,
+    unpaired_files,
+)
 from deeplab_ksac.datasets.sources import scenes_painting as painting
 from deeplab_ksac.datasets.sources import scenes_things as things
 
@@ -134,11 +141,13 @@ def generate(
         progress: called as `progress(split, done, total)`.
 
     Raises:
-        DatasetError: `root` holds pictures already.
+        DatasetError: `root` holds pictures already; the name of a split that conversion would refuse.
     """
     root, counts, size, grammar = pathlib.Path(root), counts or COUNTS, size or SIZE, grammar or {}
     if find_splits(root):
         raise DatasetError(f"{root} holds pictures already (splits {', '.join(find_splits(root))})")
+    for split in counts:
+        check_split_name(split, root)
     unfinished = root / ".unfinished"  # what an interrupted call leaves is not taken for the pictures
     shutil.rmtree(unfinished, ignore_errors=True)
     for split, count in counts.items():

@@ -17,7 +17,7 @@ from deeplab_ksac.datasets.inspection import Inspection
 from deeplab_ksac.datasets.survey import SplitSurvey
 from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.colors import colorize
-from deeplab_ksac.whole_files import remove_partial, write_whole
+from deeplab_ksac.whole_files import check_file_writable, remove_partial, write_whole
 
 TILE = 160  # pixels on the longer side
 COLUMNS = 6
@@ -36,7 +36,8 @@ def save(inspection: Inspection, path: str | os.PathLike) -> None:
     figures = path.with_suffix(".json")
     remove_partial(path.parent, [path.name, figures.name])
     write_whole(path, draw(inspection.info, inspection.surveys))
-    write_whole(figures, json.dumps(inspection.as_json(), indent=1, ensure_ascii=False) + "\n")
+    content = json.dumps(inspection.as_json(), indent=1, ensure_ascii=False) + "\n"
+    write_whole(figures, content.encode("utf-8", "backslashreplace"))  # a file's name may be no text
 
 
 def require_png(path: str | os.PathLike) -> pathlib.Path:
@@ -44,10 +45,13 @@ def require_png(path: str | os.PathLike) -> pathlib.Path:
 
     Raises:
         ValueError: it does not end with .png.
+        OSError: the sheet, or the file beside it, cannot be written.
     """
     path = pathlib.Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"the contact sheet is a .png file, not {path}")
+    for file in (path, path.with_suffix(".json")):
+        check_file_writable(file)
     return path
 
 

@@ -83,9 +83,10 @@ def boundary_f_scores(counts: np.ndarray) -> np.ndarray:
 
 def _squared_radius(shape, tolerance):
     """The square of the tolerance in pixels, float32 scalar."""
+    diagonal = tf.cast(shape[1] ** 2 + shape[2] ** 2, tf.float32)
     if check_tolerance(tolerance) >= 1:
-        return tf.constant(float(tolerance) ** 2)
-    return tolerance**2 * tf.cast(shape[1] ** 2 + shape[2] ** 2, tf.float32)
+        return tf.minimum(float(tolerance) ** 2, diagonal)  # what is farther than that takes memory alone
+    return tolerance**2 * diagonal
 
 
 def _outlines(classes, ignored):

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import errno
 import itertools
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -107,7 +108,7 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     """
     forms = []
     for number, path in enumerate(paths):
-        folder = path.resolve().parent.name
+        folder = Path(os.path.realpath(path)).parent.name
         long = f"{folder}_{path.name}".replace(".", "_")
         forms.append((path.stem, f"{folder}_{path.stem}", long, f"{number}_{path.stem}"))
     level = [0] * len(paths)

@@ -31,7 +31,7 @@ def find_images(places: str) -> list[Path]:
     parts = [places] if os.path.exists(places) else [part.strip() for part in places.split(",")]
     for place in filter(None, parts):
         for file in _files_at(place):
-            found.setdefault(file.resolve(), file)
+            found.setdefault(os.path.realpath(file), file)  # pathlib fails at a circle of links
     if not found:
         raise FileNotFoundError("no image is named")
     return list(found.values())

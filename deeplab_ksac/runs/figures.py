@@ -368,7 +368,7 @@ def _side_by_side(name, example, answers, info, options):
         list(truth.values()) or None,
         {title: [classes] for title, classes in answers.items()},
         info,
-        boxes=[_boxes(options, answers.values(), example.truth)],
+        boxes=[_boxes(options, answers.values(), example.truth, example.image.shape[:2])],
     )
     return Drawing(name, picture, {**truth, **answers})
 
@@ -377,9 +377,15 @@ def _point(options, image):
     return options.point or (image.shape[0] // 2, image.shape[1] // 2)
 
 
-def _boxes(options, predicted, truth):
-    """The frames of one image: the given one, or where the predictions differ most."""
+def _boxes(options, predicted, truth, size):
+    """The frames of one image of a size: the given one, or where the predictions differ most."""
     if options.box is not None:
+        ends = zip(options.box[:2], options.box[2:], size, strict=True)
+        if not all(length >= 1 and start + length <= side for start, length, side in ends):
+            raise ValueError(
+                f"the box {tuple(options.box)} of top, left, height and width is not inside the image of {size[0]} "
+                f"rows and {size[1]} columns"
+            )
         return (options.box,)
     several = list(predicted)
     if len(several) == 1 and truth is not None:

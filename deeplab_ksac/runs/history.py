@@ -99,7 +99,7 @@ def read_runs(patterns: Iterable[str]) -> list[Run]:
         if not found:
             raise ValueError(f"{pattern!r} matches no workdir: there is no {EXPERIMENT_FILE} in what it names")
         for path in found:
-            place = pathlib.Path(path).resolve()  # two paths of one folder are one run
+            place = os.path.realpath(path)  # two paths of one folder are one run
             if place not in runs:
                 runs[place] = read_run(path)
     return sorted(runs.values(), key=lambda run: run.workdir)

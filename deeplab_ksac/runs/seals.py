@@ -118,13 +118,13 @@ def _damage(path, files):
         return f"{path.name} cannot be read"
     if not files or sorted(sums) != [file.name for file in files]:
         there = ", ".join(file.name for file in files) or "none"
-        return f"it has the files {there}, and was sealed with {', '.join(map(printable, sums))}"
+        return f"it has the files {there}, and was sealed with {', '.join(map(printable, sums)) or 'none'}"
     for file in files:
         try:
             if checksum(file) != sums[file.name]:
                 return f"{file.name} does not have its checksum"
         except OSError as error:
-            return f"{file.name} cannot be read: {error.strerror}"
+            return f"{file.name} cannot be read: {error.strerror or error}"
     return None
 
 

@@ -16,7 +16,9 @@ from deeplab_ksac.experiment import Experiment, differences, from_dict, to_dict
 from deeplab_ksac.json_files import DamagedFileError, is_list_of, is_number, is_whole, parse_object, read_object
 from deeplab_ksac.only_one import PATIENCE, only_one
 from deeplab_ksac.own_files import changed_files, packed, unpacked
-from deeplab_ksac.whole_files import unwritable, write_whole
+from deeplab_ksac.runs.places import stage_dirs
+from deeplab_ksac.runs.seals import steps_in
+from deeplab_ksac.whole_files import read_whole, require_regular, unwritable, write_whole
 
 LOG = logging.getLogger(__name__)
 EXPERIMENT_FILE = "experiment.json"
@@ -59,12 +61,12 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
     Raises:
         ValueError: the folder holds a run of another configuration, of other classes, of another version of such a
             file, or of pictures of other bands or another normalization of them; the message says what differs. Or it
-            holds a file of that name which is no run's.
+            holds a file of that name which is no run's, or checkpoints of which nothing says what they are of.
     """
     workdir = pathlib.Path(workdir)
     path, (new, files) = workdir / EXPERIMENT_FILE, packed(experiment)
     workdir.mkdir(parents=True, exist_ok=True)
-    if path.exists():
+    if os.path.lexists(path):
         changed = differences(_completed(_read_fields(path)), new)
         if changed:
             raise ValueError(
@@ -87,6 +89,12 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
                 f"a new workdir, there with --init_from={workdir} to start from the weights of this run"
             )
         return
+    begun = next((folder for folder in stage_dirs(workdir) if steps_in(folder)), None)
+    if begun is not None:
+        raise ValueError(
+            f"{workdir} has checkpoints in {begun.name}, and no {EXPERIMENT_FILE} that says of what; put it back, "
+            "or choose a new workdir"
+        )
     if (workdir / INFO_FILE).exists() and to_dict(read_info(workdir)) != to_dict(_as_converted(info)):
         raise ValueError(f"{workdir} holds the {INFO_FILE} of {read_info(workdir).name}, and no run; choose another")
     save_info(info, workdir)
@@ -220,7 +228,7 @@ def _read_lines(path, counts=()):
     """The objects of a file of JSON lines that have a whole number under each of the names `counts`."""
     if not path.exists():
         return
-    lines = path.read_bytes().split(b"\n")
+    lines = read_whole(path).split(b"\n")
     for number, text in enumerate(lines, start=1):
         problem = None
         try:
@@ -255,6 +263,7 @@ def was_evaluated(workdir: str | os.PathLike, stage: int, step: int) -> bool:
 
 
 def _append_line(path, values):
+    require_regular(path)
     try:
         with path.open("a", encoding="utf-8") as stream:
             stream.write(_as_line(values))

@@ -55,7 +55,7 @@ class Client:
             raise ServerError(f"{self.address}: {error}") from error
         try:
             return _class_list(json.loads(told))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ServerError(f"{self.address} tells no list of classes ({error})") from error
 
     def segment(self, encoded: bytes, *, upright: bool = True) -> np.ndarray:

@@ -45,7 +45,7 @@ class RestCalls:
         status, answer = self._post(body.encode("ascii"))
         try:
             told = json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             told = None
         if status != 200:
             raise self._failure(status, told, signature)

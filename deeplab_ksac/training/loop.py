@@ -13,6 +13,7 @@ from deeplab_ksac.construct import at
 from deeplab_ksac.datasets.access import damaged_file
 from deeplab_ksac.datasets.distortions import require_colors
 from deeplab_ksac.datasets.info import ConvertedInfo, load_info, require_bands
+from deeplab_ksac.datasets.records import shard_files
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.import_paths import check_no_file_is_run
@@ -34,7 +35,7 @@ from deeplab_ksac.training.log import StageLog
 from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.stage import DivergenceError, StageRun
 from deeplab_ksac.training.strategy import create_strategy, workers
-from deeplab_ksac.whole_files import remove_partial
+from deeplab_ksac.whole_files import check_writable, remove_partial
 
 __all__ = ["DivergenceError", "SilentProgress", "check_data", "train", "train_stage"]
 
@@ -120,12 +121,14 @@ def train(
     if init_from is not None and backbone_weights is not None:
         raise ValueError("the first stage starts from init_from or from backbone_weights, not from both")
     _check_patience(experiment, evaluates)
+    writes = strategy.extended.should_checkpoint
+    if writes:
+        check_writable(workdir)
     experiment = with_backbone_weights(experiment, backbone_weights, workdir)
     info = check_data(experiment, data_dir)
     for index, stage in enumerate(experiment.stages):  # what only a later stage needs is not found after days
         build_optimizer(stage.optimizer, stage.steps, stage.schedule, stage=index)
     places = {"data_dir": data_dir, "workdir": workdir, "strategy": strategy, "jit": jit}
-    writes = strategy.extended.should_checkpoint
     with only_one_training(workdir) if writes else contextlib.nullcontext():
         first = [StageRun(experiment, 0, info, **places)]  # what cannot be built leaves the folder as it was
         weights = {
@@ -136,7 +139,7 @@ def train(
             "class_names": info.class_names,
             "tell": tell,
         }
-        begins = not os.path.exists(os.path.join(workdir, EXPERIMENT_FILE))
+        begins = not os.path.lexists(os.path.join(workdir, EXPERIMENT_FILE))
         if begins:  # and so does what cannot be taken
             initialize(first[0].model, experiment.model.backbone, workdir, 0, **weights)
         claim_workdir(workdir, experiment, info)
@@ -259,7 +262,7 @@ def check_data(experiment: Experiment, data_dir: str | os.PathLike) -> Converted
         What is known of the first.
 
     Raises:
-        ValueError: a data set or split that is missing, or whose classes or bands are not those of the first;
+        ValueError: a data set, split or file that is missing, or whose classes or bands are not those of the first;
             distortions of colors for pictures that have none.
     """
     sources = [source for stage in experiment.stages for source in stage.data.sources]
@@ -275,6 +278,7 @@ def check_data(experiment: Experiment, data_dir: str | os.PathLike) -> Converted
                 f"{split.dataset} has other classes than {first.name}: {info.num_classes}, {first.num_classes}"
             )
         require_bands(split.dataset, info.bands, first.bands, first.name)
+        shard_files(split.dataset, split.name, data_dir)
     for index, stage in enumerate(experiment.stages):
         with at(f"stages[{index}].data"):
             require_colors(stage.data, first.bands)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.json_files import is_list_of, is_text, is_whole, parse_object, shortened
 from deeplab_ksac.training import slurm
 
@@ -53,12 +54,15 @@ def create_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy
         tpu: address of the TPU, for "tpu"; "" or "local" for one that is attached to this machine.
 
     Raises:
-        ValueError: an unknown name; neither TF_CONFIG nor Slurm says which workers there are.
+        ValueError: an unknown name; no such TPU; neither TF_CONFIG nor Slurm says which workers there are.
     """
     if name not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, not {name!r}")
     if name == "tpu":
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu)
+        try:
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu)
+        except Exception as error:  # TensorFlow asks a cloud's services, which fail in a dozen ways
+            raise ValueError(f"tpu={tpu!r} is no TPU that is found: {in_one_line(error)}") from error
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)

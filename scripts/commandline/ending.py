@@ -8,6 +8,12 @@ from absl import logging
 from deeplab_ksac.errors import in_one_line, is_input_error
 
 
+def interrupted(name: str) -> int:
+    """Says that a command was interrupted; its exit status."""
+    print(f"{name}: interrupted", file=sys.stderr)
+    return 130
+
+
 def exit_status(work: Callable[[], int], *, name: str) -> int:
     """What `work()` returns, for `sys.exit`; an error of the input becomes one line on stderr and 1.
 
@@ -19,8 +25,7 @@ def exit_status(work: Callable[[], int], *, name: str) -> int:
     try:
         return work()
     except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return 130
+        return interrupted(name)
     except Exception as error:
         if not is_input_error(error):
             raise

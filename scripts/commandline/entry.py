@@ -9,8 +9,9 @@ from typing import NoReturn
 from absl import app, flags
 
 from deeplab_ksac.errors import printable
-from deeplab_ksac.scripts.commandline.ending import exit_status
+from deeplab_ksac.scripts.commandline.ending import exit_status, interrupted
 from deeplab_ksac.scripts.commandline.quiet import keep_tensorflow_quiet
+from deeplab_ksac.scripts.commandline.stdout import written
 
 
 def start(
@@ -42,7 +43,8 @@ def start(
     def main(words):
         _, *words = words
         for flag in sorted(own):  # "--workdir=", as an unset shell variable makes it, would be the current folder
-            if flags.FLAGS[flag].value == "" and flags.FLAGS[flag].default != "":
+            given = flags.FLAGS[flag]
+            if given.present and given.value in ("", []) and given.default != "":
                 sys.exit(f"{name}: --{flag} is empty; give it a value, or leave it out")
         if not arguments and words:
             sys.exit(f"{name}: not a flag: {printable(' '.join(words))}; --help lists the flags")
@@ -57,12 +59,15 @@ def start(
             return flags.FLAGS(argv)
 
     known = set(flags.FLAGS)
-    with wrong_flags_in_one_line(name):
-        define_flags()
-    own = set(flags.FLAGS) - known
-    for flag in own:  # --help lists them, whichever module they are defined in
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag])
-    app.run(main, argv=argv, flags_parser=parse)
+    try:
+        with wrong_flags_in_one_line(name):
+            define_flags()
+        own = set(flags.FLAGS) - known
+        for flag in own:  # --help lists them, whichever module they are defined in
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag])
+        sys.exit(written(lambda: app.run(main, argv=argv, flags_parser=parse), name=name))
+    except KeyboardInterrupt:  # while flags are read, which may run the Python file of an experiment
+        sys.exit(interrupted(name))
 
 
 @contextlib.contextmanager
@@ -74,6 +79,8 @@ def wrong_flags_in_one_line(name: str) -> Iterator[None]:
     """
     try:
         yield
+    except UnicodeDecodeError as error:
+        sys.exit(f"{name}: a --flagfile is no text in UTF-8: {error.reason} at byte {error.start}")
     except (flags.Error, ValueError) as error:
         sys.exit(f"{name}: {_first_in_one_line(str(error))}")
 

@@ -2,12 +2,14 @@
 
 import sys
 import time
+import warnings
 from typing import TextIO
 
-from tqdm import auto, std
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of a notebook without ipywidgets, where the bar is text
+    from tqdm import auto
 
 LINE_SECONDS = 10.0
-IN_NOTEBOOK = auto.notebook_tqdm is not std.tqdm
 
 
 class Progress:
@@ -34,7 +36,7 @@ class Progress:
         self.shown, self.closed, self.last = {}, False, None
         self.started = self.written = time.monotonic()
         self.bar = None
-        if IN_NOTEBOOK or stream.isatty():
+        if stream.isatty() or is_notebooks():
             self.bar = auto.tqdm(
                 total=total, desc=label, initial=start, file=stream, unit="", miniters=1, dynamic_ncols=True
             )
@@ -109,6 +111,12 @@ class SplitProgress:
         """Ends the line of the last split."""
         if self.bar is not None:
             self.bar.close()
+
+
+def is_notebooks() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")  # not imported for this
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 def clock(seconds: float) -> str:

@@ -128,6 +128,19 @@ def test_a_failed_overwrite_leaves_the_old_data_set(raw, tmp_path):
     assert len(stored("train", tmp_path)) == 5
 
 
+def test_a_full_disk_is_one_line_that_names_the_place_and_the_same_command_goes_on(raw, tmp_path):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, limits[1]))  # as if the disk were full
+    try:
+        with pytest.raises(OSError, match=r"tiny/1\.0\.0 cannot be written: File too large$"):
+            convert(raw, tmp_path, processes=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "tiny" / "1.0.0").exists()
+    convert(raw, tmp_path)
+
+
 def test_a_kill_in_the_middle_of_a_replacement_loses_nothing(raw, tmp_path):
     convert(raw, tmp_path)
     target = tmp_path / "tiny" / "1.0.0"

@@ -20,6 +20,14 @@ def test_what_a_module_has_at_its_top_is_found_by_its_path(thing):
     assert resolve(path_of(thing)) is thing
 
 
+def test_the_folder_of_a_file_may_have_any_name(tmp_path):
+    folder = tmp_path / "a\nb: [c] \x1b"
+    folder.mkdir()
+    (folder / "mine.py").write_text("class Elsewhere:\n    pass\n")
+    mine = load_file(folder / "mine.py").Elsewhere
+    assert resolve(part(mine).name) is mine
+
+
 def test_what_a_file_defines_is_found_in_the_file_and_in_its_copies(tmp_path):
     text = "class Mine:\n    pass\n"
     (tmp_path / "mine.py").write_text(text)
@@ -30,6 +38,12 @@ def test_what_a_file_defines_is_found_in_the_file_and_in_its_copies(tmp_path):
     assert resolve(path_of(mine)) is mine is resolve(f"{tmp_path}/copy/mine.py:Mine")
     (tmp_path / "mine.py").write_text(text + "# another version\n")
     assert resolve(f"{tmp_path}/mine.py:Mine") is not mine
+
+
+def test_a_file_with_a_null_byte_is_named(tmp_path):
+    (tmp_path / "mine.py").write_bytes(b"a = 1\0")
+    with pytest.raises(ValueError, match=r"mine\.py: source code string cannot contain null bytes"):
+        load_file(tmp_path / "mine.py")
 
 
 def test_a_script_that_is_running_is_its_file(tmp_path, monkeypatch):

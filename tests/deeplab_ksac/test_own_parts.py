@@ -22,10 +22,12 @@ from deeplab_ksac.models.folder import read_model, save_model
 from deeplab_ksac.models.loading import experiment_of
 from deeplab_ksac.runs.checkpoints import load_model
 from deeplab_ksac.runs.workdir import claim_workdir, read_experiment, read_metrics
+from deeplab_ksac.training.initial_weights import initialize
 from deeplab_ksac.training.listeners import StageStart
 from deeplab_ksac.training.optimizers import build_optimizer
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone, tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert
+from tests.random_layers import randomize
 
 OWN = """
 import tensorflow as tf
@@ -154,6 +156,24 @@ def test_a_saved_model_runs_the_code_that_it_brings_along_only_where_that_is_all
     again = read_model(folder, allow_code=True)
     image = np.zeros([1, 33, 33, 3], np.float32)
     np.testing.assert_array_equal(again.model(image)["logits"], loaded.model(image)["logits"])
+
+
+def test_a_training_starts_from_a_saved_model_with_code_of_its_own_only_where_that_is_allowed(run, tmp_path):
+    place, *_ = run
+    loaded = load_model(place / "run")
+    folder = str(save_model(loaded, tmp_path / "saved"))
+    spec, named = loaded.experiment.model, {"class_names": loaded.info.class_names}
+    module = sys.modules[type(loaded.model.get_layer("head")).__module__]
+    forget(module)
+    place = {"data_dir": place / "data", "workdir": tmp_path / "new"}
+    with pytest.raises(ValueError, match=r"code of its own, code/mine.py:MyHead, .*\(--allow_code\)"):
+        deeplab_ksac.train(EXPERIMENT, init_from=folder, **place)
+    assert module.__name__ not in sys.modules and not list((tmp_path / "new").rglob("*.json"))
+    told, model = [], randomize(build_model(spec, 3), seed=9)
+    initialize(model, spec.backbone, tmp_path, 0, folder, allow_code=True, tell=told.append, **named)
+    assert told == [f"7 of 7 layers have the weights of {folder}, step 2"]
+    for weight, expected in zip(model.get_weights(), loaded.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 def test_listeners_hear_what_is_logged_and_one_that_fails_is_told_nothing_more(run):

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from deeplab_ksac.whole_files import (
+    check_file_writable,
     check_writable,
     partial_path,
     recover_replaced,
@@ -86,6 +87,19 @@ def test_what_dead_processes_of_this_host_have_left_is_removed_and_nothing_else(
 def test_a_long_name_is_written_too(tmp_path):
     write_whole(tmp_path / ("a" * 250), "x")
     assert [path.name for path in tmp_path.iterdir()] == ["a" * 250]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("folder", "folder is a folder, and is to be a file"), ("a" * 256, "cannot be written: File na")],
+)
+def test_a_file_that_cannot_be_written_is_said_before_any_work(tmp_path, name, words):
+    (tmp_path / "folder").mkdir()
+    check_file_writable(tmp_path / "new")
+    check_file_writable(tmp_path / "not" / "there")
+    with pytest.raises(OSError, match=words):
+        check_file_writable(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_a_folder_that_cannot_be_written_to_is_said_before_any_work(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from deeplab_ksac.scripts import benchmark
 from deeplab_ksac.scripts.cases import Bound, Case, interpreters, measuring
 from tests.places import ROOT
+from tests.scripts.parsing import flags_of
 
 
 def test_a_ratio_is_the_median_over_the_rounds():
@@ -63,6 +64,25 @@ def test_an_unknown_case_is_refused_in_words(tmp_path):
     assert "benchmark: no case is named 'pyramid_99'; there are pyramid_33" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    (
+        ({"serve": "nope/a"}, "no case is named 'nope'"),
+        ({"serve": "pyramid_33"}, "--serve must be pyramid_33/ and one of ksac"),
+        ({"memory_of": "pyramid_33/nope"}, "--memory_of must be pyramid_33/ and one of .*, not 'nope'"),
+        ({"output": "there/results.json"}, "there is no folder, so nothing can be written"),
+        ({"output": "."}, r"\. is a folder, and is to be a file"),
+        ({"other_python": "there"}, "--other_python=there is no program that can be run"),
+    ),
+)
+def test_a_flag_that_makes_no_sense_is_said_before_anything_is_measured(values, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").touch()
+    with pytest.raises((ValueError, OSError), match=words):
+        benchmark.run(flags_of(benchmark, cases=["pyramid_33"], **values))
+    assert not capsys.readouterr().out
+
+
 @pytest.mark.parametrize("quantity, named", (("time", ["a", "b"]), ("memory", ["b", "c"])))
 def test_a_side_is_measured_in_what_its_bounds_are_of(quantity, named):
     case = Case("test", dict.fromkeys("abc"), (Bound("a", "b", 1.0), Bound("c", "b", 1.0, of="memory")))
@@ -72,7 +92,7 @@ def test_a_side_is_measured_in_what_its_bounds_are_of(quantity, named):
 def test_the_table_and_the_file_say_what_a_ratio_means(tmp_path, capsys, monkeypatch):
     sides = {"fast": lambda: lambda: 0.1, "slow": lambda: lambda: 0.4}  # seconds that they measured themselves
     monkeypatch.setattr(measuring, "CASES", {"test": Case("a test", sides, (Bound("fast", "slow", 0.5),))})
-    output = tmp_path / "results.json"
+    output = tmp_path / "new" / "results.json"
     given = types.SimpleNamespace(
         memory_of=None, serve=None, other_python=None, cases=[], rounds=3, processes=0, output=str(output)
     )

@@ -13,6 +13,7 @@ from deeplab_ksac.datasets import records
 from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.pictures import read_picture
 from deeplab_ksac.datasets.raw import read_mask
+from deeplab_ksac.datasets.sources import scenes
 from deeplab_ksac.scripts import convert as convert_command
 from deeplab_ksac.scripts import inspect_data
 from deeplab_ksac.scripts import train as train_command
@@ -65,6 +66,53 @@ def test_linked_folders_are_followed_and_a_circle_of_them_ends(tmp_path):
         (raw / kind / "train" / "circle").symlink_to(raw / kind)
     info, told = convert(raw, tmp_path)
     assert info.num_examples == {"train": 5} and not told
+
+
+def test_a_picture_whose_name_is_no_text_is_refused_by_name(tmp_path):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 1})
+    for folder, suffix in (("images", ".jpg"), ("masks", ".png")):
+        path = raw / folder / "train" / f"p00{suffix}"
+        path.rename(path.with_name(os.fsdecode(b"\xff") + suffix))
+    with pytest.raises(DatasetError, match=r"train/\udcff\.jpg: its name is no text in UTF-8; give it another"):
+        convert(raw, tmp_path)
+
+
+def test_an_animated_png_is_refused_by_name(tmp_path):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 1})
+    first, second = (Image.fromarray(fakes.picture(number)) for number in range(2))
+    first.save(raw / "images" / "train" / "p00.jpg", "png", save_all=True, append_images=[second])
+    with pytest.raises(DatasetError, match=r"p00\.jpg holds 2 pictures; save the one"):
+        convert(raw, tmp_path)
+    first.convert("L").save(raw / "masks.png", save_all=True, append_images=[second.convert("L")])
+    with pytest.raises(DatasetError, match=r"masks\.png holds 2 pictures; save the one"):
+        read_mask(raw / "masks.png")
+
+
+def test_files_that_no_conversion_wrote_are_not_replaced(tmp_path):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 1})
+    place = tmp_path / "data" / "folder" / "1.0.0"
+    place.mkdir(parents=True)
+    (place / "mine.txt").write_text("precious")
+    with pytest.raises(DatasetError, match=r"1\.0\.0 holds mine\.txt, which no conversion wrote; move it"):
+        convert(raw, tmp_path, overwrite=True)
+    assert (place / "mine.txt").read_text() == "precious"
+    (place / "mine.txt").unlink()
+    convert(raw, tmp_path, overwrite=True)
+    convert(raw, tmp_path, overwrite=True)
+
+
+def test_a_data_folder_that_is_a_file_is_named(tmp_path):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 1})
+    (tmp_path / "data").touch()
+    with pytest.raises(OSError, match="data is no folder, so nothing can be written to"):
+        convert(raw, tmp_path)
+
+
+@pytest.mark.parametrize("split", ["../x", "a/b", "val 2", "all", ".hidden"])
+def test_names_of_painted_splits_are_checked_before_anything_is_painted(tmp_path, split):
+    with pytest.raises(DatasetError, match="split name "):
+        scenes.generate(tmp_path / "raw", counts={"train": 1, split: 1}, size=(9, 9))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["val 2", "val.2", "all"])

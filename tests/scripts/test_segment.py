@@ -3,8 +3,10 @@
 import base64
 import contextlib
 import http.server
+import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from deeplab_ksac.export import export_saved_model
@@ -29,6 +33,7 @@ from deeplab_ksac.serving.folder import segment_files
 from tests import fakes
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info
 from tests.places import ROOT
+from tests.scripts.damage import FEW, damaged
 from tests.scripts.parsing import command_line, flags_of
 
 SCHEMES = ("rest", "grpc")
@@ -213,6 +218,8 @@ def test_a_connection_that_the_server_ended_is_made_anew():
         ((501, b"<html>"), r"answers with the status 501 and not as TensorFlow Serving does; is it its REST port"),
         ((200, b"<html>"), r"answers as no 'class_list' of ksac export does"),
         ((200, b'{"predictions": []}'), r"answers as no 'class_list' of ksac export does"),
+        ((200, b"[" * 100_000), r"answers as no 'class_list' of ksac export does"),
+        (prediction("[" * 100_000), r"tells no list of classes \(maximum recursion depth"),
         ((503, b'{"error": "queue full"}'), r"is too busy \(queue full\); try fewer requests at a time"),
         ((500, b'{"error": "out of memory"}'), r"the server says: out of memory"),
         (prediction("[1]"), r"tells no list of classes"),
@@ -241,6 +248,38 @@ def test_a_server_that_goes_away_ends_the_run_and_the_files_that_failed_before_a
     last = capsys.readouterr().err.splitlines()[-1]
     assert "no server answers at 127.0.0.1:" in last
     assert "before that, not predicted: " in last and "a.jpg: the server says: no" in last
+
+
+SEGMENTED = prediction({
+    "png_bytes": {"b64": base64.b64encode(encode_png(np.eye(20, 33, dtype=np.uint8))).decode()},
+    "error": "",
+})  # fmt: skip
+
+
+@settings(FEW, max_examples=40)
+@given(st.data())
+def test_whatever_a_server_answers_is_one_line_or_a_picture(photos, tmp_path, data):
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    status = data.draw(st.sampled_from([200, 200, 200, 404, 500]))
+    wrong = data.draw(st.sampled_from([1, 2]))
+    right = CLASS_LIST if wrong == 1 else SEGMENTED
+    content = data.draw(damaged(right[1]))
+
+    def answer(number, path, body):
+        return (status, content) if number >= wrong else CLASS_LIST
+
+    said = io.StringIO()
+    with listening(answer) as url, contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        run = work(photos[0] / "a.jpg", url=url, output_dir=str(tmp_path / "out"), kinds=["index"], timeout=5.0)
+        ended = exit_status(run, name="segment")
+    lines = [line for line in said.getvalue().splitlines() if line.startswith(("segment: ", "not predicted: "))]
+    assert "Traceback" not in said.getvalue() and ended in (0, 1) and len(lines) == ended
+    assert all(line.isprintable() for line in lines)
+    written = list((tmp_path / "out").rglob("*.png"))
+    assert len(written) == 1 - ended
+    for path in written:
+        with Image.open(path) as image:
+            image.load()
 
 
 @pytest.mark.parametrize(

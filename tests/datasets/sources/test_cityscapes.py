@@ -98,6 +98,9 @@ def test_polygons_without_objects_are_unlabeled(tmp_path):
     ("text", "words"),
     [
         ("{", "cannot be read as polygons"),
+        ("[" * 100_000, "cannot be read as polygons of Cityscapes: maximum recursion depth"),
+        (polygons((7, box(0, 0, 3, 3))), "an object '7', which is no class"),
+        (polygons(size=(10**9, 24)), "must be an integer of at most 65535, not 1000000000"),
         ('{"objects": []}', "cannot be read as polygons of Cityscapes: 'imgWidth'"),
         (polygons(("unicorn", box(0, 0, 3, 3))), "an object 'unicorn', which is no class"),
         (polygons(("car", [1, 2])), "cannot be read as polygons"),

@@ -113,6 +113,9 @@ FAULTS = {
     "image 'a.png' cannot be read: height must be an integer of at least 1": lambda content: content.find(
         "image"
     ).set("height", "-3"),
+    "a polygon ('car') cannot be read: it has 1 points": add("polygon", points="1,2"),
+    "a polygon ('car') cannot be read: it has 0 points": add("polygon", points=""),
+    "a box ('car') cannot be read: its z_order, 'x', is no whole number": add("box", z_order="x"),
     "an image has no 'width'": lambda content: content.find("image").attrib.pop("width"),
 }  # fmt: skip
 
@@ -122,7 +125,13 @@ def test_faults_are_refused_in_one_line(tmp_path, pictures, words):
     assert words in refusal(write(tmp_path, pictures, FAULTS[words]))
 
 
-@pytest.mark.parametrize(("text", "words"), [("<a/>", "it begins with <a>"), ("<annotations>", "no element"), ("", "")])
+KLINGON = '<?xml version="1.0" encoding="klingon"?><annotations/>'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("<a/>", "it begins with <a>"), ("<annotations>", "no element"), ("", ""), (KLINGON, "unknown encoding")],
+)
 def test_what_is_no_xml_of_cvat_is_refused(tmp_path, text, words):
     (tmp_path / "annotations.xml").write_text(text)
     assert "annotations.xml cannot be read as annotations of CVAT" in (said := refusal(tmp_path)) and words in said

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.datasets.raw_folder import RawFolder
 from deeplab_ksac.datasets.reading import Reading
 from deeplab_ksac.datasets.sources import labelme
 from tests.datasets.sources import layouts, tools
@@ -136,6 +138,13 @@ FAULTS = {
 @pytest.mark.parametrize("words", FAULTS)
 def test_faults_are_refused_in_one_line(tmp_path, words):
     assert words in refusal(write(tmp_path, *FAULTS[words]))
+
+
+@pytest.mark.parametrize("name", ("", " ", "a\nb", "\x1b[31m", "\ud800"))
+def test_names_of_classes_are_plain_text(tmp_path, name):
+    raw = RawFolder("labelme", write(tmp_path, shape("polygon", box(0, 0, 2, 2), name)))
+    with pytest.raises(DatasetError, match=re.escape(f"{tmp_path} has a class called {name!r}: expected a name in pl")):
+        raw.info()
 
 
 @pytest.mark.parametrize(

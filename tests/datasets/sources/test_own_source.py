@@ -36,6 +36,14 @@ def test_a_source_of_ones_own_is_converted(tmp_path):
     assert datasets.default_name(str(file)) == "fields"
 
 
+@pytest.mark.parametrize("item", ("3", "{'id': 'a'}", "{'id': 3, 'image': 4, 'label': None}"))
+def test_examples_of_another_form_are_one_line(item, tmp_path):
+    raw, file = write_folder(tmp_path / "raw", {"train": 2}), tmp_path / "my_source.py"
+    file.write_text(f"{OWN}\n\ndef examples(root, split):\n    return [{item}, {item}]\n")
+    with pytest.raises(DatasetError, match=r"an example must be \{'id': text, 'image': path, 'l"):
+        write_records(str(file), raw, tmp_path / "data", processes=1)
+
+
 @pytest.mark.parametrize(
     "text, words",
     (

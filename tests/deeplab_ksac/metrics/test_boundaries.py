@@ -73,6 +73,14 @@ def test_a_tolerance_below_one_is_a_share_of_the_diagonal_and_sizes_may_be_unkno
         )
 
 
+def test_a_tolerance_beyond_the_image_takes_no_more_than_its_diagonal():
+    labels, classes = blobs(3, (1, 9, 12))
+    counts = boundaries.boundary_counts(labels, classes, K, 15)
+    np.testing.assert_array_equal(boundaries.boundary_counts(labels, classes, K, 1e9), counts)
+    present = counts.numpy()[[0, 2]].all(axis=0)
+    np.testing.assert_array_equal(counts.numpy()[[1, 3]][:, present], counts.numpy()[[0, 2]][:, present])
+
+
 def test_it_compiles_with_xla():
     labels, classes = blobs(2, (1, 21, 23))
     compiled = tf.function(lambda a, b: boundaries.boundary_counts(a, b, K, 2), jit_compile=True, autograph=False)

@@ -130,6 +130,14 @@ def test_files_folders_and_globs_are_found_in_order_and_once(tmp_path):
     assert images.find_images(f"{tmp_path}/one, two.jpg") == [tmp_path / "one, two.jpg"]
 
 
+def test_a_circle_of_links_is_a_file_that_cannot_be_read(tmp_path):
+    circle = tmp_path / "a.png"
+    circle.symlink_to("a.png")
+    assert images.find_images(str(circle)) == images.find_images(f"{tmp_path}/*.png") == [circle]
+    with pytest.raises(OSError, match="symbolic links"):
+        images.read_image(circle)
+
+
 def test_a_place_without_a_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no file is named .*\*\.jpg"):
         images.find_images(f"{tmp_path}/*.jpg")

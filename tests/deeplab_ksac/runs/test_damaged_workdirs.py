@@ -20,8 +20,10 @@ from deeplab_ksac.runs.workdir import (
     only_one_training,
     read_experiment,
     read_metrics,
+    record_start,
 )
 from deeplab_ksac.training import loop, strategy
+from deeplab_ksac.whole_files import checksum
 from tests.deeplab_ksac.fake_model import fake_info
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
@@ -154,6 +156,48 @@ def test_a_file_that_holds_no_object_is_named(content, tmp_path):
         assert "\n" not in str(error.value)
 
 
+READERS = {
+    "experiment.json": read_experiment,
+    "segmentation.json": read_info,
+    "eval_a.json": lambda folder: read_evaluation(folder / "eval_a.json"),
+    "metrics.jsonl": lambda folder: list(read_metrics(folder)),
+    "starts.jsonl": lambda folder: record_start(folder, {}),
+    "ckpt-1.index": lambda folder: checksum(folder / "ckpt-1.index"),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no pipes in folders")
+@pytest.mark.parametrize("name", READERS)
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises((OSError, DatasetError), match=f"{name}.* is no regular file"):
+        READERS[name](tmp_path)
+
+
+def test_checkpoints_without_their_experiment_are_not_continued_with_another(run, data_dir):
+    (run / "experiment.json").unlink()
+    with pytest.raises(ValueError, match=r"has checkpoints in stage_0, and no experiment\.json that says of what"):
+        again(run, data_dir)
+    (run / "experiment.json").symlink_to("experiment.json")
+    with pytest.raises(OSError, match=r"experiment\.json"):
+        again(run, data_dir)
+
+
+def test_a_missing_file_of_the_evaluation_is_named_before_the_first_step(data_dir, tmp_path):
+    shutil.copytree(data_dir / "tiny", tmp_path / "data" / "tiny")
+    for shard in (tmp_path / "data").rglob("*-val.tfrecord*"):
+        shard.unlink()
+    with pytest.raises(DatasetError, match=r"1 of 1 files are missing, the first .*-val\.tfrecord.*; convert it again"):
+        train(tmp_path / "run", tmp_path / "data")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_in_place_of_the_folder_is_named_before_anything_is_built(tmp_path):
+    (tmp_path / "run").touch()
+    with pytest.raises(NotADirectoryError, match="run is no folder, so nothing can be written to"):
+        train(tmp_path / "run", tmp_path)
+
+
 WRONG = (None, True, -1, 1.5, "a", [], [None], {}, {"val": -1}, {"val": None})
 
 
@@ -222,6 +266,11 @@ def test_other_settings_are_refused_with_the_way_to_go_on(tmp_path):
     claim_workdir(tmp_path, with_steps(EXPERIMENT, 1), fake_info())
     with pytest.raises(ValueError, match=rf"steps: 1 -> 2.*--init_from={tmp_path}"):
         claim_workdir(tmp_path, with_steps(EXPERIMENT, 2), fake_info())
+
+
+def test_a_tpu_that_is_not_found_is_named():
+    with pytest.raises(ValueError, match=r"^tpu='' is no TPU that is found: \S"):
+        strategy.create_strategy("tpu")
 
 
 @pytest.mark.parametrize(

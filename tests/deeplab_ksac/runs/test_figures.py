@@ -103,6 +103,8 @@ def test_curves_put_the_stages_one_behind_the_other(place):
         ("attention", "ksac", {}, "KSACHead has no axial attention"),
         ("attention_conflict", "ksac", {}, "KSACHead has no logits of single attentions"),
         ("attention", "caa", {"point": (400, 2)}, r"the point \(400, 2\) lies outside the image of 36 rows"),
+        ("predictions", "ksac", {"box": (1, 1, 0, 5)}, r"the box \(1, 1, 0, 5\) of top, .* is not inside the"),
+        ("predictions", "ksac", {"box": (1, 1, 36, 5)}, "is not inside the image of 36 rows"),
         ("portrait", "ksac", {}, "unknown figure 'portrait'; the figures are predictions"),
     ],
 )

@@ -39,7 +39,8 @@ def files(tmp_path, monkeypatch):
     """The working directory, with an experiment in each form."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(DEFINES)
-    (tmp_path / "run").mkdir()
+    for name in ("run", "folder.py", "folder.json"):
+        (tmp_path / name).mkdir()
     (tmp_path / "run/experiment.json").write_text(json.dumps(to_dict(SCENES)))
     return tmp_path
 
@@ -59,6 +60,8 @@ def test_an_experiment_is_overridden_wherever_it_is_from(name, files):
     "name, text, words",
     (
         ("mien.py", None, "mien.py does not exist; did you mean 'mine.py'?"),
+        ("folder.py", None, "folder.py is no regular file"),
+        ("folder.json", None, "folder.json is no regular file"),
         ("run/experimnt.json", None, "run/experimnt.json does not exist; did you mean 'experiment.json'?"),
         ("lost/experiment.json", None, "there is no folder lost"),
         ("mine", None, "no experiment is named 'mine'; did you mean 'mine.py'?"),

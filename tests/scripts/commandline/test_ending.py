@@ -1,5 +1,7 @@
 """One line for an error of the input, a traceback for a fault of the program."""
 
+import pathlib
+
 import pytest
 import tensorflow as tf
 
@@ -27,6 +29,12 @@ def test_an_error_of_the_input_is_one_line_and_status_1(capsys, error):
 def test_an_error_without_words_is_named_by_its_type(capsys):
     assert output.exit_status(failing(ValueError()), name="predict") == 1
     assert capsys.readouterr().err == "predict: ValueError\n"
+
+
+@pytest.mark.parametrize("path", ("a/b.json", pathlib.Path("a/b.json")))
+def test_an_error_of_the_system_names_the_file_first(capsys, path):
+    assert output.exit_status(failing(NotADirectoryError(20, "Not a directory", path)), name="predict") == 1
+    assert capsys.readouterr().err == "predict: a/b.json: Not a directory\n"
 
 
 def test_a_fault_of_the_program_keeps_its_traceback():

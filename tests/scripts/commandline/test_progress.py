@@ -2,6 +2,8 @@
 
 import io
 import re
+import sys
+import types
 from time import sleep
 
 import pytest
@@ -60,6 +62,15 @@ def test_on_a_terminal_one_line_is_redrawn():
         assert state.startswith(f"write: {share:3}%|") and f"| {share // 25}/4 [" in state
         assert ("loss 0.25" in state) == (share > 0)
     assert re.search(r"4/4 \[00:00<00:00, +\d+\.\d+/s, loss 0\.25\]\n$", states[-1])
+
+
+@pytest.mark.parametrize("shell", (types.SimpleNamespace(kernel=None), None))
+def test_in_a_notebook_it_is_a_bar_too(monkeypatch, shell):
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    stream = io.StringIO()
+    with Progress(4, "write", stream=stream) as progress:
+        progress.update(4)
+    assert stream.getvalue().startswith("\rwrite:   0%|" if shell else "write 4/4 100%")
 
 
 def test_a_shorter_line_covers_the_longer_one_before():
