@@ -5,6 +5,9 @@ import re
 import sys
 
 ABOUT_THE_GRAPH = ("\t", "  File", "Graph execution error:", "Detected at node", "Node: ", "Hint: ", "[[", "[Op:")
+LONGEST = 2000  # characters of a message
+# before what an operation of a data set says, from TensorFlow 2.16 on
+IN_A_DATASET = re.compile(r"Error in user-defined function passed to \S+ transformation with iterator: \S+: ")
 
 
 def is_input_error(error: BaseException) -> bool:
@@ -27,7 +30,12 @@ def in_one_line(error: BaseException) -> str:
     text = reason(str(error.message)) if is_of_tensorflow(error) else str(error)
     if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str | os.PathLike):
         text = f"{os.fspath(error.filename)}: {error.strerror}"
-    return printable(" ".join(text.split())) or type(error).__name__
+    return shortened(printable(" ".join(text.split()))) or type(error).__name__
+
+
+def shortened(text: str) -> str:
+    """A text without its middle where it is longer than anybody reads, as of a value of thousands of brackets."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 def printable(text: str) -> str:
@@ -39,7 +47,7 @@ def printable(text: str) -> str:
 
 def reason(message: str) -> str:
     """The line of a message of TensorFlow's that says what happened, the innermost of several errors."""
-    plain = re.sub(r"\s*\[Op:\w+\]( name: ?\S*)?", "", re.sub(r"\{\{.*?\}\}", "", message))
+    plain = IN_A_DATASET.sub("", re.sub(r"\s*\[Op:\w+\]( name: ?\S*)?", "", re.sub(r"\{\{.*?\}\}", "", message)))
     said = [line.strip() for line in plain.splitlines() if line.strip() and not is_about_the_graph(line)]
     asserted = re.fullmatch(r"assertion failed: \[(.*)\]", said[-1]) if said else None
     return asserted[1].replace("] [", " ") if asserted else said[-1] if said else ""

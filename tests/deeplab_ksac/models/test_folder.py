@@ -236,7 +236,8 @@ DAMAGES = {
             with_field("experiment", "model", "head", "args", "filters", value="?")(folder)
             or (folder / MODEL_FILE).write_text((folder / MODEL_FILE).read_text().replace('"?"', "[" * 900 + "]" * 900))
         ),
-        r"model\.json (cannot be used: maximum recursion|is not valid JSON: it is nested too deeply)",
+        # how deep JSON is read depends on Python; where it is read, the value is no size
+        r"model\.json (cannot be used: (maximum recursion|model\.head: filters must)|is not valid JSON: it is nested)",
     ),
     "NaN": (with_tensors(**{"c3/bias": np.full(4, np.nan, "float32")}), "cannot be used; NaN or infinite: c3/bias"),
     "a missing weight": (with_tensors(**{"c3/bias": None}), r"other than that in .*; missing: c3/bias"),
@@ -254,3 +255,4 @@ def test_a_damaged_folder_is_one_line(damage, tmp_path):
     with pytest.raises((OSError, ValueError), match=message) as raised:
         read_model(tmp_path / "model")
     assert "\n" not in str(raised.value) and str(tmp_path) in str(raised.value)
+    assert len(str(raised.value)) < 3000
