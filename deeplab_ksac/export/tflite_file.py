@@ -1,7 +1,6 @@
 """A trained model as a TensorFlow Lite file."""
 
 import contextlib
-import itertools
 import os
 import re
 from pathlib import Path
@@ -90,10 +89,9 @@ def _converted(server, rounding, representative, size):
         if rounding == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if rounding == "int8":
-            batches = of_one_size(representative, size)
-            first = next(batches)  # an error of the pictures is no error of the converter
+            next(of_one_size(representative, size))  # an error of the pictures is no error of the converter
             converter.representative_dataset = lambda: (
-                {"image": batch.astype(dtype.as_numpy_dtype)} for batch in itertools.chain([first], batches)
+                {"image": batch.astype(dtype.as_numpy_dtype)} for batch in of_one_size(representative, size)
             )
             # what has no kernel of 8 bits stays in float32
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
