@@ -1,4 +1,4 @@
-"""Tries every backbone and head in every format of `ksac export`, and writes a table of what works.
+"""Tries every backbone and head in every format of export, and writes a table of what works.
 
     ksac formats --results=formats.json --output=docs/formats.md
     ksac formats --results=formats.json --networks=head/ksac,backbone/swin --output=docs/formats.md
