@@ -7,6 +7,7 @@ architecture is numbers of channels and of blocks, so that each architecture is 
 
 import functools
 import importlib.metadata
+import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -127,7 +128,7 @@ def _try(model, path, form, info):
         options = {} if size is None else {"size": size}
         try:
             WRITERS[form](model, path, info=info, check=False, overwrite=True, **options)
-            found = {kind: _compared(path, model, kind, size) for kind in RUN_BY[form]}
+            found = {kind: _compared(path, model, kind, size) for kind in RUN_BY[form] if _is_there(kind)}
         except Exception as error:
             if not is_input_error(error):
                 raise
@@ -139,6 +140,11 @@ def _try(model, path, form, info):
         size_of = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
         return {"bytes": size_of, "sizes": "any" if size is None else "one", "refused": refused, **found}
     return {"refused": refused}
+
+
+def _is_there(kind):
+    """Whether what runs a file is installed; of LiteRT that is a choice."""
+    return kind != "litert" or importlib.util.find_spec("ai_edge_litert") is not None
 
 
 def _compared(path, model, kind, size):

@@ -74,7 +74,7 @@ def _cell(record, form, run_by):
     """What became of a file where it was run."""
     of_form = record["formats"][form]
     if run_by not in of_form:
-        return "not written"
+        return "not run" if "sizes" in of_form else "not written"
     result = of_form[run_by]
     if "error" in result:
         return "fails"
