@@ -18,7 +18,8 @@ def window_margins(size: int | tf.Tensor, window: int, shift: int) -> tuple[int 
         before = before if size > window else 0
     elif before:
         before = tf.where(size > window, before, 0)
-    return before, -(size + before) % window
+    # of whole numbers that are not negative, whose division no converter rounds otherwise
+    return before, (window - 1) - (size + before + window - 1) % window
 
 
 def partition(x: tf.Tensor, margins: tuple, window: int) -> tf.Tensor:
