@@ -52,7 +52,8 @@ def run(given):
         print(summary(name, records[name]), flush=True)
         write_whole(results, json.dumps(records, indent=1, ensure_ascii=False) + "\n")
     if given.output:
-        write_whole(given.output, table({name: records[name] for name in known if name in records}))
+        untried = [name for name in networks() if name not in records]
+        write_whole(given.output, table({name: records[name] for name in known if name in records}, untried))
         print(f"table: {given.output}")
     return 0
 

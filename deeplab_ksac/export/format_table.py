@@ -1,6 +1,6 @@
 """The records of `every_format` as text: a line each while they come, and the Markdown table of all."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 COLUMNS = {
     ("saved_model", "saved_model"): "SavedModel, TensorFlow",
@@ -33,8 +33,8 @@ def summary(name: str, record: Mapping) -> str:
     return f"{name}: {'; '.join(cells)}"
 
 
-def table(records: Mapping[str, Mapping]) -> str:
-    """The Markdown of all records."""
+def table(records: Mapping[str, Mapping], untried: Sequence[str] = ()) -> str:
+    """The Markdown of all records, and the names of what was not tried."""
     parts, notes = [OPENING, _versions(records)], []
     for kind, title in KINDS.items():
         chosen = {name: record for name, record in records.items() if name.startswith(f"{kind}/")}
@@ -44,6 +44,8 @@ def table(records: Mapping[str, Mapping]) -> str:
         parts.append("\n".join(["## What does not work, and why", "", *(f"- {note}" for note in notes)]) + "\n")
     else:
         parts.append("Everything that was tried works.\n")
+    if untried:
+        parts.append(f"Not tried yet: {', '.join(f'`{name}`' for name in untried)}.\n")
     return "\n".join(parts)
 
 

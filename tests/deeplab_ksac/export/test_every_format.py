@@ -39,6 +39,7 @@ def test_the_table_says_how_far_each_file_is_from_its_model_and_why_one_is_not()
     assert "- `ksac`, tflite is of one size alone: no Loop" in text
     assert "- `swin_tiny`: its process ended with status -9" in text
     assert text.index("## Heads") < text.index("## Backbones as they are") and "ONNX opset 17." in text
+    assert "Not tried" not in text and "Not tried yet: `head/caa`.\n" in table({"head/ksac": RECORD}, ["head/caa"])
     assert summary("head/ksac", RECORD).startswith("head/ksac: saved_model 2.5, saved_model 0.25; onnx 1.0, onnx fails")
 
 
