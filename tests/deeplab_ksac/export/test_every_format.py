@@ -1,14 +1,9 @@
 """The table of all networks in all formats: that it misses none, and says what works and why something does not."""
 
-import types
-
-import pytest
-
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.export import every_format
 from deeplab_ksac.export.format_table import summary, table
 from deeplab_ksac.heads import HEADS
-from deeplab_ksac.scripts import formats
 
 WORKS = {"difference": 1e-6, "allowed": 4e-6}
 RECORD = {
@@ -41,10 +36,3 @@ def test_the_table_says_how_far_each_file_is_from_its_model_and_why_one_is_not()
     assert text.index("## Heads") < text.index("## Backbones as they are") and "ONNX opset 17." in text
     assert "Not tried" not in text and "Not tried yet: `head/caa`.\n" in table({"head/ksac": RECORD}, ["head/caa"])
     assert summary("head/ksac", RECORD).startswith("head/ksac: saved_model 2.5, saved_model 0.25; onnx 1.0, onnx fails")
-
-
-def test_a_network_that_there_is_not_is_one_line(tmp_path):
-    given = {"networks": ["head/ksak"], "results": str(tmp_path / "a.json"), "output": None, "try_one": None}
-    with pytest.raises(ValueError, match=r"--networks: there is no 'head/ksak'; there are backbone/convnext, "):
-        formats.run(types.SimpleNamespace(**given))
-    assert not list(tmp_path.iterdir())
