@@ -8,14 +8,14 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from caa.pixels import attend_pixels
-from deeplab_ksac.backbones.attention_windows import window_margins
+from deeplab_ksac.backbones.attention_windows import partition, split_heads, window_margins
 from deeplab_ksac.backbones.convolutions import patch_conv
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export import export_onnx, export_tflite, fresh
 from deeplab_ksac.export.checking import rms, tolerance
 from deeplab_ksac.export.onnx_file import pad_explicitly
 from deeplab_ksac.export.tflite_file import operations_named
-from deeplab_ksac.layers import ResizeLike
+from deeplab_ksac.layers import ResizeLike, spatial_size
 from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.export.heads import build_head_model
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
@@ -118,6 +118,17 @@ def test_onnx_rounds_the_windows_of_a_map_as_python_does():
         before = 0 if size <= 7 else 4
         after = next(n for n in range(7) if (before + size + n) % 7 == 0)
         assert run(np.asarray(size, np.int32)) == [before, after]
+
+
+def test_onnx_cuts_windows_into_heads_of_any_map():
+    def heads_of(x):
+        margins = tuple(window_margins(side, 3, 1) for side in spatial_size(x))
+        return split_heads(partition(x, margins, 3), 1, 2)
+
+    run = converted(heads_of, tf.TensorSpec([None, None, None, 4], tf.float32, name="x"))
+    for size in ((4, 6), (5, 10)):
+        x = np.random.default_rng(0).normal(size=(2, *size, 4)).astype("float32")
+        np.testing.assert_array_equal(run(x)[0], heads_of(tf.constant(x))[0])
 
 
 def test_onnx_attends_in_parts_that_do_not_divide_the_pixels():
