@@ -27,8 +27,8 @@ def channelize_in_groups(query_key: Tensor, value: Tensor, gate: Callable, group
     """
     weights = attention_weights(query_key, query_key)
     batch, lines, queries, attended = (ops.shape(weights)[axis] for axis in range(4))
-    size = -(-queries // groups)
-    count = -(-queries // size)
+    size = (queries - 1) // groups + 1  # rounded up without negative numbers, which converters round otherwise
+    count = (queries - 1) // size + 1
     padding = [[0, count * size - queries], [0, 0], [0, 0], [0, 0]]
     padded = ops.pad(ops.transpose(weights, [2, 0, 1, 3]), padding)
 

@@ -58,7 +58,7 @@ def attend_pixels(query: Tensor, key: Tensor, value: Tensor, *, map_bytes: int |
 
 def _attend_blocks(query, key, value, queries, rows):
     """`attend_pixels` with `rows` of the `queries` at a time, both integers or scalar tensors."""
-    blocks = -(-queries // rows)
+    blocks = (queries - 1) // rows + 1  # rounded up without negative numbers, which converters round otherwise
     batch, depth = ops.shape(query)[0], query.shape[-1]
     padded = ops.pad(query, [[0, 0], [0, blocks * rows - queries], [0, 0]])
     split = ops.transpose(ops.reshape(padded, [batch, blocks, rows, depth]), [1, 0, 2, 3])

@@ -2,7 +2,9 @@
 
     python scripts/export.py --workdir=runs/scenes --output=served/scenes/1
     python scripts/export.py --workdir=runs/scenes --output=scenes.onnx --format=onnx
-    python scripts/export.py --workdir=runs/scenes --output=scenes.tflite --format=tflite --quantize
+    python scripts/export.py --workdir=runs/scenes --output=scenes.tflite --format=tflite --quantize=float16
+    python scripts/export.py --workdir=runs/scenes --output=scenes.tflite --format=tflite --quantize=int8 \
+        --representative=scenes/train --data_dir=data
     python scripts/export.py --output=page --format=web     # of the network that comes with this package
 
 A SavedModel has the signatures "serving_default" (uint8 RGB [N, H, W, 3] of any size -> "classes", uint8 [N, H, W]),
@@ -15,16 +17,20 @@ colors of the classes. "web" is a folder with a page that segments photographs i
 """
 
 import os
+import sys
 from pathlib import Path
 
 from absl import flags
 
+from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import AVERAGES, Views
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import model, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.whole_files import check_writable
 
+ROUNDINGS = ("dynamic_range", "float16", "int8")  # what --quantize alone means comes first
+LARGEST_COST = 1.0  # in points of mIoU, above which int8 is warned of
 FORMATS = ("saved_model", "tflite", "onnx", "web")
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -38,7 +44,14 @@ def define_flags():
     flags.DEFINE_bool("flip", False, "average with the mirrored image inside the model")
     flags.DEFINE_enum("average", Views().average, AVERAGES, "what is averaged over scales and flip")
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "precision of a SavedModel's weights and arithmetic")
-    flags.DEFINE_bool("quantize", False, "TensorFlow Lite with 8-bit kernels (dynamic range)")
+    values.word_or_switch(
+        "quantize", ROUNDINGS, "rounding of TensorFlow Lite's numbers (alone: dynamic_range); of ONNX's int8 only"
+    )
+    flags.DEFINE_string("representative", None, "name/split of pictures by which int8 measures ranges, mine/train")
+    values.whole_number("count", 100, "how many of them, spread over the split", least=1)
+    flags.DEFINE_string("data_dir", None, "folder of the converted data sets, for int8")
+    values.whole_number("evaluate", 100, "pictures on which int8's mIoU is told beside float32's; 0 for none")
+    flags.DEFINE_string("dataset", None, "name/split of those (default: what the experiment is evaluated on)")
     values.sides("size", None, "TensorFlow Lite for images of one size only: side or height x width")
     flags.DEFINE_string("runtime", None, "a page's ONNX Runtime: a folder (default: node_modules/onnxruntime-web/dist)")
     values.several_sides("warmup", None, "picture sizes that TensorFlow Serving is to warm up with: 513,1025x2049")
@@ -63,6 +76,10 @@ def run(given):
     loaded = load(place, checkpoint=given.checkpoint, averaged=given.averaged)
     spec = loaded.experiment.model
     bands = loaded.info.bands
+    if given.quantize == "int8":
+        shown = representative(given, loaded)
+        judged = evaluated(given, loaded)
+        options["representative"] = shown
     folded = export.fold_projection(loaded.model, spec, bands)
     network = export.in_precision(folded, export.without_projection(spec), given.precision, bands)
     path = export.FORMATS[given.format](
@@ -70,7 +87,42 @@ def run(given):
     )
     size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
     print(f"{given.format}: {path} ({size / 1e6:.1f} MB, step {loaded.step}, {served.describe()})")
+    if given.quantize == "int8" and judged is not None:
+        tell_cost(path, given, loaded, judged, served)
     return 0
+
+
+def representative(given, loaded):
+    """The pictures that --representative and --count name."""
+    from deeplab_ksac.runs.rounded_files import SplitPictures
+
+    split = Split.parse(given.representative)
+    return SplitPictures(loaded, split, data_dir=given.data_dir, count=given.count)
+
+
+def evaluated(given, loaded):
+    """The pictures that --dataset and --evaluate name, None for none."""
+    from deeplab_ksac.runs.rounded_files import SplitPictures
+
+    if given.evaluate == 0:
+        return None
+    split = Split.parse(given.dataset or loaded.experiment.evaluation.dataset)
+    return SplitPictures(loaded, split, data_dir=given.data_dir, count=given.evaluate)
+
+
+def tell_cost(path, given, loaded, pictures, views):
+    """Prints the mIoU of a file in 8 bits beside that of the model."""
+    from deeplab_ksac.runs.rounded_files import cost_of
+
+    size = None if given.size == values.NONE else given.size
+    cost = cost_of(path, given.format, loaded, pictures, views, size=size)
+    print(cost.describe(given.quantize))
+    if 100 * (cost.model - cost.file) > LARGEST_COST:
+        print(
+            f"export: int8 costs more than {LARGEST_COST:g} point; more or other pictures may help (--count, "
+            "--representative), or --quantize=float16",
+            file=sys.stderr,
+        )
 
 
 def options_of(given):
@@ -79,8 +131,11 @@ def options_of(given):
     Raises:
         ValueError: an option of another format, or an output of another suffix.
     """
-    if given.format != "tflite" and (given.quantize or given.size is not None):
-        raise ValueError(f"--quantize and --size are for --format=tflite, not for {given.format}")
+    if given.format != "tflite" and given.size is not None:
+        raise ValueError(f"--size is for --format=tflite, not for {given.format}")
+    if given.quantize and given.format != "tflite" and (given.format, given.quantize) != ("onnx", "int8"):
+        raise ValueError(f"--quantize={given.quantize} is for --format=tflite, not for {given.format}")
+    check_int8_flags(given)
     if given.format != "saved_model" and given.precision != "float32":
         raise ValueError(f"--precision={given.precision} is for --format=saved_model, not for {given.format}")
     if given.format != "web" and given.runtime is not None:
@@ -93,10 +148,25 @@ def options_of(given):
     of_formats = {
         "tflite": {"quantize": given.quantize, "size": size},
         "saved_model": {"warmup": given.warmup or ()},
-        "onnx": {},
+        "onnx": {"quantize": given.quantize},
         "web": {} if given.runtime is None else {"runtime": given.runtime},
     }
     return of_formats[given.format]
+
+
+def check_int8_flags(given):
+    """Raises ValueError where int8 lacks what it needs, or what it alone needs is given without it."""
+    if given.quantize != "int8" and given.representative is not None:
+        raise ValueError("--representative is for --quantize=int8")
+    if given.quantize != "int8":
+        return
+    if given.representative is None or given.data_dir is None:
+        raise ValueError("--quantize=int8 needs --representative=name/split and --data_dir, for pictures to measure by")
+    for flag in ("representative", "dataset"):
+        try:
+            Split.parse(getattr(given, flag) or "any/split")
+        except ValueError:
+            raise ValueError(f"--{flag} must be name/split, such as mine/train, not {getattr(given, flag)!r}") from None
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
     "submit": "Predicts a benchmark's test set and packs what its server takes: PASCAL VOC 2012, Cityscapes.",
     "save": "Saves a trained model as a folder of JSON and safetensors, which is loaded without its training run.",
     "export": "Writes a trained model in a form that needs none of this project's code, and checks it.",
+    "formats": "Tries every backbone and head in every format of export, and writes a table of what works.",
     "visualize": "Draws the thesis's figures for trained models: a PNG each, and the arrays behind it as npz.",
     "run_page": "Writes one page for a training run: its evaluations, learning curves and figures.",
     "report": "Sets what was measured beside the thesis's numbers: all tables, with learning curves.",

@@ -18,7 +18,8 @@ def window_margins(size: int | tf.Tensor, window: int, shift: int) -> tuple[int 
         before = before if size > window else 0
     elif before:
         before = tf.where(size > window, before, 0)
-    return before, -(size + before) % window
+    # of whole numbers that are not negative, whose division no converter rounds otherwise
+    return before, (window - 1) - (size + before + window - 1) % window
 
 
 def partition(x: tf.Tensor, margins: tuple, window: int) -> tf.Tensor:
@@ -44,14 +45,15 @@ def unite(windows: tf.Tensor, margins: tuple, size: tuple[int | tf.Tensor, int |
 def split_heads(windows: tf.Tensor, count: int, heads: int) -> list[tf.Tensor]:
     """`count` tensors that lie side by side, by heads: [N, windows, L, count · C] -> count × [N, windows, heads, L, C /
     heads]."""
-    x = tf.reshape(windows, [*_sizes(windows, 3), count, heads, windows.shape[-1] // (count * heads)])
+    depth = windows.shape[-1] // (count * heads)
+    x = tf.reshape(windows, [*_windows(windows), count, heads, depth])
     return tf.unstack(tf.transpose(x, [3, 0, 1, 4, 2, 5]), count)
 
 
 def join_heads(x: tf.Tensor) -> tf.Tensor:
     """The heads side by side: [N, windows, heads, L, C] -> [N, windows, L, heads · C]."""
     x = tf.transpose(x, [0, 1, 3, 2, 4])
-    return tf.reshape(x, [*_sizes(x, 3), x.shape[3] * x.shape[4]])
+    return tf.reshape(x, [*_windows(x), x.shape[3] * x.shape[4]])
 
 
 def margin_mask(margins: tuple, size: tuple[int | tf.Tensor, int | tf.Tensor], window: int) -> tf.Tensor:
@@ -103,6 +105,15 @@ def _geometric_places(steps, reach):
 def _batch(x):
     """The number of images: a Python integer where it is known."""
     return _sizes(x, 1)[0]
+
+
+def _windows(x):
+    """The sides [N, windows, L] of a tensor for a reshape, where it is left to the reshape how many windows there are.
+
+    ONNX's converter joins two reshapes, and would ask the input of the first for the number.
+    """
+    batch, _, length = _sizes(x, 3)
+    return batch, -1 if x.shape[1] is None else x.shape[1], length
 
 
 def _sizes(x, count):

@@ -46,8 +46,11 @@ class PadToMultiple(keras.layers.Layer):
         self.multiple = multiple
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
-        height, width = spatial_size(features)
-        return tf.pad(features, [[0, 0], [0, -height % self.multiple], [0, -width % self.multiple], [0, 0]])
+        # By a constant, then cut: so converters know the channels, and no negative number is divided, which some round
+        # otherwise than Python.
+        most = self.multiple - 1
+        height, width = ((size + most) // self.multiple * self.multiple for size in spatial_size(features))
+        return tf.pad(features, [[0, 0], [0, most], [0, most], [0, 0]])[:, :height, :width]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "multiple": self.multiple}

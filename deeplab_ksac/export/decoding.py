@@ -23,14 +23,7 @@ def decode_shown(content: tf.Tensor, *, upright: bool | tf.Tensor = True) -> tf.
         tf.errors.InvalidArgumentError: when it runs, for a file of another kind, a damaged one, and 16 bits a channel
             of which the upper eight are all zero.
     """
-    is_jpeg = _is_jpeg(content)
-    known = tf.debugging.Assert(is_jpeg | _is_png(content), [f"image_bytes holds {UNKNOWN}"])
-    with tf.control_dependencies([known]):
-        image = tf.cond(is_jpeg, lambda: _decode_jpeg(content), lambda: _decode_png(content))
-    image = tf.ensure_shape(image, [None, None, 3])
-    asked = tf.convert_to_tensor(upright)
-    turned = tf.cond(asked, lambda: orientation.orientation(content), lambda: tf.constant(1))
-    return orientation.upright(image, turned)
+    return _decoded(content, tf.convert_to_tensor(upright))
 
 
 def decode_or_explain(
@@ -63,6 +56,18 @@ def decode_or_explain(
     is_known = _is_jpeg(content) | _is_png(content)
     image, error = tf.cond(is_known, tried, lambda: (nothing, tf.constant(UNKNOWN)))
     return tf.ensure_shape(image, [None, None, 3]), error
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)], autograph=False)
+def _decoded(content, upright):
+    """`decode_shown`, of some hundred operations: traced once, for all signatures of all servers."""
+    is_jpeg = _is_jpeg(content)
+    known = tf.debugging.Assert(is_jpeg | _is_png(content), [f"image_bytes holds {UNKNOWN}"])
+    with tf.control_dependencies([known]):
+        image = tf.cond(is_jpeg, lambda: _decode_jpeg(content), lambda: _decode_png(content))
+    image = tf.ensure_shape(image, [None, None, 3])
+    turned = tf.cond(upright, lambda: orientation.orientation(content), lambda: tf.constant(1))
+    return orientation.upright(image, turned)
 
 
 def _is_jpeg(content):

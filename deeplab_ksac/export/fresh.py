@@ -1,7 +1,7 @@
-"""Runs an exported model in a process that has nothing of this project: fresh.py <kind> <model> <folder>.
+"""Runs an exported model in a process that has nothing of this project: fresh.py <kind> <model> <folder> [<place>].
 
 Reads images.npz of the folder, uint8 or uint16 [N, H, W, C] each, and writes <name>.npz with the classes and the
-probabilities.
+probabilities. Packages that are not installed beside Python are found in the place.
 """
 
 import io
@@ -43,6 +43,13 @@ def run_tflite(path, images):
     return run_interpreter(tf.lite.Interpreter(model_path=path), images)
 
 
+def run_litert(path, images):
+    """Yields the outputs for each image, by LiteRT's own package."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    return run_interpreter(Interpreter(model_path=path), images)
+
+
 def run_interpreter(interpreter, images):
     """Yields the outputs of an interpreter of TensorFlow Lite, or LiteRT, which is brought to each image's size."""
     index = interpreter.get_input_details()[0]["index"]
@@ -52,23 +59,29 @@ def run_interpreter(interpreter, images):
         yield {name: value.copy() for name, value in interpreter.get_signature_runner()(image=image).items()}
 
 
-def run_onnx(path, images):
-    """Yields the outputs for each image."""
+def onnx_session(path):
+    """An ONNX file, ready to run on the processor."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def run_onnx(path, images):
+    """Yields the outputs for each image."""
+    session = onnx_session(path)
     names = [output.name for output in session.get_outputs()]
     for image in images:
         yield dict(zip(names, session.run(names, {"image": image}), strict=True))
 
 
-RUNNERS = {"saved_model": run_saved_model, "tflite": run_tflite, "onnx": run_onnx}
+RUNNERS = {"saved_model": run_saved_model, "tflite": run_tflite, "litert": run_litert, "onnx": run_onnx}
 
 
-def main(kind, path, folder):
+def main(kind, path, folder, *places):
     """Runs the model at `path` on the folder's images."""
+    sys.path.extend(places)
     with np.load(Path(folder) / "images.npz") as images:
         images = dict(images)
     for name, outputs in zip(images, RUNNERS[kind](path, images.values()), strict=True):

@@ -1,6 +1,5 @@
 """A trained model as an ONNX file."""
 
-import contextlib
 import importlib
 import logging
 import os
@@ -12,7 +11,10 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.bands import Bands
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
-from deeplab_ksac.export.checking import check_written
+from deeplab_ksac.export.checking import check_classes, check_written
+from deeplab_ksac.export.onnx_int8 import in_int8
+from deeplab_ksac.export.quiet import quiet
+from deeplab_ksac.export.rounding import Pictures, chosen
 from deeplab_ksac.export.server import build_server
 from deeplab_ksac.export.target import export_target, require_suffix
 from deeplab_ksac.export.whole_maps import with_whole_maps
@@ -31,6 +33,8 @@ def export_onnx(
     views: Views = Views(),
     overwrite: bool = False,
     check: bool = True,
+    quantize: str | None = None,
+    representative: Pictures | None = None,
 ) -> Path:
     """Writes `model` as an ONNX file: "image" uint8 [N, H, W, 3] of any size -> "classes", "probabilities".
 
@@ -41,6 +45,8 @@ def export_onnx(
     Args:
         model, info, views, overwrite, check: as `export_saved_model`.
         path: the file, ending in .onnx.
+        quantize: None, or "int8": `onnx_int8.in_int8`. The check is then `check_classes` of pictures of those below.
+        representative: for "int8" some hundred typical pictures, uint8 or uint16 [H, W, C], of any sizes.
 
     Returns:
         The path, as a `Path`.
@@ -52,8 +58,15 @@ def export_onnx(
     """
     require_suffix(path, ".onnx")
     imported()
+    rounding = chosen(quantize, "onnx", representative)
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
-        write_onnx(model, target.partial, views=views, bands=info.bands, check=check)
+        write_onnx(model, target.partial, views=views, bands=info.bands, check=check and rounding is None)
+        if representative is not None:
+            target.partial.write_bytes(in_int8(target.partial.read_bytes(), representative))
+            if check:
+                check_classes(
+                    target.partial, model, kind="onnx", views=views, pictures=representative, bands=info.bands
+                )
     return target.path
 
 
@@ -77,7 +90,7 @@ def write_onnx(model: keras.Model, path: Path, *, views: Views, bands: Bands, ch
 
 def _converted(tf2onnx, server):
     """The ONNX model of a server."""
-    with _quiet(logging.getLogger("tf2onnx")):
+    with quiet(logging.getLogger("tf2onnx")):
         try:
             return tf2onnx.convert.from_function(server.__call__, input_signature=[server.image], opset=OPSET)[0]
         except ValueError as error:
@@ -130,14 +143,3 @@ def let_maps_be_empty(graph: Any) -> None:
         if node.op_type == "Reshape" and node.input[1] not in constants:
             del node.attribute[:]  # which has no other
             node.attribute.add(name="allowzero", type=INT, i=1)
-
-
-@contextlib.contextmanager
-def _quiet(logger):
-    """Inside, a logger tells of errors alone."""
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -16,6 +16,7 @@ from deeplab_ksac.whole_files import (
     remove,
     remove_partial,
     replaced_path,
+    unwritable,
     write_whole,
 )
 
@@ -46,6 +47,7 @@ def export_target(
 
     Raises:
         FileExistsError: `path` exists, without `overwrite`; or with it, if it is nothing that was exported.
+        OSError: something cannot be written; the message names `path`.
         ValueError: the model and `info` differ in the number of classes.
     """
     path = Path(os.path.abspath(path))
@@ -64,6 +66,8 @@ def export_target(
         replace(path, partial)
         if path.is_file():
             _write_classes(classes_file(path), info)
+    except OSError as error:
+        raise unwritable(path, error) from error
     finally:
         remove(partial)
 

@@ -11,7 +11,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
-from deeplab_ksac.export.checking import check_written
+from deeplab_ksac.export.checking import check_classes, check_written
+from deeplab_ksac.export.rounding import Pictures, chosen, of_one_size
 from deeplab_ksac.export.server import build_server, image_dtype
 from deeplab_ksac.export.target import export_target, require_suffix
 from deeplab_ksac.export.whole_maps import with_whole_maps
@@ -26,7 +27,8 @@ def export_tflite(
     views: Views = Views(),
     overwrite: bool = False,
     check: bool = True,
-    quantize: bool = False,
+    quantize: str | bool | None = None,
+    representative: Pictures | None = None,
     size: tuple[int, int] | None = None,
 ) -> Path:
     """Writes `model` as a TensorFlow Lite file of built-in operations: image -> classes, probabilities.
@@ -34,13 +36,20 @@ def export_tflite(
     One signature, "serving_default", as `build_server`; images of 16 bits are int32. Batch and size are those that the
     interpreter is resized to (`resize_tensor_input`, `allocate_tensors`), unless a size is given: the graph is then
     simpler and open to the delegates that want static shapes. Attention over all pixels holds its complete map.
-    TensorFlow Lite has no sliding window. Class names and colors are in `<name>.classes.json` next to it.
+    TensorFlow Lite has no sliding window. A file in "int8" gives the classes alone. Class names and colors are in
+    `<name>.classes.json` next to it.
 
     Args:
         model, info, views, overwrite, check: as `export_saved_model`.
         path: the file, ending in .tflite.
-        quantize: dynamic-range quantization: kernels of 1,024 numbers and more in 8 bits, and what they are multiplied
-            with rounded to 8 bits while it runs.
+        quantize: None, or
+            "dynamic_range" (or True): kernels of 1,024 numbers and more in 8 bits, and what they are multiplied with
+            rounded to 8 bits while it runs;
+            "float16": weights of half the size, which are computed with in float32;
+            "int8": weights in 8 bits, those of convolutions by channel, and maps in 8 bits, whose ranges are measured.
+            The check is then `check_classes` of pictures of those below.
+        representative: for "int8" some hundred typical pictures, uint8 or uint16 [H, W, C]. They are resized to `size`,
+            by default to that of the first of them, since the converter knows one size.
         size: None, or (height, width) of the one image that is seen at a time.
 
     Returns:
@@ -51,19 +60,21 @@ def export_tflite(
         ValueError: as there; another suffix; or operations that TensorFlow Lite has not, which are named.
     """
     require_suffix(path, ".tflite")
+    rounding = chosen(quantize, "tflite", representative)
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
-        content = _converted(build_server(with_whole_maps(model), views, info.bands), quantize, size)
-        target.partial.write_bytes(content)
-        if check:
-            noise = "dynamic_range" if quantize else "float32"
-            told = {"noise": noise, "size": size, "bands": info.bands}
-            check_written(target.partial, model, kind="tflite", views=views, **told)
+        server = build_server(with_whole_maps(model), views, info.bands)
+        target.partial.write_bytes(_converted(server, rounding, representative, size))
+        told = {"kind": "tflite", "views": views, "size": size, "bands": info.bands}
+        if check and rounding == "int8":
+            check_classes(target.partial, model, pictures=representative, **told)
+        elif check:
+            check_written(target.partial, model, noise=rounding or "float32", **told)
     return target.path
 
 
-def _converted(server, quantize, size):
+def _converted(server, rounding, representative, size):
     """The content of the file."""
-    function = server.__call__
+    function = server.classes if rounding == "int8" else server.__call__
     dtype = image_dtype(server.bands, lite=True)
     if size is not None or dtype != server.image.dtype:
         sides = [None, None, None] if size is None else [1, *size]
@@ -73,8 +84,17 @@ def _converted(server, quantize, size):
         tf.saved_model.save(server, folder, signatures={"serving_default": function})
         drop_assertions(Path(folder) / "saved_model.pb")
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if quantize:
+        if rounding is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if rounding == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if rounding == "int8":
+            next(of_one_size(representative, size))  # an error of the pictures is no error of the converter
+            converter.representative_dataset = lambda: (
+                {"image": batch.astype(dtype.as_numpy_dtype)} for batch in of_one_size(representative, size)
+            )
+            # what has no kernel of 8 bits stays in float32
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
             with _without_diagnostics():
                 return converter.convert()

@@ -11,7 +11,6 @@ from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.onnx_file import imported, write_onnx
 from deeplab_ksac.export.target import export_target, refuse_suffixes
-from deeplab_ksac.whole_files import unwritable
 
 PAGE = Path(__file__).with_name("page")
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"  # the npm package, and its version that the tests run
@@ -58,17 +57,14 @@ def export_web(
     version = runtime_version(runtime)
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
         settings = {"max_pixels": max_pixels(info.num_classes, views), "runtime": f"ONNX Runtime Web {version}"}
-        try:
-            (target.partial / "runtime").mkdir(parents=True)
-            for source in PAGE.iterdir():
-                shutil.copyfile(source, target.partial / source.name)
-            for name in RUNTIME_FILES:
-                shutil.copyfile(Path(runtime) / name, target.partial / "runtime" / name)
-            (target.partial / "settings.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
-            write_onnx(model, target.partial / "model.onnx", views=views, bands=info.bands, check=check)
-            keep_classes(target.partial / "model.onnx")
-        except OSError as error:
-            raise unwritable(target.path, error) from error
+        (target.partial / "runtime").mkdir(parents=True)
+        for source in PAGE.iterdir():
+            shutil.copyfile(source, target.partial / source.name)
+        for name in RUNTIME_FILES:
+            shutil.copyfile(Path(runtime) / name, target.partial / "runtime" / name)
+        (target.partial / "settings.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
+        write_onnx(model, target.partial / "model.onnx", views=views, bands=info.bands, check=check)
+        keep_classes(target.partial / "model.onnx")
     return target.path
 
 

@@ -34,6 +34,17 @@ def whole_number_or_word(name: str, default: int | str, meaning: str, words: Seq
     _define(name, default, meaning, read, f"{', '.join(words)} or a whole number from 0 to {LARGEST}")
 
 
+def word_or_switch(name: str, words: Sequence[str], meaning: str) -> None:
+    """A flag for one of some words, None by default; given alone it is the first, and --no<name> is None again."""
+
+    def read(text):
+        found = {**{word: word for word in words}, "true": words[0], "false": None}
+        return found[text] if text in found else _refuse()
+
+    parser = _Parser(name, read, f"one of {', '.join(words)}")
+    flags.DEFINE_flag(flags.Flag(parser, None, name, None, meaning, boolean=True))
+
+
 def number(name: str, default: float | None, meaning: str, interval: str) -> None:
     """A flag for a number in an interval, written as in mathematics: "[0, inf)"."""
 

@@ -37,7 +37,8 @@ FLAGS = {
     **{"scales": None, "flip": None, "window": None, "checkpoint": "newest", "overwrite": False},
     **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5, "pad_to": None, "average": "logits"},
     **{"boundary": None, "watch": False, "timeout": 60.0, "interval": 0.05},
-    **{"format": "saved_model", "precision": "float32", "quantize": False, "size": None},
+    **{"format": "saved_model", "precision": "float32", "quantize": None, "size": None},
+    **{"representative": None, "count": 100, "evaluate": 100, "data_dir": None},
     **{"runtime": None, "warmup": None},
     **{"averaged": None, "check": False},
     **{"kinds": ["index", "color", "overlay"], "max_pixels": 10**6, "legend": True},
@@ -204,9 +205,10 @@ def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path,
     ("flags", "message"),
     [
         ({"format": "tflite"}, r"--output=.*served must end in \.tflite"),
-        ({"size": (33, 33)}, "--quantize and --size are for --format=tflite, not for saved_model"),
+        ({"size": (33, 33)}, "--size is for --format=tflite, not for saved_model"),
         ({"runtime": "dist"}, "--runtime is for --format=web, not for saved_model"),
-        ({"format": "web", "quantize": True}, "--quantize and --size are for --format=tflite, not for web"),
+        ({"format": "web", "quantize": "int8"}, "--quantize=int8 is for --format=tflite, not for web"),
+        ({"representative": "tiny/train"}, "--representative is for --quantize=int8"),
         ({"format": "onnx", "precision": "float16"}, "--precision=float16 is for --format=saved_model, not for onnx"),
         ({"averaged": True}, "has no moving averages"),
     ],
@@ -217,6 +219,39 @@ def test_export_refuses_what_does_not_go_together(place, tmp_path, flags, messag
     (tmp_path / "taken.onnx").touch()
     with pytest.raises(FileExistsError, match=r"taken\.onnx exists; choose another output"):
         export.run(given(workdir=tmp_path, output=tmp_path / "taken.onnx", format="onnx", scales=(1.0,), flip=False))
+
+
+INT8 = {"format": "tflite", "quantize": "int8", "representative": "tiny/train", "scales": (1.0,), "flip": False}
+
+
+@pytest.mark.parametrize("size", [None, (33, 33)])
+def test_int8_is_told_beside_float32(place, tmp_path, capsys, size):
+    output = tmp_path / "a.tflite"
+    flags = given(workdir=place / "workdir", data_dir=place / "data", output=output, size=size, **INT8)
+    assert export.run(flags) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"tflite: {output} (")
+    assert re.fullmatch(
+        r"mIoU in % on 3 of the 3 pictures of tiny/val: [\d.]+ float32, [\d.]+ int8 \([+-][\d.]+\)", second
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"representative": None}, "--quantize=int8 needs --representative=name/split and --data_dir"),
+        ({"data_dir": None}, "--quantize=int8 needs --representative=name/split and --data_dir"),
+        ({"representative": "tiny"}, "--representative must be name/split, such as mine/train, not 'tiny'"),
+        ({"dataset": "tiny"}, "--dataset must be name/split, such as mine/train, not 'tiny'"),
+        ({"representative": "tiny/test"}, "tiny has no split 'test'"),
+        ({"dataset": "tiny/test"}, "tiny has no split 'test'"),
+    ],
+)
+def test_what_int8_lacks_is_one_line_before_anything_is_written(place, tmp_path, flags, message):
+    usual = {**INT8, "data_dir": place / "data", "workdir": place / "workdir", "output": tmp_path / "a.tflite"}
+    with pytest.raises(ValueError, match=message):
+        export.run(given(**{**usual, **flags}))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_page_is_exported_with_the_runtime_that_the_flag_names(place, tmp_path, capsys):

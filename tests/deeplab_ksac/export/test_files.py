@@ -1,14 +1,21 @@
 """TensorFlow Lite and ONNX files against the models they were written from."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeplab_ksac.keras2 import keras
+from caa.pixels import attend_pixels
+from deeplab_ksac.backbones.attention_windows import partition, split_heads, window_margins
+from deeplab_ksac.backbones.convolutions import patch_conv
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export import export_onnx, export_tflite, fresh
 from deeplab_ksac.export.checking import rms, tolerance
 from deeplab_ksac.export.onnx_file import pad_explicitly
 from deeplab_ksac.export.tflite_file import operations_named
+from deeplab_ksac.layers import ResizeLike, spatial_size
 from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.export.heads import build_head_model
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
@@ -55,14 +62,10 @@ def tflite_files(model, tmp_path_factory):
     ]
 
 
-def run_litert(path, images):
-    """The outputs for each image, by LiteRT's own package."""
-    return fresh.run_interpreter(pytest.importorskip("ai_edge_litert.interpreter").Interpreter(model_path=path), images)
-
-
 def test_litert_gives_what_the_model_gives(model, tflite_files):
+    pytest.importorskip("ai_edge_litert")
     for path, noise in zip(tflite_files, (None, "dynamic_range"), strict=True):
-        check_parity(model, run_litert, path, noise)
+        check_parity(model, fresh.run_litert, path, noise)
 
 
 def test_tflite_gives_what_the_model_gives_whole_and_quantized(model, tflite_files):
@@ -80,6 +83,64 @@ def test_a_file_holds_scales_and_flip_and_its_classes(tmp_path):
         check_parity(model, runner, path, views=VIEWS)
         assert "class 4" in path.with_suffix(".classes.json").read_text(encoding="utf-8")
     assert len(list((tmp_path / "new").iterdir())) == 3
+
+
+def build_patch_model():
+    """A model of patches of 4 × 4 pixels, of which the last are completed by zeros."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input([None, None, 3], name="image")
+    features = patch_conv(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image), 8, 4, "stem", "pad")
+    logits = keras.layers.Conv2D(5, 1, name="classifier")(features)
+    return keras.Model(image, {"logits": ResizeLike(dtype="float32")([logits, image])})
+
+
+@pytest.mark.parametrize(
+    ("write", "runner", "name"),
+    [(export_onnx, fresh.run_onnx, "a.onnx"), (export_tflite, fresh.run_tflite, "a.tflite")],
+)
+def test_patches_at_the_edge_are_completed_alike(write, runner, name, tmp_path):
+    model = build_patch_model()
+    check_parity(model, runner, write(model, tmp_path / name, info=fake_info(), check=False))
+
+
+def converted(function, *specs):
+    """An ONNX session of a function of tensors."""
+    tf2onnx, onnxruntime = pytest.importorskip("tf2onnx"), pytest.importorskip("onnxruntime")
+    made = tf2onnx.convert.from_function(tf.function(function), input_signature=specs, opset=17)[0]
+    session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [given.name for given in session.get_inputs()]
+    return lambda *values: session.run(None, dict(zip(names, values, strict=True)))
+
+
+def test_onnx_rounds_the_windows_of_a_map_as_python_does():
+    run = converted(lambda size: window_margins(size, 7, 3), tf.TensorSpec([], tf.int32, name="size"))
+    for size in range(1, 30):
+        before = 0 if size <= 7 else 4
+        after = next(n for n in range(7) if (before + size + n) % 7 == 0)
+        assert run(np.asarray(size, np.int32)) == [before, after]
+
+
+def test_onnx_cuts_windows_into_heads_of_any_map():
+    def heads_of(x):
+        margins = tuple(window_margins(side, 3, 1) for side in spatial_size(x))
+        return split_heads(partition(x, margins, 3), 1, 2)
+
+    run = converted(heads_of, tf.TensorSpec([None, None, None, 4], tf.float32, name="x"))
+    for size in ((4, 6), (5, 10)):
+        x = np.random.default_rng(0).normal(size=(2, *size, 4)).astype("float32")
+        np.testing.assert_array_equal(run(x)[0], heads_of(tf.constant(x))[0])
+
+
+def test_onnx_attends_in_parts_that_do_not_divide_the_pixels():
+    rng = np.random.default_rng(0)
+    query, key = rng.normal(size=(2, 2, 35, 3)).astype("float32")
+    value = rng.normal(size=(2, 35, 4)).astype("float32")
+    specs = [tf.TensorSpec([None, None, depth], tf.float32, name=name) for name, depth in zip("qkv", (3, 3, 4))]
+    attend = functools.partial(attend_pixels, map_bytes=16 * 35 * 4)  # 16 of the 35 at a time
+    energy = np.exp(np.einsum("nid,njd->nij", query, key))
+    expected = np.einsum("nij,njc->nic", energy / energy.sum(axis=-1, keepdims=True), value)
+    found = converted(lambda q, k, v: attend(q, k, v), *specs)(query, key, value)[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)  # sums of 35 products of numbers of size 1
 
 
 def test_tflite_of_one_size_takes_that_size_alone(tmp_path):

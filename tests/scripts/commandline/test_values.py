@@ -40,6 +40,7 @@ WHOLE = {  # flags for one whole number: command -> {flag: least}
     benchmark: {"rounds": 1, "processes": 0},
     convert: {"processes": 1, "seed": 0, "split_seed": 0},
     evaluate: {"batch_size": 1, "sheet": 0},
+    export: {"count": 1, "evaluate": 0},
     flops: {"num_classes": 1, "chapter": 2},
     inspect_data: {"samples": 0},
     predict: {"batch_size": 1, "max_pixels": 1024},
@@ -83,6 +84,21 @@ def test_a_whole_number_is_one_and_in_its_range(module, flag):
     most = 1024 if (module, flag) == (convert, "processes") else most
     for text in (*NO_WHOLE, str(least - 1), str(most + 1)):
         assert_refused(module, flag, text, f"a whole number from {least} to {most}")
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (("--quantize",), "dynamic_range"),
+        (("--quantize", "--quantize=int8"), "int8"),
+        (("--quantize=float16", "--noquantize"), None),
+        ((), None),
+    ],
+)
+def test_a_rounding_is_a_word_or_the_flag_alone(words, value):
+    with command_line(export, *REQUIRED[export], *words) as given:
+        assert given["quantize"].value == value
+    assert_refused(export, "quantize", "int4", "one of dynamic_range, float16, int8")
 
 
 @pytest.mark.parametrize("module", (evaluate, export, predict, save, submit, visualize))
