@@ -1,12 +1,7 @@
 """Two workers on one machine: real processes, connected over the loopback interface."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -19,74 +14,10 @@ from deeplab_ksac.runs.best import best_path, read_best
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import convert
-from tests.places import ROOT
+from tests.workers import by_slurm, finish, start, wait_for
 
 STEPS = 40  # and checkpoints every two, so that a worker is killed in the middle
-# scripts/train.py, which knows one more experiment and one more backbone.
-PROGRAM = """
-import runpy, sys
-from deeplab_ksac.experiments import EXPERIMENTS
-from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
-from tests.deeplab_ksac.training.tiny import EXPERIMENT
-
-EXPERIMENTS["tiny"] = EXPERIMENT
-sys.argv[0] = "scripts/train.py"
-with tiny_backbone_known():
-    runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def by_tf_config():
-    """The environment of each of two workers."""
-    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(2)]
-    return [{"TF_CONFIG": json.dumps(task)} for task in tasks]
-
-
-def by_slurm():
-    """The environment of each of two tasks on one node, of a step whose ports are likely free."""
-    step = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURMD_NODENAME": "localhost"}
-    step |= {"SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_STEP_NUM_TASKS": "2"}
-    return [{**step, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in range(2)]
-
-
-def start(data_dir, workdir, *flags, environments=by_tf_config):
-    """Two workers of one run."""
-    command = [sys.executable, "-c", PROGRAM, "--config=tiny", f"--config.stages[0].steps={STEPS}", *flags]
-    command += ["--strategy=multi_worker", f"--workdir={workdir}", f"--data_dir={data_dir}"]
-    processes = []
-    for environment in environments():
-        options = {"cwd": ROOT, "env": {**os.environ, **environment}}
-        processes.append(subprocess.Popen(command, **options, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    return processes
-
-
-def finish(processes):
-    """(exit status, output, errors) of each."""
-    try:
-        outputs = [process.communicate(timeout=600) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [(process.returncode, *map(bytes.decode, output)) for process, output in zip(processes, outputs)]
-
-
-def wait_for(condition, processes):
-    """Until the condition holds, while the processes run."""
-    end = time.monotonic() + 400
-    while not condition():
-        assert time.monotonic() < end and all(process.poll() is None for process in processes), finish(processes)
-        time.sleep(0.05)
+SO_MANY = f"--config.stages[0].steps={STEPS}"
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +30,7 @@ def data_dir(tmp_path_factory):
 def straight(data_dir, tmp_path_factory):
     """The folder of a run without an interruption."""
     workdir = tmp_path_factory.mktemp("straight") / "run"
-    ends = finish(start(data_dir, workdir, f"--config.log_every={STEPS}"))
+    ends = finish(start(data_dir, workdir, SO_MANY, f"--config.log_every={STEPS}"))
     for status, output, errors in ends:
         assert status == 0, errors
         assert "on 2 replica(s)" in errors and output.startswith("mIoU 0.")
@@ -122,13 +53,13 @@ def test_two_workers_train_one_model_and_one_of_them_writes(straight, data_dir):
 
 
 def test_a_worker_that_is_killed_ends_the_other_and_both_go_on_to_the_same_weights(straight, data_dir, tmp_path):
-    processes = start(data_dir, tmp_path)
+    processes = start(data_dir, tmp_path, SO_MANY)
     wait_for(lambda: seals.whole_steps(tmp_path / "stage_0"), processes)
     processes[1].send_signal(signal.SIGKILL)
     (status, _, errors), _ = finish(processes)
     assert status == 42, errors
     assert "another worker was lost" in errors and "Traceback" not in errors
-    for status, _, errors in finish(start(data_dir, tmp_path, environments=by_slurm)):
+    for status, _, errors in finish(start(data_dir, tmp_path, SO_MANY, environments=by_slurm)):
         assert status == 0, errors
         assert "on 2 replica(s)" in errors
     paths = [checkpoint_path(workdir) for workdir in (tmp_path, straight)]
