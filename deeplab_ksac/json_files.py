@@ -2,11 +2,11 @@
 
 import json
 import os
-import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.storage import place
 
 LARGEST = 2.0**1000  # below it every whole number has a float
 
@@ -23,7 +23,7 @@ def read_object(path: str | os.PathLike) -> dict[str, Any]:
         DamagedFileError: it is no text, no JSON, or another thing than an object.
     """
     try:
-        return parse_object(pathlib.Path(path).read_bytes())
+        return parse_object(place(path).read_bytes())
     except ValueError as error:
         raise DamagedFileError(f"{path} {in_one_line(error)}") from error
 

@@ -5,10 +5,13 @@ import hashlib
 import os
 import pathlib
 import re
-import shutil
+import secrets
 import socket
 import tempfile
 from collections.abc import Iterable
+
+from deeplab_ksac.storage import Place, is_remote, place
+from deeplab_ksac.storage.copies import remove_folder
 
 HOSTS_OWN = "4026531836"  # Linux's number for the processes of the host itself
 LONGEST_NAME = 150  # bytes of a name that is kept as it is: with what is added, a file system takes 255
@@ -17,6 +20,8 @@ LONGEST_NAME = 150  # bytes of a name that is kept as it is: with what is added,
 def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
     """Writes a file through a temporary sibling: afterwards it is complete, or as it was before.
 
+    In an object store it is put as one object, with the same promise.
+
     Args:
         path: of the file; its folder must exist.
         data: bytes, or text that is written as UTF-8.
@@ -24,10 +29,13 @@ def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
     Raises:
         OSError: it cannot be written; the message names the file and the reason.
     """
-    path = pathlib.Path(path)
+    path, content = place(path), data.encode("utf-8") if isinstance(data, str) else data
+    if is_remote(path):
+        path.write_bytes(content)
+        return
     partial = partial_path(path)
     try:
-        partial.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+        partial.write_bytes(content)
         os.replace(partial, path)
     except OSError as error:
         raise unwritable(path, error) from error
@@ -76,6 +84,8 @@ def recover_replaced(path: str | os.PathLike) -> None:
 
     What a running process, or one of another host, has set aside is not touched.
     """
+    if is_remote(path):  # nothing is set aside there
+        return
     path = pathlib.Path(os.path.abspath(path))
     for old in _left(path.parent, "replaced", [path.name]):
         if os.path.lexists(path):
@@ -92,7 +102,7 @@ def _left(folder, kind, names=None, alone=False):
     pattern = re.compile(rf"\.(?P<name>.+)\.{host}\.(?P<pid>[0-9]+)\.{kind}", re.DOTALL)
     left = []
     with contextlib.suppress(OSError):
-        for path in list(pathlib.Path(folder).iterdir()):
+        for path in () if is_remote(folder) else list(pathlib.Path(folder).iterdir()):
             found = pattern.fullmatch(path.name)
             if found is None or (wanted is not None and not _is_of(found, wanted)):
                 continue
@@ -101,11 +111,11 @@ def _left(folder, kind, names=None, alone=False):
     return left
 
 
-def remove(path: pathlib.Path) -> None:
+def remove(path: Place) -> None:
     """Removes a file, or a folder with all that it holds, where it is there; what cannot be removed stays."""
     with contextlib.suppress(OSError):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+            remove_folder(path)
         else:
             path.unlink(missing_ok=True)
 
@@ -116,13 +126,19 @@ def check_writable(folder: str | os.PathLike) -> None:
     Raises:
         OSError: they cannot; the message names the folder and the reason.
     """
-    place = pathlib.Path(os.path.abspath(folder))
-    while not os.path.lexists(place):
-        place = place.parent
-    if not place.is_dir():
-        raise NotADirectoryError(f"{place} is no folder, so nothing can be written to {folder}")
+    if is_remote(folder):
+        trial = place(folder) / f".writable_{secrets.token_hex(4)}"
+        trial.parent.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(b"")
+        trial.unlink()
+        return
+    nearest = pathlib.Path(os.path.abspath(folder))
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"{nearest} is no folder, so nothing can be written to {folder}")
     try:
-        with tempfile.TemporaryFile(dir=place, prefix=".writable_"):
+        with tempfile.TemporaryFile(dir=nearest, prefix=".writable_"):
             pass
     except OSError as error:
         raise unwritable(folder, error) from error
@@ -164,7 +180,7 @@ def _runs(pid):
 def checksum(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's content, in hexadecimal; OSError where it cannot be read."""
     digest = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with contextlib.closing(place(path).open("rb")) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
