@@ -8,10 +8,10 @@ import re
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from deeplab_ksac.storage import Place, is_remote, place
-from deeplab_ksac.storage.copies import remove_folder
+from deeplab_ksac.storage.copies import remove_folder, upload
 
 HOSTS_OWN = "4026531836"  # Linux's number for the processes of the host itself
 LONGEST_NAME = 150  # bytes of a name that is kept as it is: with what is added, a file system takes 255
@@ -41,6 +41,42 @@ def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
         raise unwritable(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def written_here(path: Place) -> Iterator[pathlib.Path]:
+    """Yields where on this machine a file is to be written that is at `path` afterwards, if nothing went wrong."""
+    with contextlib.ExitStack() as stack:
+        if is_remote(path):
+            here = stack.enter_context(tempfile.TemporaryDirectory(prefix="written_"))
+            partial = pathlib.Path(here, path.name)
+        else:
+            partial = partial_path(path)
+        stack.callback(partial.unlink, missing_ok=True)
+        yield partial
+        if is_remote(path):
+            upload(partial, path)
+        else:
+            partial.replace(path)
+
+
+def append(path: str | os.PathLike, text: str) -> None:
+    """Appends to a text file, which need not exist; a kill may leave the text cut off.
+
+    An object store appends nothing: there the file is put anew, with the text.
+
+    Raises:
+        OSError: it cannot be written; the message names the file and the reason.
+    """
+    path = place(path)
+    if is_remote(path):
+        write_whole(path, (path.read_text() if path.is_file() else "") + text)
+        return
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def unwritable(path: str | os.PathLike, error: OSError) -> OSError:

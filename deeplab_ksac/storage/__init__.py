@@ -14,13 +14,14 @@ about it changes. An address is a `RemotePath`; TensorFlow's own file systems op
     a file has two names    `link`                                a copy
 """
 
+import glob
 import os
 import pathlib
 import re
 
 from deeplab_ksac.storage.remote import RemotePath
 
-__all__ = ["Place", "RemotePath", "absolute", "is_remote", "place"]
+__all__ = ["Place", "RemotePath", "absolute", "exists", "is_remote", "matching", "place"]
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 BROKEN = re.compile(r"(gs|s3|ram|az|abfs|hdfs):/(?!/)")  # what pathlib makes of an address
@@ -53,3 +54,19 @@ def place(path: str | os.PathLike) -> Place:
 def absolute(path: str | os.PathLike) -> Place:
     """The path from the root, without "..": what is on this machine as `os.path.abspath`; an address is one already."""
     return place(path) if is_remote(path) else pathlib.Path(os.path.abspath(path))
+
+
+def exists(path: str | os.PathLike) -> bool:
+    """Whether there is a file or folder; no name that a file system does not take is one."""
+    return place(path).exists() if is_remote(path) else os.path.exists(path)
+
+
+def matching(pattern: str) -> list[Place]:
+    """What a pattern names, sorted; `**` crosses folders, but not in an object store.
+
+    In an address the scheme and the bucket are no pattern.
+    """
+    if not is_remote(pattern):
+        return [pathlib.Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
+    scheme, bucket, *names = RemotePath(pattern).parts
+    return sorted(RemotePath(scheme + bucket).glob("/".join(names)))

@@ -38,25 +38,34 @@ def several_on_this_machine(paths: Sequence[str | os.PathLike]) -> Iterator[list
         yield [download(path, pathlib.Path(folder, place(path).name)) for path in paths]
 
 
-def kept_on_this_machine(path: str | os.PathLike) -> pathlib.Path:
+def kept_on_this_machine(path: str | os.PathLike, beside: Sequence[str] = ()) -> pathlib.Path:
     """As `on_this_machine`, but a copy stays: it is taken again as long as the store says the same size and time.
 
     Copies are in `deeplab_ksac` in the folder that XDG_CACHE_HOME names, or in ~/.cache; they may be removed.
+
+    Args:
+        path: of the file.
+        beside: names of files beside it that are copied with it where they are there.
     """
     if not is_remote(path):
         return pathlib.Path(path)
     remote = place(path)
-    state = remote.stat()
-    key = hashlib.sha256(f"{remote} {state.st_size} {state.st_mtime_ns}".encode()).hexdigest()[:32]
-    copy = pathlib.Path(os.environ.get(CACHE) or pathlib.Path.home() / ".cache", "deeplab_ksac", key, remote.name)
-    if not (copy.is_file() and copy.stat().st_size == state.st_size):
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        partial = copy.with_name(f".{secrets.token_hex(4)}.partial")
+    found = {name: state for name in beside if (state := remote.files.stat(str(remote.with_name(name)))) is not None}
+    found[remote.name] = remote.stat()
+    said = [f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in found.items()]
+    key = hashlib.sha256("\n".join([str(remote), *said]).encode()).hexdigest()[:32]
+    folder = pathlib.Path(os.environ.get(CACHE) or pathlib.Path.home() / ".cache", "deeplab_ksac", key)
+    for name, state in found.items():
+        copy = folder / name
+        if copy.is_file() and copy.stat().st_size == state.st_size and state.st_mtime_ns:
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{secrets.token_hex(4)}.partial"
         try:
-            os.replace(download(remote, partial), copy)
+            os.replace(download(remote.with_name(name), partial), copy)
         finally:
             partial.unlink(missing_ok=True)
-    return copy
+    return folder / remote.name
 
 
 def for_tensorflow(paths: Sequence[str | os.PathLike]) -> list[str]:
@@ -103,6 +112,26 @@ def upload_folder(source: pathlib.Path, target: RemotePath, last: Sequence[str] 
     for name in (*(name for name in found if name not in last), *(name for name in last if name in found)):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         upload(found[name], target / name)
+
+
+class Mirror:
+    """A folder of this machine whose files are put into a store again and again, as they grow.
+
+    Attributes:
+        here: the folder.
+    """
+
+    def __init__(self, target: RemotePath):
+        self._folder = tempfile.TemporaryDirectory(prefix="mirror_")
+        self.here, self.target, self._put = pathlib.Path(self._folder.name), target, {}
+
+    def update(self) -> None:
+        """Puts the files that have grown."""
+        for path in sorted(self.here.iterdir()):
+            size = path.stat().st_size
+            if self._put.get(path.name) != size:
+                upload(path, self.target / path.name)
+                self._put[path.name] = size
 
 
 def move_folder(source: Place, target: Place) -> None:

@@ -96,7 +96,12 @@ class RemotePath(os.PathLike):
     @property
     def parts(self) -> tuple[str, ...]:
         """The scheme with its slashes, and each name."""
-        return (f"{self.scheme}://", *self._names)
+        return (self.anchor, *self._names)
+
+    @property
+    def anchor(self) -> str:
+        """The scheme with its slashes."""
+        return f"{self.scheme}://"
 
     @property
     def name(self) -> str:
