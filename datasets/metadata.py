@@ -51,7 +51,16 @@ def write_metadata(info: DatasetInfo, written: Mapping[str, Sequence[WrittenShar
         write_index(index_path(folder, info.name, split), lengths)
     if is_remote(folder):  # tensorflow-datasets does not open all that is opened here
         with tempfile.TemporaryDirectory(prefix="metadata_") as here:
+            stand_ins = [
+                pathlib.Path(here, shard_name(info.name, split, index, len(shards)))
+                for split, shards in written.items()
+                for index in range(len(shards))
+            ]
+            for path in stand_ins:  # of the shards, whose names it looks for
+                path.touch()
             _write_for_tfds(info, written, num_bytes, pathlib.Path(here))
+            for path in stand_ins:
+                path.unlink()
             upload_folder(pathlib.Path(here), folder)
     else:
         _write_for_tfds(info, written, num_bytes, folder)

@@ -211,6 +211,12 @@ def _record_offsets(path, size, _):
     return np.array(offsets, np.int64)
 
 
+def forget() -> None:
+    """Forgets what was read of files and indexes, so that a measurement begins as a new process would."""
+    _index.cache_clear()
+    _record_offsets.cache_clear()
+
+
 def _size(path):
     """The bytes of a file; None where there is none."""
     try:

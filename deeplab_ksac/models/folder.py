@@ -95,7 +95,7 @@ def save_model(
     remove_partial(folder.parent, [folder.name])
     partial = folder if is_remote(folder) else partial_path(folder)
     try:
-        partial.mkdir(parents=True)
+        partial.mkdir(parents=True, exist_ok=is_remote(folder))
         for name in sorted(files, key=lambda name: name == MODEL_FILE):  # by which a model is known: the last
             (partial / name).parent.mkdir(exist_ok=True)
             write_whole(partial / name, files[name])

@@ -166,7 +166,8 @@ class StageCheckpoints:
             seals.remove(prefix)
             with writing(prefix) as written:
                 self.checkpoint.write(written)
-            seals.seal(prefix)
+                sums = seals.checksums(written)
+            seals.seal(prefix, sums)
         except LOST_WORKER:
             raise
         except (OSError, tf.errors.OpError) as error:

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Mapping
 
 from deeplab_ksac.errors import printable
 from deeplab_ksac.json_files import read_object
@@ -25,10 +26,20 @@ def checkpoint_prefix(folder: str | os.PathLike, step: int) -> str:
     return str(place(folder) / f"ckpt-{step}")
 
 
-def seal(prefix: str) -> None:
-    """Writes the seal of a checkpoint whose files are complete."""
-    sums = {path.name: checksum(path) for path in files_of(prefix)}
-    write_whole(prefix + SEAL, json.dumps(sums, indent=1) + "\n")
+def checksums(prefix: str) -> dict[str, str]:
+    """{name: SHA-256} of a checkpoint's files."""
+    return {path.name: checksum(path) for path in files_of(prefix)}
+
+
+def seal(prefix: str, sums: Mapping[str, str] | None = None) -> None:
+    """Writes the seal of a checkpoint whose files are complete.
+
+    Args:
+        prefix: of the checkpoint.
+        sums: `checksums` of its files where they were written, before they were put into an object store: another
+            training may have written over them since. None for those that are there.
+    """
+    write_whole(prefix + SEAL, json.dumps(checksums(prefix) if sums is None else dict(sums), indent=1) + "\n")
     stamp = _stamp(prefix)
     if _tells(stamp):
         _verdicts[prefix, stamp] = None

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import secrets
 import shutil
 from collections.abc import Iterator
 from typing import IO
@@ -11,6 +12,7 @@ import tensorflow as tf
 from deeplab_ksac.errors import in_one_line
 
 SCHEMES = frozenset(tf.io.gfile.get_registered_schemes()) - {""}
+WHOLE = ("gs",)  # stores that show a file once it is closed
 BLOCK = 16 << 20  # bytes that are copied at a time
 NOT_ALLOWED = (tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError)
 
@@ -57,10 +59,16 @@ class TensorFlowFiles:
             return stream
 
     def put(self, address: str, content: IO[bytes]) -> None:
-        """Writes a file; in Google's store it is there once it is closed."""
-        with _as_os_errors(address), tf.io.gfile.GFile(address, "wb") as stream:
-            stream.write(b"")  # which makes it, also where there is no content
-            shutil.copyfileobj(content, stream, BLOCK)
+        """Writes a file: where the store does not show it before it is closed, in its place, else beside it first."""
+        scheme, _, rest = address.partition("://")
+        folder, _, name = rest.rpartition("/")
+        first = address if scheme in WHOLE else f"{scheme}://{folder}/.{name}.{secrets.token_hex(4)}.partial"
+        with _as_os_errors(address):
+            with tf.io.gfile.GFile(first, "wb") as stream:
+                stream.write(b"")  # which makes it, also where there is no content
+                shutil.copyfileobj(content, stream, BLOCK)
+            if first != address:
+                tf.io.gfile.rename(first, address, overwrite=True)
 
     def remove(self, address: str) -> None:
         """Removes a file."""

@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Iterator
 from typing import IO, Any, Protocol
 
+INSTALL = "pip install 'deeplab-ksac[storage]'"
+
 
 class State(Protocol):
     """What a store says of a file: its bytes, and when it was written (nanoseconds; 0 where that is not known)."""
@@ -273,8 +275,11 @@ def files_of(scheme: str) -> Files:
         return TensorFlowFiles()
     try:
         from deeplab_ksac.storage.of_fsspec import FsspecFiles
+    except ImportError:
+        raise OSError(f"fsspec, which opens {scheme}://, is not installed: {INSTALL}") from None
+    try:
+        return FsspecFiles(scheme)
     except ImportError as error:
-        raise OSError(
-            f"{scheme}:// is opened by {error.name}, which is not installed: pip install 'deeplab-ksac[storage]'"
-        ) from None
-    return FsspecFiles(scheme)
+        raise OSError(f"{scheme}:// cannot be opened: {error}; {INSTALL}") from None
+    except ValueError:
+        raise OSError(f"{scheme}:// is opened neither by TensorFlow nor by fsspec") from None
