@@ -47,7 +47,10 @@ def converted():
         class_names=("ground", "thing"),
         colors=((0, 0, 0), (255, 255, 255)),
         num_examples={SPLIT.name: RECORDS},
+        pixel_counts={SPLIT.name: (RECORDS * SIDE**2, 0)},
+        ignored_pixels={SPLIT.name: 0},
         num_shards={SPLIT.name: FILES},
+        num_bytes={SPLIT.name: RECORDS * len(record)},
     )
     save_info(info, folder)
     assert (folder / INFO_FILE).is_file()
