@@ -1,21 +1,19 @@
 """Records of converted data sets by number: any of them is read alone, from its place in its file."""
 
 import contextlib
-import functools
 import os
 import re
-import struct
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from deeplab_ksac.datasets.info import DatasetError, load_info, require_bands
-from deeplab_ksac.datasets.records import shard_files
+from deeplab_ksac.datasets.info import DatasetError, require_bands
 from deeplab_ksac.datasets.splits import Split
+from deeplab_ksac.datasets.stored import HEADER, StoredSplit, record_offsets
 from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.storage.copies import for_tensorflow
 
-HEADER = struct.Struct("<Q")  # length of a TFRecord's data; 4 bytes of checksum follow, the data, and 4 more
 READ_AT_ONCE = 4  # runs of records
 RUN = 8  # records read one after the other: to hand over each by itself costs as much as to read it
 
@@ -36,29 +34,29 @@ class RecordTable:
     def __init__(self, sources: Sequence[str], data_dir: str | os.PathLike):
         if isinstance(sources, str) or not sources:
             raise ValueError(f"sources must be a tuple of 'name/split', not {sources!r}")
-        self.files, self.sizes, classes = [], [], {}
+        self.files, self.sizes, classes, bands = [], [], {}, {}
         file_numbers, offsets = [], []
         for split in map(Split.parse, sources):
-            files, size = shard_files(split.dataset, split.name, data_dir)
-            found = [record_offsets(file) for file in files]
+            stored = StoredSplit.find(split, data_dir)
+            found, size = stored.offsets(), stored.num_examples
             if sum(map(len, found)) != size:
                 raise DatasetError(
                     f"{split} has {sum(map(len, found))} records in its files and {size} in its metadata; "
                     "convert it again"
                 )
-            for file, some in zip(files, found, strict=True):
+            for file, some in zip(for_tensorflow(stored.files), found, strict=True):
                 file_numbers.append(np.full(len(some), len(self.files), np.int64))
                 offsets.append(some)
                 self.files.append(file)
             self.sizes.append(size)
-            classes.setdefault(load_info(split.dataset, data_dir).class_names, str(split))
+            bands[str(split)] = stored.info.bands
+            classes.setdefault(stored.info.class_names, str(split))
         if len(classes) > 1:
             raise DatasetError(f"{' and '.join(classes.values())} have different classes; they cannot be mixed")
         self.num_classes = len(next(iter(classes)))
-        first, *others = map(Split.parse, sources)
-        self.bands = load_info(first.dataset, data_dir).bands
-        for other in others:
-            require_bands(str(other), load_info(other.dataset, data_dir).bands, self.bands, str(first))
+        (first, self.bands), *others = bands.items()
+        for other, theirs in others:
+            require_bands(other, theirs, self.bands, first)
         self._file_numbers, self._offsets = np.concatenate(file_numbers), np.concatenate(offsets)
 
     def read(self, numbers: tf.data.Dataset) -> tf.data.Dataset:
@@ -111,11 +109,13 @@ def damaged_file(sources: Sequence[str], data_dir: str | os.PathLike, error: tf.
         return ""
     offset = int(said[1])
     for split in map(Split.parse, sources):
-        for file in shard_files(split.dataset, split.name, data_dir)[0]:
+        stored = StoredSplit.find(split, data_dir)
+        known = stored.indexed()
+        for number, (file, opened) in enumerate(zip(stored.files, for_tensorflow(stored.files), strict=True)):
             try:
-                starts = {offset, offset - HEADER.size - 4}.intersection(record_offsets(file).tolist())
-                for start in starts:
-                    list(tf.data.Dataset.from_tensors((file, tf.constant(start, tf.int64))).flat_map(record_at))
+                offsets = record_offsets(file) if known is None else known[number]
+                for start in {offset, offset - HEADER.size - 4}.intersection(offsets.tolist()):
+                    list(tf.data.Dataset.from_tensors((opened, tf.constant(start, tf.int64))).flat_map(record_at))
             except (DatasetError, tf.errors.DataLossError):
                 return f"{file}: "
     return ""
@@ -129,29 +129,3 @@ def damage_named(sources: Sequence[str], data_dir: str | os.PathLike) -> Iterato
     except tf.errors.DataLossError as error:
         place = damaged_file(sources, data_dir, error) or f"{' or '.join(sources)}: "
         raise DatasetError(f"{place}{in_one_line(error)}; convert the data set again") from error
-
-
-def record_offsets(file: str) -> np.ndarray:
-    """Where each record of a TFRecord file begins, in bytes: int64 [records].
-
-    Only the records' lengths are read, and only once in a process while the file stays as it is.
-
-    Raises:
-        DatasetError: the file ends inside a record.
-    """
-    status = os.stat(file)
-    return _record_offsets(file, status.st_size, status.st_mtime_ns)
-
-
-@functools.cache
-def _record_offsets(file, size, _):
-    offsets, at = [], 0
-    with open(file, "rb", buffering=0) as stream:
-        while at < size:
-            stream.seek(at)
-            header = stream.read(HEADER.size)
-            offsets.append(at)
-            at += HEADER.unpack(header.ljust(HEADER.size, b"\0"))[0] + HEADER.size + 8
-    if at != size:
-        raise DatasetError(f"{file} ends inside its record {len(offsets) - 1}; convert the data set again")
-    return np.array(offsets, np.int64)

@@ -4,7 +4,6 @@ import dataclasses
 import difflib
 import json
 import os
-import pathlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from deeplab_ksac.json_files import (
     read_object,
     shortened,
 )
+from deeplab_ksac.storage import Place, place
 from deeplab_ksac.whole_files import write_whole
 
 IGNORE_LABEL = 255
@@ -116,9 +116,9 @@ class ConvertedInfo(DatasetInfo):
         return "\n".join([*lines, *(f"{split:<12} {'none':>8} {self.splits[split]:>8}" for split in absent)])
 
 
-def dataset_dir(name: str, data_dir: str | os.PathLike) -> pathlib.Path:
+def dataset_dir(name: str, data_dir: str | os.PathLike) -> Place:
     """The folder that holds the shards and the metadata of the converted data set `name`."""
-    return pathlib.Path(data_dir) / name / VERSION
+    return place(data_dir) / name / VERSION
 
 
 def is_converted(name: str, data_dir: str | os.PathLike) -> bool:
@@ -132,7 +132,7 @@ def save_info(info: DatasetInfo, folder: str | os.PathLike) -> None:
     if info.bands.is_rgb:  # which is not written down
         del fields["bands"]
     text = json.dumps(fields, indent=1, ensure_ascii=False)
-    write_whole(pathlib.Path(folder) / INFO_FILE, text + "\n")
+    write_whole(place(folder) / INFO_FILE, text + "\n")
 
 
 def load_info(name: str, data_dir: str | os.PathLike) -> ConvertedInfo:
@@ -142,7 +142,7 @@ def load_info(name: str, data_dir: str | os.PathLike) -> ConvertedInfo:
         DatasetError: there is no finished data set of this name in `data_dir`; the message lists those there are.
     """
     if not is_converted(name, data_dir):
-        found = sorted(p.parent.parent.name for p in pathlib.Path(data_dir).glob(f"*/{VERSION}/{INFO_FILE}"))
+        found = sorted(p.parent.parent.name for p in place(data_dir).glob(f"*/{VERSION}/{INFO_FILE}"))
         raise DatasetError(
             f"no converted data set {name!r} in {data_dir} (found: {', '.join(found) or 'none'}); "
             f"`ksac convert` makes one{did_you_mean(name, found)}"
@@ -157,7 +157,7 @@ def read_info(folder: str | os.PathLike) -> ConvertedInfo:
         FileNotFoundError: there is none.
         DatasetError: the file is damaged; the message names it and the field.
     """
-    path = pathlib.Path(folder) / INFO_FILE
+    path = place(folder) / INFO_FILE
     try:
         fields = read_object(path)
         check_fields(path, fields, OF_CLASSES, {**OF_PICTURES, **OF_SPLITS})

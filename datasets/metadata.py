@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import tempfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,15 +13,17 @@ from deeplab_ksac.datasets import encoding
 from deeplab_ksac.datasets.band_pictures import measured
 from deeplab_ksac.datasets.info import IGNORE_LABEL, ConvertedInfo, DatasetInfo, save_info
 from deeplab_ksac.datasets.shards import WrittenShard
+from deeplab_ksac.datasets.stored import index_path, shard_name, write_index
+from deeplab_ksac.storage import Place, is_remote
+from deeplab_ksac.storage.copies import upload_folder
 
 TRAIN = "train"
 OF_TENSORFLOW_DATASETS = r"dataset_info\.json|features\.json|.+\.labels\.txt"  # names of files that it writes
 
 
-def write_metadata(
-    info: DatasetInfo, written: Mapping[str, Sequence[WrittenShard]], folder: pathlib.Path
-) -> ConvertedInfo:
-    """Writes `segmentation.json`, `dataset_info.json` and `features.json` into the folder of the shards.
+def write_metadata(info: DatasetInfo, written: Mapping[str, Sequence[WrittenShard]], folder: Place) -> ConvertedInfo:
+    """Writes `dataset_info.json`, `features.json`, the indexes of the splits and at last `segmentation.json` into the
+    folder of the shards.
 
     Args:
         info: the `DatasetInfo` that was converted.
@@ -43,7 +46,31 @@ def write_metadata(
         num_shards={split: len(shards) for split, shards in written.items()},
         num_bytes=num_bytes,
     )
+    for split, shards in written.items():
+        names = [shard_name(info.name, split, index, len(shards)) for index in range(len(shards))]
+        lengths = {name: shard.lengths for name, shard in zip(names, shards, strict=True)}
+        write_index(index_path(folder, info.name, split), lengths)
+    if is_remote(folder):  # tensorflow-datasets does not open all that is opened here
+        with tempfile.TemporaryDirectory(prefix="metadata_") as here:
+            stand_ins = [
+                pathlib.Path(here, shard_name(info.name, split, index, len(shards)))
+                for split, shards in written.items()
+                for index in range(len(shards))
+            ]
+            for path in stand_ins:  # of the shards, whose names it looks for
+                path.touch()
+            _write_for_tfds(info, written, num_bytes, pathlib.Path(here))
+            for path in stand_ins:
+                path.unlink()
+            upload_folder(pathlib.Path(here), folder)
+    else:
+        _write_for_tfds(info, written, num_bytes, folder)
     save_info(converted, folder)
+    return converted
+
+
+def _write_for_tfds(info, written, num_bytes, folder):
+    """Writes tensorflow-datasets' own description."""
     template = tfds.core.ShardedFileTemplate(data_dir=folder, dataset_name=info.name, filetype_suffix="tfrecord")
     tfds.folder_dataset.write_metadata(
         data_dir=folder,
@@ -62,7 +89,6 @@ def write_metadata(
         supervised_keys=(encoding.IMAGE, encoding.LABELS),
         check_data=False,
     )
-    return converted
 
 
 def _measured(bands, written):

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from deeplab_ksac.datasets.info import DatasetError
+from deeplab_ksac.storage import is_remote
 
 TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112  # EXIF: 1 as stored, 2…4 mirrored or upside down, 5…8 turned by a quarter
@@ -69,8 +70,8 @@ def opened_bytes(encoded: bytes, kind: str) -> Image.Image:
 
 
 def is_path(place: object) -> bool:
-    """Whether a picture is a file of its own."""
-    return isinstance(place, str | os.PathLike)
+    """Whether a picture is a file of its own on this machine; one in an object store is read as one in another file."""
+    return isinstance(place, str | os.PathLike) and not is_remote(place)
 
 
 def require_file(path: str | os.PathLike | InAFile) -> None:

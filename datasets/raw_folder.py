@@ -15,6 +15,7 @@ from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.kept_classes import KeptClasses, with_classes
 from deeplab_ksac.datasets.raw import Examples, check_split_name
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
+from deeplab_ksac.storage import is_remote
 
 
 class RawFolder:
@@ -48,6 +49,8 @@ class RawFolder:
     ):
         self.source, self.held_out = datasets.source(name), held_out
         _, below = datasets.parse_name(name)
+        if is_remote(root):
+            raise DatasetError(f"{root} is read by several processes and must be on this machine; copy it here first")
         self.root = pathlib.Path(root) / below
         heeded = getattr(self.source, "READS", ())
         reading.require_only(heeded, name)

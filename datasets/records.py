@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from deeplab_ksac.datasets.hold_out import HeldOut
-from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetError, dataset_dir, did_you_mean, load_info
+from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetError, dataset_dir
 from deeplab_ksac.datasets.metadata import OF_TENSORFLOW_DATASETS, write_metadata
 from deeplab_ksac.datasets.pictures import ROTATIONS
 from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
@@ -21,11 +21,22 @@ from deeplab_ksac.datasets.shards import (
     forget_records,
     plan_shards,
     remove_others,
-    shard_name,
+    upload_shard,
+    working_folder,
     write_shard,
 )
-from deeplab_ksac.datasets.whole_folders import move_into_place, only_one, restore_previous, unfinished
+from deeplab_ksac.datasets.splits import Split
+from deeplab_ksac.datasets.stored import StoredSplit
+from deeplab_ksac.datasets.whole_folders import (
+    check_replaceable,
+    is_there,
+    move_into_place,
+    only_one,
+    restore_previous,
+    unfinished,
+)
 from deeplab_ksac.overwriting import check_inputs_stay
+from deeplab_ksac.storage.copies import for_tensorflow
 from deeplab_ksac.whole_files import check_writable, unwritable
 
 __all__ = ["DatasetError", "HeldOut", "Reading", "read_records", "shard_files", "write_records"]
@@ -55,14 +66,15 @@ def write_records(
     """Converts the raw folder of data set `name` to `data_dir/<name>/1.0.0/<name>-<split>.tfrecord-0000i-of-0000n`.
 
     Everything is written to a hidden sibling folder that takes its final name when it is complete, so that nothing
-    half-written can be taken for finished. What an interrupted conversion has finished there is kept, shard by shard,
-    if the examples of the shard are the same again; the result is the same to the byte.
+    half-written can be taken for finished; in an object store `segmentation.json` is written last. What an interrupted
+    conversion has finished there is kept, shard by shard, if the examples of the shard are the same again; the result
+    is the same to the byte.
 
     Args:
         name: a key of `datasets.CATALOG`, "tfds:path" or "hf:path" for a path below `root`, or a file of one's own that
             reads it, "my_source.py".
-        root: the raw folder.
-        data_dir: where converted data sets live.
+        root: the raw folder, on this machine: pictures are read by forked processes.
+        data_dir: where converted data sets live, also in an object store.
         splits: names of the splits to convert; None converts those present in the raw folder.
         overwrite: whether an existing data set of this name may be replaced.
         allow_other_counts: whether a split may differ from its official size, or lack files that its lists name.
@@ -96,24 +108,26 @@ def write_records(
     check_writable(target.parent)
     with only_one(target):
         restore_previous(target)
-        if target.exists() and not overwrite:
+        exists = is_there(target, INFO_FILE)
+        if exists and not overwrite:
             raise DatasetError(f"{target} exists; allow overwriting (--overwrite), or choose another name or data_dir")
+        if exists:
+            check_replaceable(target, DatasetError)
         examples = raw.examples(splits)
-        if target.exists():
+        if exists:
             check_inputs_stay(_folders_read(examples), [target])
-            _check_replaceable(target)
+            _check_only_converted(target)
         for words in _left_out(raw, examples):
             tell(f"left out: {words}")
         _check_counts(info, root, examples, allow_other_counts)
         info = dataclasses.replace(info, bands=raw.bands(examples))
         temporary = unfinished(target)
         try:
-            plans = {
-                split: plan_shards(items, split, temporary, info=info, shards=shards, rotation=rotation)
-                for split, items in examples.items()
-            }
-            write = functools.partial(write_shard, info=info, rotation=rotation)
-            written = _write_splits(plans, examples, write, processes=processes, progress=progress)
+            with working_folder(temporary) as working:
+                options = {"info": info, "shards": shards, "rotation": rotation, "working": working}
+                plans = {split: plan_shards(items, split, temporary, **options) for split, items in examples.items()}
+                write = functools.partial(write_shard, info=info, rotation=rotation)
+                written = _write_splits(plans, examples, write, processes=processes, progress=progress)
             converted = write_metadata(info, written, temporary)
         except BaseException as error:
             clear(temporary)
@@ -128,7 +142,7 @@ def write_records(
 def read_records(name: str, split: str, data_dir: str | os.PathLike) -> tuple[tf.data.Dataset, int]:
     """The serialized examples of a split in stored order (a dataset of scalar strings), and their number."""
     files, count = shard_files(name, split, data_dir)
-    return tf.data.TFRecordDataset(files), count
+    return tf.data.TFRecordDataset(for_tensorflow(files)), count
 
 
 def shard_files(name: str, split: str, data_dir: str | os.PathLike) -> tuple[list[str], int]:
@@ -137,18 +151,8 @@ def shard_files(name: str, split: str, data_dir: str | os.PathLike) -> tuple[lis
     Raises:
         DatasetError: no such data set, no such split, or a missing file.
     """
-    info = load_info(name, data_dir)
-    if split not in info.num_examples:
-        found = ", ".join(info.num_examples)
-        raise DatasetError(
-            f"data set {name} has no split {split!r} (found: {found}){did_you_mean(split, info.num_examples)}"
-        )
-    folder, shards = dataset_dir(name, data_dir), info.num_shards[split]
-    files = [str(folder / shard_name(info.name, split, i, shards)) for i in range(shards)]
-    missing = [file for file in files if not os.path.isfile(file)]
-    if missing:
-        raise DatasetError(f"{len(missing)} of {shards} files are missing, the first {missing[0]}; convert it again")
-    return files, info.num_examples[split]
+    stored = StoredSplit.find(Split(name, split), data_dir)
+    return list(map(str, stored.files)), stored.num_examples
 
 
 def _folders_read(examples):
@@ -158,9 +162,10 @@ def _folders_read(examples):
     return {os.path.dirname(os.path.realpath(path)) for path in paths}
 
 
-def _check_replaceable(target):
+def _check_only_converted(target):
     """Makes sure that a folder holds nothing but what a conversion has written there."""
-    known = re.compile(rf"\..*|{re.escape(INFO_FILE)}|{OF_TENSORFLOW_DATASETS}|.+\.tfrecord-\d+-of-\d+", re.DOTALL)
+    names = (r"\..*", re.escape(INFO_FILE), OF_TENSORFLOW_DATASETS, r".+\.tfrecord-\d+-of-\d+", r".+\.index\.json")
+    known = re.compile("|".join(names), re.DOTALL)
     others = [name for name in sorted(os.listdir(target)) if not known.fullmatch(name)]
     if others:
         raise DatasetError(
@@ -204,7 +209,7 @@ def _count_problem(items, official):
 def _write_splits(plans, examples, write, *, processes, progress):
     """{split: the `WrittenShard` of each of its `Shard`s}; those of an interrupted conversion are not written again."""
     written = {shard: find_written(shard) for plan in plans.values() for shard in plan}
-    temporary = next(iter(written)).path.parent
+    temporary = next(iter(written)).folder
     remove_others(temporary, [shard for shard, result in written.items() if result])
     for split, plan in plans.items():
         items, todo = examples[split], [shard for shard in plan if not written[shard]]
@@ -215,7 +220,9 @@ def _write_splits(plans, examples, write, *, processes, progress):
             processes=processes or number_of_cores(),
             tick=count,
         )
-        written.update(results)
+        for shard, result in results:
+            upload_shard(shard, result)
+            written[shard] = result
     return {split: [written[shard] for shard in plan] for split, plan in plans.items()}
 
 

@@ -1,14 +1,16 @@
 """One TFRecord file of a split: planned, written, and known again after an interruption."""
 
+import contextlib
 import dataclasses
+import errno
 import functools
 import hashlib
 import json
 import os
 import pathlib
 import pickle
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,10 @@ import tensorflow as tf
 from deeplab_ksac.datasets import encoding
 from deeplab_ksac.datasets.band_pictures import BandSums
 from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.datasets.stored import shard_name
+from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.storage import Place, is_remote
+from deeplab_ksac.storage.copies import remove_folder, upload
 from deeplab_ksac.whole_files import write_whole
 
 EXAMPLES_PER_SHARD = 64
@@ -29,64 +35,96 @@ class Shard:
     """A run of consecutive examples and the file they are written to.
 
     Attributes:
-        path: the file.
+        path: the file where it is written, on this machine.
         first: number of the first example in its split.
         stop: number behind the last one.
         fingerprint: of everything its content depends on; "" if that is not known.
+        folder: where it goes, which is the folder of `path` but for an object store.
     """
 
     path: pathlib.Path
     first: int
     stop: int
     fingerprint: str
+    folder: Place
 
     @property
-    def record_path(self) -> pathlib.Path:
+    def place(self) -> Place:
+        """The file where it goes."""
+        return self.folder / self.path.name
+
+    @property
+    def record_path(self) -> Place:
         """The file that says that this one is finished, and what it holds."""
-        return self.path.parent / RECORDS / f"{self.path.name}.json"
+        return self.folder / RECORDS / f"{self.path.name}.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class WrittenShard:
-    """What was counted while a shard was written: examples, bytes of them, bytes of the file, pixels by value 0…255.
+    """What was counted while a shard was written: bytes of each example, bytes of the file, pixels by value 0…255.
 
     Of pictures of other bands than RGB also `BandSums.as_tuples`.
     """
 
-    num_examples: int
-    num_bytes: int
+    lengths: tuple[int, ...]
     file_size: int
     label_counts: tuple[int, ...]
     band_sums: tuple[tuple[int, int, int], ...] = ()
 
+    @property
+    def num_examples(self) -> int:
+        """How many examples it has."""
+        return len(self.lengths)
 
-def shard_name(name: str, split: str, index: int, shards: int) -> str:
-    """The file name that tensorflow-datasets expects."""
-    return f"{name}-{split}.tfrecord-{index:05d}-of-{shards:05d}"
+    @property
+    def num_bytes(self) -> int:
+        """The bytes of all examples."""
+        return sum(self.lengths)
+
+
+@contextlib.contextmanager
+def working_folder(folder: Place) -> Iterator[Place]:
+    """The folder of this machine in which shards are written: itself, or one that is there for so long."""
+    if not is_remote(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="convert_") as here:
+        yield pathlib.Path(here)
 
 
 def plan_shards(
     items: Sequence[Mapping[str, Any]],
     split: str,
-    folder: pathlib.Path,
+    folder: Place,
     *,
     info: DatasetInfo,
     shards: int | None,
     rotation: str,
+    working: Place,
 ) -> list[Shard]:
     """The `Shard`s of a split's examples, in order: as many as asked for, or one per 64 examples, at most 256.
 
     More files than cores, so that all are busy to the end and little is lost when a conversion is killed.
+
+    Args:
+        items: the examples.
+        split: their split.
+        folder: where the files go.
+        info: the `DatasetInfo` of the labels.
+        shards: how many; None for the usual number.
+        rotation: see `datasets.pictures.read_picture`.
+        working: where they are written before that, as `working_folder`.
     """
     shards = min(len(items), shards or min(MAX_SHARDS, -(-len(items) // EXAMPLES_PER_SHARD)))
     bounds = [len(items) * i // shards for i in range(shards + 1)]
     settings = json.dumps([_code(), dataclasses.asdict(info), split, rotation], sort_keys=True)
     return [
         Shard(
-            folder / shard_name(info.name, split, index, shards),
+            working / shard_name(info.name, split, index, shards),
             bounds[index],
             bounds[index + 1],
             _fingerprint(settings, items, bounds[index], bounds[index + 1]),
+            folder,
         )
         for index in range(shards)
     ]
@@ -102,6 +140,9 @@ def write_shard(
 ) -> WrittenShard:
     """Writes a shard's examples under a temporary name, and its `WrittenShard` once the file is complete and on disk.
 
+    One that goes to an object store is only written on this machine: `upload_shard` does the rest, since this may be a
+    forked process, in which TensorFlow's file systems do not work.
+
     Args:
         shard: which one.
         items: the examples of its split.
@@ -110,28 +151,43 @@ def write_shard(
         rotation: see `datasets.pictures.read_picture`.
     """
     partial = shard.path.with_name(f".{shard.path.name}.partial")
-    counts, num_bytes = np.zeros(256, np.int64), 0
+    counts, lengths = np.zeros(256, np.int64), []
     sums = None if info.bands.is_rgb else BandSums(info.bands.number)
-    with tf.io.TFRecordWriter(str(partial)) as writer:
-        for index in range(shard.first, shard.stop):
-            serialized, values = encoding.encode_example(items[index], info, rotation=rotation, sums=sums)
-            writer.write(serialized)
-            counts += values
-            num_bytes += len(serialized)
-            tick()
+    try:
+        with tf.io.TFRecordWriter(str(partial)) as writer:
+            for index in range(shard.first, shard.stop):
+                serialized, values = encoding.encode_example(items[index], info, rotation=rotation, sums=sums)
+                writer.write(serialized)
+                counts += values
+                lengths.append(len(serialized))
+                tick()
+    except tf.errors.OpError as error:  # as of a full disk: "<file>; No space left on device"
+        raise OSError(errno.EIO, in_one_line(error).rpartition("; ")[2]) from error
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     written = WrittenShard(
-        shard.stop - shard.first,
-        num_bytes,
+        tuple(lengths),
         partial.stat().st_size,
         tuple(counts.tolist()),
         () if sums is None else sums.as_tuples(),
     )
     partial.replace(shard.path)
+    if not is_remote(shard.folder):
+        _record(shard, written)
+    return written
+
+
+def upload_shard(shard: Shard, written: WrittenShard) -> None:
+    """Puts a written shard into the object store that it goes to, if it does; the file on this machine is removed."""
+    if is_remote(shard.folder):
+        upload(shard.path, shard.place)
+        shard.path.unlink()
+        _record(shard, written)
+
+
+def _record(shard, written):
     shard.record_path.parent.mkdir(exist_ok=True)
     write_whole(shard.record_path, json.dumps({"fingerprint": shard.fingerprint, **dataclasses.asdict(written)}) + "\n")
-    return written
 
 
 def find_written(shard: Shard) -> WrittenShard | None:
@@ -139,30 +195,30 @@ def find_written(shard: Shard) -> WrittenShard | None:
     try:
         fields = json.loads(shard.record_path.read_text(encoding="utf-8"))
         same = fields.pop("fingerprint") == shard.fingerprint != ""
-        sums = tuple(map(tuple, fields["band_sums"]))
-        written = WrittenShard(**{**fields, "label_counts": tuple(fields["label_counts"]), "band_sums": sums})
-        return written if same and shard.path.stat().st_size == written.file_size else None
+        several = {name: tuple(fields[name]) for name in ("lengths", "label_counts")}
+        written = WrittenShard(**{**fields, **several, "band_sums": tuple(map(tuple, fields["band_sums"]))})
+        return written if same and shard.place.stat().st_size == written.file_size else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def remove_others(folder: pathlib.Path, kept: Sequence[Shard]) -> None:
+def remove_others(folder: Place, kept: Sequence[Shard]) -> None:
     """Removes all that is in the folder of an interrupted conversion, but for the `kept` shards and their records."""
-    names = {path for shard in kept for path in (shard.path, shard.record_path)}
+    names = {path for shard in kept for path in (shard.place, shard.record_path)}
     for path in [*folder.iterdir(), *(folder / RECORDS).glob("*")]:
         if path.is_file() and path not in names:
             path.unlink()
 
 
-def clear(folder: pathlib.Path) -> None:
+def clear(folder: Place) -> None:
     """Removes the folder of a conversion that failed, unless it holds finished shards for the next try."""
     if not any((folder / RECORDS).glob("*.json")):
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
 
 
-def forget_records(folder: pathlib.Path) -> None:
+def forget_records(folder: Place) -> None:
     """Removes what is known of the single shards, once all are there and in place."""
-    shutil.rmtree(folder / RECORDS, ignore_errors=True)
+    remove_folder(folder / RECORDS)
 
 
 def _fingerprint(settings, items, first, stop):

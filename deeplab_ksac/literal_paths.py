@@ -10,12 +10,16 @@ import re
 import tempfile
 from collections.abc import Iterator
 
+from deeplab_ksac.storage import is_remote
+
 PATTERN = re.compile(r"[*?\[\\\ud800-\udfff]")  # what makes a pattern, and what is no UTF-8
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", os.curdir)  # where to go where TMPDIR is such a folder
 
 
 def is_pattern(path: str | os.PathLike) -> bool:
     """Whether TensorFlow takes a path, made absolute, for a pattern."""
+    if is_remote(path):
+        return PATTERN.search(os.fspath(path)) is not None
     return PATTERN.search(os.path.abspath(path)) is not None
 
 

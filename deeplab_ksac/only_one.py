@@ -4,7 +4,6 @@ import contextlib
 import errno
 import logging
 import os
-import pathlib
 import socket
 import time
 import warnings
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 import filelock
 
 from deeplab_ksac.errors import printable
+from deeplab_ksac.storage import is_remote, place
 
 LOG = logging.getLogger(__name__)
 PATIENCE = 2.0  # seconds: what was killed a moment ago may still be ending
@@ -27,15 +27,19 @@ def only_one(
     """Holds a lock file while it is entered.
 
     Locks are the operating system's: they hold between the hosts that share a network file system, as far as that
-    passes locks on (NFS with its lock service, CephFS, Lustre mounted with `flock`). Where a file system has none, a
-    warning says so, and nothing is locked.
+    passes locks on (NFS with its lock service, CephFS, Lustre mounted with `flock`). Where a file system has none, and
+    in an object store, a warning says so, and nothing is locked.
 
     Args:
         path: the lock file; its folder is made, and removed where nothing has come of it.
         busy: who holds it, "process 12 on host a since …" -> the error to raise.
         patience: seconds to wait for another holder.
     """
-    path = pathlib.Path(path)
+    path = place(path)
+    if is_remote(path):
+        _unlocked(path, "an object store has no locks")
+        yield
+        return
     lock = _locked(path, time.monotonic() + patience, busy)
     try:
         if lock is not None:

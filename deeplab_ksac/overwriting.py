@@ -4,6 +4,8 @@ import os
 import pathlib
 from collections.abc import Iterable
 
+from deeplab_ksac.storage import is_remote, place
+
 
 def check_inputs_stay(inputs: Iterable[str | os.PathLike], outputs: Iterable[str | os.PathLike]) -> None:
     """Makes sure that no output is an input, or a folder that holds one; links are followed.
@@ -18,16 +20,19 @@ def check_inputs_stay(inputs: Iterable[str | os.PathLike], outputs: Iterable[str
     """
     places = {identity: output for output in outputs for identity in _identities(output)}
     for path in inputs:
-        real = pathlib.Path(os.path.realpath(path))
-        for place in (real, *real.parents):
-            found = next((places[identity] for identity in _identities(place) if identity in places), None)
+        real = place(path) if is_remote(path) else pathlib.Path(os.path.realpath(path))
+        for each in (real, *real.parents):
+            found = next((places[identity] for identity in _identities(each) if identity in places), None)
             if found is not None:
-                what = "is read itself" if place == real else f"holds {path}, which is read"
+                what = "is read itself" if each == real else f"holds {path}, which is read"
                 raise FileExistsError(f"{found} cannot be written to: it {what}; name another place for the output")
 
 
 def _identities(path):
     """What tells a place from others: its path without links, and its number on its disk where it exists."""
+    if is_remote(path):
+        yield str(place(path))
+        return
     real = os.path.realpath(path)
     yield real
     try:

@@ -10,6 +10,8 @@ from typing import Any
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import Experiment, from_dict, to_dict
 from deeplab_ksac.import_paths import about_missing, file_of, is_import_path
+from deeplab_ksac.storage import absolute, place
+from deeplab_ksac.storage.copies import kept_on_this_machine
 
 FOLDER = "code"
 
@@ -35,9 +37,11 @@ def packed(experiment: Experiment) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def unpacked(experiment: Experiment, folder: str | os.PathLike) -> Experiment:
-    """The experiment of a JSON file in a folder, with the absolute paths of the files beside it."""
-    folder = os.path.abspath(folder)
-    fields = _with_paths(to_dict(experiment), lambda path: _moved(path, lambda file: os.path.join(folder, file)))
+    """The experiment of a JSON file in a folder, with the absolute paths of the files beside it, or of their copies."""
+    beside = absolute(folder)
+    fields = _with_paths(
+        to_dict(experiment), lambda path: _moved(path, lambda file: str(kept_on_this_machine(beside / file)))
+    )
     return from_dict(Experiment, fields)
 
 
@@ -48,7 +52,7 @@ def recorded_path(path: str) -> str:
 
 def changed_files(files: Mapping[str, bytes], folder: str | os.PathLike) -> list[str]:
     """Of packed files, the names of those that a folder has with another content."""
-    paths = {name: pathlib.Path(folder, name) for name in files}
+    paths = {name: place(folder) / name for name in files}
     return [name for name, path in paths.items() if path.is_file() and path.read_bytes() != files[name]]
 
 

@@ -5,11 +5,14 @@ import hashlib
 import os
 import pathlib
 import re
-import shutil
+import secrets
 import socket
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from deeplab_ksac.storage import Place, absolute, is_remote, place
+from deeplab_ksac.storage.copies import remove_folder, upload
 
 HOSTS_OWN = "4026531836"  # Linux's number for the processes of the host itself
 LONGEST_NAME = 150  # bytes of a name that is kept as it is: with what is added, a file system takes 255
@@ -18,6 +21,8 @@ LONGEST_NAME = 150  # bytes of a name that is kept as it is: with what is added,
 def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
     """Writes a file through a temporary sibling: afterwards it is complete, or as it was before.
 
+    In an object store it is put as one object, with the same promise.
+
     Args:
         path: of the file; its folder must exist.
         data: bytes, or text that is written as UTF-8.
@@ -25,10 +30,13 @@ def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
     Raises:
         OSError: it cannot be written; the message names the file and the reason.
     """
-    path = pathlib.Path(path)
+    path, content = place(path), data.encode("utf-8") if isinstance(data, str) else data
+    if is_remote(path):
+        path.write_bytes(content)
+        return
     partial = partial_path(path)
     try:
-        partial.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+        partial.write_bytes(content)
         os.replace(partial, path)
     except OSError as error:
         raise unwritable(path, error) from error
@@ -44,13 +52,55 @@ def read_whole(path: str | os.PathLike) -> bytes:
             ever.
     """
     require_regular(path)
-    return pathlib.Path(path).read_bytes()
+    return place(path).read_bytes()
+
+
+def present(path: str | os.PathLike) -> bool:
+    """Whether anything is at a path, a link to nothing too."""
+    return place(path).exists() if is_remote(path) else os.path.lexists(path)
 
 
 def require_regular(path: str | os.PathLike) -> None:
-    """Raises OSError for what is there and is no regular file."""
-    if os.path.exists(path) and not os.path.isfile(path):
+    """Raises OSError for what is there and is no regular file; an object store has no others."""
+    if not is_remote(path) and os.path.exists(path) and not os.path.isfile(path):
         raise OSError(f"{path} is no regular file, but a folder, pipe, socket or device")
+
+
+@contextlib.contextmanager
+def written_here(path: Place) -> Iterator[pathlib.Path]:
+    """Yields where on this machine a file is to be written that is at `path` afterwards, if nothing went wrong."""
+    with contextlib.ExitStack() as stack:
+        if is_remote(path):
+            here = stack.enter_context(tempfile.TemporaryDirectory(prefix="written_"))
+            partial = pathlib.Path(here, path.name)
+        else:
+            partial = partial_path(path)
+        stack.callback(partial.unlink, missing_ok=True)
+        yield partial
+        if is_remote(path):
+            upload(partial, path)
+        else:
+            partial.replace(path)
+
+
+def append(path: str | os.PathLike, text: str) -> None:
+    """Appends to a text file, which need not exist; a kill may leave the text cut off.
+
+    An object store appends nothing: there the file is put anew, with the text.
+
+    Raises:
+        OSError: it cannot be written; the message names the file and the reason.
+    """
+    path = place(path)
+    require_regular(path)
+    if is_remote(path):
+        write_whole(path, (path.read_text() if path.is_file() else "") + text)
+        return
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def unwritable(path: str | os.PathLike, error: OSError) -> OSError:
@@ -94,6 +144,8 @@ def recover_replaced(path: str | os.PathLike) -> None:
 
     What a running process, or one of another host, has set aside is not touched.
     """
+    if is_remote(path):  # nothing is set aside there
+        return
     path = pathlib.Path(os.path.abspath(path))
     for old in _left(path.parent, "replaced", [path.name]):
         if os.path.lexists(path):
@@ -110,7 +162,7 @@ def _left(folder, kind, names=None, alone=False):
     pattern = re.compile(rf"\.(?P<name>.+)\.{host}\.(?P<pid>[0-9]+)\.{kind}", re.DOTALL)
     left = []
     with contextlib.suppress(OSError):
-        for path in list(pathlib.Path(folder).iterdir()):
+        for path in () if is_remote(folder) else list(pathlib.Path(folder).iterdir()):
             found = pattern.fullmatch(path.name)
             if found is None or (wanted is not None and not _is_of(found, wanted)):
                 continue
@@ -119,11 +171,11 @@ def _left(folder, kind, names=None, alone=False):
     return left
 
 
-def remove(path: pathlib.Path) -> None:
+def remove(path: Place) -> None:
     """Removes a file, or a folder with all that it holds, where it is there; what cannot be removed stays."""
     with contextlib.suppress(OSError):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+            remove_folder(path)
         else:
             path.unlink(missing_ok=True)
 
@@ -134,13 +186,19 @@ def check_writable(folder: str | os.PathLike) -> None:
     Raises:
         OSError: they cannot; the message names the folder and the reason.
     """
-    place = pathlib.Path(os.path.abspath(folder))
-    while not os.path.lexists(place):
-        place = place.parent
-    if not place.is_dir():
-        raise NotADirectoryError(f"{place} is no folder, so nothing can be written to {folder}")
+    if is_remote(folder):
+        trial = place(folder) / f".writable_{secrets.token_hex(4)}"
+        trial.parent.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(b"")
+        trial.unlink()
+        return
+    nearest = pathlib.Path(os.path.abspath(folder))
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"{nearest} is no folder, so nothing can be written to {folder}")
     try:
-        with tempfile.TemporaryFile(dir=place, prefix=".writable_"):
+        with tempfile.TemporaryFile(dir=nearest, prefix=".writable_"):
             pass
     except OSError as error:
         raise unwritable(folder, error) from error
@@ -152,7 +210,9 @@ def check_file_writable(path: str | os.PathLike) -> None:
     Raises:
         OSError: it cannot: its folder, as `check_writable`; it is a folder; or its name is too long.
     """
-    check_writable(pathlib.Path(os.path.abspath(path)).parent)
+    check_writable(absolute(path).parent)
+    if is_remote(path):
+        return
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -200,7 +260,7 @@ def checksum(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's content, in hexadecimal; OSError where it cannot be read."""
     digest = hashlib.sha256()
     require_regular(path)
-    with open(path, "rb") as stream:
+    with contextlib.closing(place(path).open("rb")) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -13,7 +13,6 @@ for --timeout.
 
 import functools
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -104,7 +103,7 @@ def evaluate(evaluation, given, folder, computing):
         print(result.warning(), file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
     result.write(folder)
-    stem = Path(folder, result.name)
+    stem = folder / result.name
     print(f"figures: {stem}.json, .csv\nconfusion matrix: {stem}_confusion.png")
     if given.sheet:
         write_whole(f"{stem}.png", evaluation.sheet(given.sheet))

@@ -16,9 +16,7 @@ colors of the classes. "web" is a folder with a page that segments photographs i
 `python -m http.server --directory=page`.
 """
 
-import os
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -27,6 +25,7 @@ from deeplab_ksac.experiment import AVERAGES, Views
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import model, values
 from deeplab_ksac.scripts.commandline.entry import start
+from deeplab_ksac.storage import absolute, place
 from deeplab_ksac.whole_files import check_writable
 
 ROUNDINGS = ("dynamic_range", "float16", "int8")  # what --quantize alone means comes first
@@ -72,7 +71,7 @@ def run(given):
     runtime = options.get("runtime", export.RUNTIME)
     export.check_output(given.format, given.output, overwrite=given.overwrite, runtime=runtime)
     check_inputs_stay([place.folder], [given.output])
-    check_writable(Path(os.path.abspath(given.output)).parent)
+    check_writable(absolute(given.output).parent)
     loaded = load(place, checkpoint=given.checkpoint, averaged=given.averaged)
     spec = loaded.experiment.model
     bands = loaded.info.bands
@@ -142,7 +141,7 @@ def options_of(given):
         raise ValueError(f"--runtime is for --format=web, not for {given.format}")
     if given.format != "saved_model" and given.warmup is not None:
         raise ValueError(f"--warmup is for --format=saved_model, not for {given.format}")
-    if given.format in ("tflite", "onnx") and Path(given.output).suffix != f".{given.format}":
+    if given.format in ("tflite", "onnx") and place(given.output).suffix != f".{given.format}":
         raise ValueError(f"--output={given.output} must end in .{given.format}")
     size = None if given.size == values.NONE else given.size
     of_formats = {

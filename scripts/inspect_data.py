@@ -10,7 +10,6 @@ the masks have, and all that conversion would refuse.
 """
 
 import contextlib
-import pathlib
 
 from absl import flags
 
@@ -21,6 +20,7 @@ from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import reading_flags, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
+from deeplab_ksac.storage import place
 from deeplab_ksac.whole_files import check_writable
 
 
@@ -81,9 +81,9 @@ def checked_output(name, given, file, inputs):
     """The path of the sheet: a PNG that can be written and takes no input's place."""
     from deeplab_ksac.figures import contact_sheet
 
-    output = contact_sheet.require_png(given.output or pathlib.Path(given.data_dir, name, file))
-    check_inputs_stay(inputs, [output, pathlib.Path(output).with_suffix(".json")])
-    check_writable(pathlib.Path(output).parent)
+    output = contact_sheet.require_png(given.output or place(given.data_dir) / name / file)
+    check_inputs_stay(inputs, [output, output.with_suffix(".json")])
+    check_writable(output.parent)
     return output
 
 

@@ -11,10 +11,10 @@ at the end, and the exit status is 1.
 """
 
 import sys
-from pathlib import Path
 
 from absl import flags
 
+from deeplab_ksac import storage
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.prediction.tiles import MAX_PIXELS
 from deeplab_ksac.scripts.commandline import devices, large_pictures, model, values, views
@@ -47,8 +47,8 @@ def run(given):
     kinds = kinds_of(given.kinds)
     large_pictures.allow(given)
     paths = find_images(given.images)
-    written.check_output(Path(given.output_dir), kinds, overwrite=given.overwrite)
-    check_inputs_stay(paths, [Path(given.output_dir, kind) for kind in kinds])
+    written.check_output(storage.place(given.output_dir), kinds, overwrite=given.overwrite)
+    check_inputs_stay(paths, [storage.place(given.output_dir) / kind for kind in kinds])
     check_writable(given.output_dir)
     place = model.place(given)
 

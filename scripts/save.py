@@ -7,11 +7,9 @@ and, with --card, `README.md`. `--model=<folder>` of the other commands and `Pre
 Hugging Face's hub as it is, it is `hf://user/name`.
 """
 
-import os
-from pathlib import Path
-
 from absl import flags
 
+from deeplab_ksac import storage
 from deeplab_ksac.models.files import DTYPES, check_free
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import model, views
@@ -35,7 +33,7 @@ def run(given):
     place = model.place(given)
     check_free(given.output, overwrite=given.overwrite)
     check_inputs_stay([place.folder], [given.output])
-    check_writable(Path(os.path.abspath(given.output)).parent)
+    check_writable(storage.absolute(given.output).parent)
     card = None if given.card is None else card_of(given.card)
 
     from deeplab_ksac.models.loading import load

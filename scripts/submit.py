@@ -7,9 +7,7 @@ All images must be there, with their official names and sizes, and readable; oth
 """
 
 import contextlib
-import os
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -17,6 +15,7 @@ from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import devices, large_pictures, model, views
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
+from deeplab_ksac.storage import absolute
 from deeplab_ksac.whole_files import check_writable
 
 
@@ -44,7 +43,7 @@ def run(given):
     images = find_test_images(benchmark, given.raw_dir, competition=given.competition)
     place = model.place(given)
     check_inputs_stay([place.folder, *(path for _, path in images)], [given.output])
-    check_writable(Path(os.path.abspath(given.output)).parent)
+    check_writable(absolute(given.output).parent)
 
     from deeplab_ksac.models.loading import load
     from deeplab_ksac.prediction.predictor import Predictor

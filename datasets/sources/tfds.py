@@ -17,7 +17,6 @@ import struct
 import tensorflow as tf
 import tensorflow_datasets
 
-from deeplab_ksac.datasets.access import record_offsets
 from deeplab_ksac.datasets.class_list import CLASSES_FILE
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.label_columns import choose
@@ -25,6 +24,7 @@ from deeplab_ksac.datasets.mask_classes import count_values, mask_reader, read_c
 from deeplab_ksac.datasets.palettes import voc_palette
 from deeplab_ksac.datasets.raw import Examples
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
+from deeplab_ksac.datasets.stored import record_offsets
 from deeplab_ksac.errors import in_one_line
 
 INFO = DatasetInfo(name="tfds", class_names=(), colors=(), description="A data set of tensorflow-datasets")

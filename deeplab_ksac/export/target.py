@@ -9,7 +9,9 @@ from pathlib import Path
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo, bands_fields
-from deeplab_ksac.literal_paths import PATTERN
+from deeplab_ksac.literal_paths import PATTERN, temporary_folder
+from deeplab_ksac.storage import Place, absolute, is_remote, place
+from deeplab_ksac.storage.copies import upload, upload_folder
 from deeplab_ksac.whole_files import (
     partial_path,
     recover_replaced,
@@ -27,9 +29,9 @@ PAGE = ("index.html", "model.onnx", "classes.json")
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Where a model goes, `path`, and where it is written before that, `partial`."""
+    """Where a model goes, `path`, and where on this machine it is written before that, `partial`."""
 
-    path: Path
+    path: Place
     partial: Path
 
 
@@ -40,7 +42,8 @@ def export_target(
     """Yields a `Target`: what is written to its `partial` becomes `path` when all went well and vanishes otherwise.
 
     Args:
-        path: a file, or the folder of a SavedModel or a page. Folders above it are made.
+        path: a file, or the folder of a SavedModel or a page. Folders above it are made. In an object store the
+            file by which the folder is known is put last, and a folder that is there is not replaced.
         info: the `DatasetInfo` that the model was trained on.
         model: what is exported.
         overwrite: whether an exported model at `path` may be replaced.
@@ -50,7 +53,7 @@ def export_target(
         OSError: something cannot be written; the message names `path`.
         ValueError: the model and `info` differ in the number of classes.
     """
-    path = Path(os.path.abspath(path))
+    path = absolute(path)
     recover_replaced(path)
     check_free(path, overwrite)
     num_classes = model.output["logits"].shape[-1]
@@ -58,27 +61,40 @@ def export_target(
         raise ValueError(f"the model has {num_classes} classes, but {info.name} has {info.num_classes}")
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_partial(path.parent, [path.name, classes_file(path).name])
-    partial = partial_path(path, path.suffix)
-    try:
-        yield Target(path, partial)
-        if partial.is_dir():
-            _write_classes(classes_file(partial), info)
-        replace(path, partial)
-        if path.is_file():
-            _write_classes(classes_file(path), info)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        remove(partial)
+    with contextlib.ExitStack() as stack:
+        if is_remote(path):
+            partial = Path(stack.enter_context(temporary_folder("export_")), path.name)
+        else:
+            partial = partial_path(path, path.suffix)
+        stack.callback(remove, partial)
+        try:
+            yield Target(path, partial)
+            if partial.is_dir():
+                _write_classes(classes_file(partial), info)
+            if not is_remote(path):
+                replace(path, partial)
+            elif partial.is_dir():
+                upload_folder(partial, path, last=(*PAGE[:1], *SAVED_MODEL))
+            else:
+                upload(partial, path)
+            if path.is_file():
+                _write_classes(classes_file(path), info)
+        except OSError as error:
+            raise unwritable(path, error) from error
 
 
 def check_free(path: str | os.PathLike, overwrite: bool) -> None:
     """Raises FileExistsError if `path` exists, unless it may be overwritten and is an exported model."""
-    path = Path(path)
-    if not os.path.lexists(path):
+    path = place(path)
+    if not (path.is_symlink() or path.exists()):
         return
     if not overwrite:
         raise FileExistsError(f"{path} exists; choose another output, or allow overwriting (--overwrite)")
+    if is_remote(path) and path.is_dir():
+        raise FileExistsError(
+            f"{path} exists, and in an object store no folder can be replaced at once; remove it first, or choose "
+            "another output"
+        )
     if not (path.is_file() if path.suffix in FILE_SUFFIXES else _holds(path, SAVED_MODEL) or _holds(path, PAGE)):
         raise FileExistsError(
             f"{path} exists and is not a SavedModel or a page that was exported, so it is not overwritten; choose "
@@ -92,7 +108,7 @@ def _holds(folder, names):
 
 def check_loadable(path: str | os.PathLike) -> None:
     """Raises ValueError if the path of a SavedModel has what TensorFlow takes for a pattern."""
-    path = os.path.abspath(path)
+    path = str(absolute(path))
     if found := PATTERN.search(path):
         raise ValueError(
             f"{path} has {found[0]!r} in it, which TensorFlow takes for a pattern, so it could load no SavedModel from "
@@ -102,18 +118,18 @@ def check_loadable(path: str | os.PathLike) -> None:
 
 def require_suffix(path: str | os.PathLike, suffix: str) -> None:
     """Raises ValueError unless `path` ends in `suffix`."""
-    if Path(path).suffix != suffix:
+    if place(path).suffix != suffix:
         raise ValueError(f"{path} must end in {suffix}")
 
 
 def refuse_suffixes(path: str | os.PathLike, what: str = "a SavedModel") -> None:
     """Raises ValueError if the folder of `what` would have the name of a file of another form."""
-    suffix = Path(path).suffix.lower()
+    suffix = place(path).suffix.lower()
     if suffix in FILE_SUFFIXES:
         raise ValueError(f"{path} would be the folder of {what}; for a file, --format={suffix[1:]}")
 
 
-def classes_file(path: Path) -> Path:
+def classes_file(path: Place) -> Place:
     """The JSON file with names and colors of an exported model's classes; SavedModels keep it with their extras."""
     if not path.is_dir():
         return path.with_suffix(".classes.json")

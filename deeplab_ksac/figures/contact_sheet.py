@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +16,7 @@ from deeplab_ksac.datasets.inspection import Inspection
 from deeplab_ksac.datasets.survey import SplitSurvey
 from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.colors import colorize
+from deeplab_ksac.storage import Place, place
 from deeplab_ksac.whole_files import check_file_writable, remove_partial, write_whole
 
 TILE = 160  # pixels on the longer side
@@ -40,14 +40,14 @@ def save(inspection: Inspection, path: str | os.PathLike) -> None:
     write_whole(figures, content.encode("utf-8", "backslashreplace"))  # a file's name may be no text
 
 
-def require_png(path: str | os.PathLike) -> pathlib.Path:
+def require_png(path: str | os.PathLike) -> Place:
     """The path of a sheet.
 
     Raises:
         ValueError: it does not end with .png.
         OSError: the sheet, or the file beside it, cannot be written.
     """
-    path = pathlib.Path(path)
+    path = place(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"the contact sheet is a .png file, not {path}")
     for file in (path, path.with_suffix(".json")):

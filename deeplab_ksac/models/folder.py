@@ -39,6 +39,8 @@ from deeplab_ksac.model import build_model
 from deeplab_ksac.models.files import CARD_FILE, DTYPES, MODEL_FILE, WEIGHTS_FILE, check_free
 from deeplab_ksac.own_files import own_parts, packed, unpacked
 from deeplab_ksac.runs.checkpoints import LoadedModel
+from deeplab_ksac.storage import Place, is_remote, place
+from deeplab_ksac.storage.copies import on_this_machine
 from deeplab_ksac.whole_files import checksum, partial_path, remove, remove_partial, unwritable, write_whole
 
 FORMAT = 1
@@ -59,8 +61,8 @@ OF_WEIGHTS: Mapping[str, Kind] = {"sha256": ("text", is_text)}
 
 def save_model(
     loaded: LoadedModel, folder: str | os.PathLike, *, dtype: str = "float32", overwrite: bool = False
-) -> pathlib.Path:
-    """Writes a trained model as a folder, whole or not at all.
+) -> Place:
+    """Writes a trained model as a folder, whole or not at all: in an object store model.json is written last.
 
     Args:
         loaded: the model and what it was trained as; its `card` becomes the README.md.
@@ -79,7 +81,7 @@ def save_model(
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
-    folder = pathlib.Path(os.path.realpath(folder))
+    folder = place(folder) if is_remote(folder) else pathlib.Path(os.path.realpath(folder))
     restore_previous(folder)
     check_free(folder, overwrite=overwrite)
     weights = safetensors.numpy.save(
@@ -91,17 +93,18 @@ def save_model(
     card = _read_card(folder / CARD_FILE) if loaded.card is None else loaded.card
     files |= {} if card is None else {CARD_FILE: card}
     remove_partial(folder.parent, [folder.name])
-    partial = partial_path(folder)
+    partial = folder if is_remote(folder) else partial_path(folder)
     try:
-        partial.mkdir(parents=True)
-        for name, content in files.items():
+        partial.mkdir(parents=True, exist_ok=is_remote(folder))
+        for name in sorted(files, key=lambda name: name == MODEL_FILE):  # by which a model is known: the last
             (partial / name).parent.mkdir(exist_ok=True)
-            write_whole(partial / name, content)
+            write_whole(partial / name, files[name])
         move_into_place(partial, folder)
     except OSError as error:
         raise unwritable(folder, error) from error
     finally:
-        remove(partial)
+        if partial != folder:
+            remove(partial)
     return folder
 
 
@@ -117,7 +120,7 @@ def read_model(folder: str | os.PathLike, *, allow_code: bool = False) -> Loaded
         DamagedFileError: its model.json or README.md is not what it should be.
         ValueError: its weights are damaged, or not those of its model; it has code of its own, which is not allowed.
     """
-    folder = pathlib.Path(folder)
+    folder = place(folder)
     for name in (MODEL_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} holds no whole model: {name} is missing")
@@ -126,12 +129,15 @@ def read_model(folder: str | os.PathLike, *, allow_code: bool = False) -> Loaded
     experiment, info = _experiment_of(path, content["experiment"], allow_code), _info_of(path, content)
     card = _read_card(folder / CARD_FILE)
     weights = folder / WEIGHTS_FILE
-    if checksum(weights) != content["weights"]["sha256"]:
-        raise ValueError(f"{weights} does not have the checksum in {MODEL_FILE}: it is damaged, or of another model")
-    with _named(path, Exception):  # of a folder from anywhere: it may ask for a model of any sizes and types
-        model = build_model(experiment.model, info.num_classes, info.bands)
-    tensors = [(name, weight, "same") for name, weight in named_weights(model).items()]
-    load_tensors(str(weights), tensors, network=f"that in {path}")
+    with on_this_machine(weights) as here:
+        if checksum(here) != content["weights"]["sha256"]:
+            raise ValueError(
+                f"{weights} does not have the checksum in {MODEL_FILE}: it is damaged, or of another model"
+            )
+        with _named(path, Exception):  # of a folder from anywhere: it may ask for a model of any sizes and types
+            model = build_model(experiment.model, info.num_classes, info.bands)
+        tensors = [(name, weight, "same") for name, weight in named_weights(model).items()]
+        load_tensors(str(here), tensors, network=f"that in {path}")
     return LoadedModel(
         model, experiment, info, content["step"], content["stage"], provenance=content["provenance"], card=card
     )
@@ -149,7 +155,7 @@ def read_experiment(folder: str | os.PathLike, *, allow_code: bool = False) -> E
         DamagedFileError: it is not what it should be.
         ValueError: it has code of its own, which is not allowed.
     """
-    path = pathlib.Path(folder) / MODEL_FILE
+    path = place(folder) / MODEL_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no whole model: {MODEL_FILE} is missing")
     return _experiment_of(path, _read_description(path)["experiment"], allow_code)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 
+from deeplab_ksac import storage
 from deeplab_ksac.datasets.info import did_you_mean
 from deeplab_ksac.errors import printable
 from deeplab_ksac.models import SHIPPED, hub
@@ -23,7 +24,7 @@ class Place:
     """
 
     source: str
-    folder: pathlib.Path
+    folder: storage.Place
     is_run: bool = False
     allow_code: bool = False
 
@@ -34,7 +35,7 @@ def find(source: str | os.PathLike | Place) -> Place:
     Args:
         source: "hf://user/name" or "hf://user/name@revision", which is fetched; the name of a model that comes with
             this package, a key of `SHIPPED`; or the path of a folder, which is a saved model's where it has a
-            model.json, and else a run's. A `pathlib.Path` is always a folder.
+            model.json, and else a run's; it may be an address in an object store. A `pathlib.Path` is always a folder.
 
     Raises:
         FileNotFoundError: there is no such folder and no such name, or no model in the folder.
@@ -46,7 +47,7 @@ def find(source: str | os.PathLike | Place) -> Place:
     text = os.fspath(source)
     if isinstance(source, str) and hub.is_address(source):
         return Place(source, hub.fetched(source))
-    folder = pathlib.Path(text)
+    folder = storage.place(source)
     there = [name for name in (MODEL_FILE, EXPERIMENT_FILE) if text and (folder / name).is_file()]
     if isinstance(source, str) and source in SHIPPED:
         shipped = pathlib.Path(__file__).parent / SHIPPED[source]

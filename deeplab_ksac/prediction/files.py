@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.figures import colors as visualization
 from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.legend import with_legend
+from deeplab_ksac.storage import Place, is_remote
+from deeplab_ksac.storage.copies import upload
 from deeplab_ksac.whole_files import partial_path, write_whole
 
 STRIP_ROWS = 1024
@@ -81,7 +84,7 @@ def check_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     return kinds
 
 
-def check_output(folder: Path, kinds: Iterable[str], *, overwrite: bool = False) -> None:
+def check_output(folder: Place, kinds: Iterable[str], *, overwrite: bool = False) -> None:
     """Raises FileExistsError if `folder` is a file, or already holds predictions that may not be overwritten."""
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is not a folder; name another place for the predictions")
@@ -99,7 +102,7 @@ def outputs_for(kinds: Iterable[str]) -> tuple[str, ...]:
 
 
 def write_result(
-    folder: Path, name: str, image: np.ndarray, result: Mapping, kinds: Iterable[str], style: Style
+    folder: Place, name: str, image: np.ndarray, result: Mapping, kinds: Iterable[str], style: Style
 ) -> None:
     """Writes an image's result, {output: array [H, W, …]}, as `<folder>/<kind>/<name><suffix>` of each kind."""
     for kind in kinds:
@@ -120,9 +123,11 @@ def as_bytes(probabilities: np.ndarray) -> np.ndarray:
 class ProbabilitiesFile:
     """An npz of probabilities [H, W, K] that is never completely in memory, and exists only once it is finished."""
 
-    def __init__(self, path: Path, size: tuple[int, int], class_names: Iterable[str]):
+    def __init__(self, path: Place, size: tuple[int, int], class_names: Iterable[str]):
         self.path, self.shape, self.class_names = path, (*size, len(class_names)), np.array(class_names)
-        self._array, self._archive = partial_path(path, ".npy"), partial_path(path, ".npz")
+        self._here = tempfile.TemporaryDirectory(prefix="probabilities_") if is_remote(path) else None
+        working = path if self._here is None else Path(self._here.name, path.name)
+        self._array, self._archive = partial_path(working, ".npy"), partial_path(working, ".npz")
 
     def put(self, rows: slice, columns: slice, probabilities: np.ndarray) -> None:
         """Writes a tile; the file is mapped for no longer than that."""
@@ -138,12 +143,17 @@ class ProbabilitiesFile:
             archive.write(self._array, "probabilities.npy")
             with archive.open("class_names.npy", "w") as stream:
                 np.lib.format.write_array(stream, self.class_names)
-        self._archive.replace(self.path)
+        if self._here is None:
+            self._archive.replace(self.path)
+        else:
+            upload(self._archive, self.path)
 
     def discard(self) -> None:
         """Removes what is not finished."""
         for path in (self._array, self._archive):
             path.unlink(missing_ok=True)
+        if self._here is not None:
+            self._here.cleanup()
 
 
 def _png(picture):

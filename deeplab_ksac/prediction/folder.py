@@ -3,7 +3,6 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from deeplab_ksac.prediction import images as image_files
 from deeplab_ksac.prediction.frames import Frame, Summary, failures_told, is_about_the_name, read_frames
 from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.prediction.prefetch import AHEAD, WriteBehind, batches_by_size
+from deeplab_ksac.storage import Place, place
 from deeplab_ksac.whole_files import remove_partial
 
 AHEAD_OF_PROBABILITIES = 2  # results that wait to be written: these are large
@@ -44,7 +44,7 @@ def predict_files(
         ValueError: for kinds that there are not.
         OSError: the folder cannot be written to.
     """
-    paths, output_dir, kinds = [Path(path) for path in paths], Path(output_dir), written.check_kinds(kinds)
+    paths, output_dir, kinds = list(map(place, paths)), place(output_dir), written.check_kinds(kinds)
     style = style or written.Style(predictor.info)
     for kind in kinds:
         (output_dir / kind).mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def predict_files(
 def predict_batch(
     predictor: Predictor,
     batch: Sequence[Frame],
-    output_dir: Path,
+    output_dir: Place,
     kinds: Sequence[str],
     style: written.Style,
     *,
@@ -108,7 +108,7 @@ def predict_batch(
 
 
 def predict_and_write_tiled(
-    predictor: Predictor, folder: Path, name: str, image: np.ndarray, kinds: Iterable[str], style: written.Style
+    predictor: Predictor, folder: Place, name: str, image: np.ndarray, kinds: Iterable[str], style: written.Style
 ) -> np.ndarray:
     """Predicts a large image tile by tile, the probabilities straight into their file; returns the result's classes."""
     height, width = image.shape[:2]

@@ -5,10 +5,8 @@ import contextlib
 import dataclasses
 import errno
 import itertools
-import os
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.errors import in_one_line, is_input_error, printable
 from deeplab_ksac.prediction import images as image_files
 from deeplab_ksac.prediction.prefetch import read_ahead
+from deeplab_ksac.storage import Place, real
 
 ONE_CLASS = 0.99
 NAMED_AT_MOST = 5
@@ -34,7 +33,7 @@ class Frame:
         number: in a video or animation; None for a file that is one picture.
     """
 
-    path: Path
+    path: Place
     name: str
     pixels: np.ndarray
     number: int | None = None
@@ -55,7 +54,7 @@ class Summary:
         self.failures, self.stored_as, self.count, self._done = {}, {}, 0, 0
         self.class_pixels = np.zeros(len(info.class_names), np.int64)
 
-    def fail(self, path: Path, error: Exception) -> None:
+    def fail(self, path: Place, error: Exception) -> None:
         """A file is left out, or what is left of it; an error that is no input's is raised again."""
         if not (is_input_error(error) or isinstance(error, MemoryError)):
             raise error
@@ -101,14 +100,14 @@ def one_class_warning(class_pixels: Sequence[float], class_names: Sequence[str])
     )
 
 
-def distinct_names(paths: Sequence[Path]) -> list[str]:
+def distinct_names(paths: Sequence[Place]) -> list[str]:
     """A name for each file, without suffix, no two the same (nor on a file system that ignores case).
 
     The stem where it is alone; else with the folder before it, the suffix behind it, or a number, as needed.
     """
     forms = []
     for number, path in enumerate(paths):
-        folder = Path(os.path.realpath(path)).parent.name
+        folder = real(path).parent.name
         long = f"{folder}_{path.name}".replace(".", "_")
         forms.append((path.stem, f"{folder}_{path.stem}", long, f"{number}_{path.stem}"))
     level = [0] * len(paths)
@@ -123,7 +122,7 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
 
 
 def read_frames(
-    paths: Sequence[Path], summary: Summary, *, max_pixels: int, upright: bool = True, bands: Bands = RGB
+    paths: Sequence[Place], summary: Summary, *, max_pixels: int, upright: bool = True, bands: Bands = RGB
 ) -> Iterator[Frame]:
     """Yields the `Frame`s of image and video files in order, read ahead; what cannot be read goes to the summary.
 

@@ -1,10 +1,8 @@
 """Finding image and video files, and reading them as RGB whatever they hold, or as other bands that a model takes."""
 
 import dataclasses
-import glob
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -13,13 +11,14 @@ from deeplab_ksac.datasets.band_pictures import read_bands
 from deeplab_ksac.datasets.pixels import DEEP_MODES, TRANSPARENT_MODES, opened, require_file, rgb
 from deeplab_ksac.datasets.pixels import upright as turned_upright
 from deeplab_ksac.prediction.films import VIDEO_SUFFIXES, count_video_frames, read_video
+from deeplab_ksac.storage import Place, exists, matching, place, real
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp", *VIDEO_SUFFIXES)
 ANIMATED_FORMATS = ("GIF", "PNG", "TIFF", "WEBP")  # MPO's further pictures are previews and other eyes
 STRIP_ROWS = 2048
 
 
-def find_images(places: str) -> list[Path]:
+def find_images(places: str) -> list[Place]:
     """The files that a comma-separated list of files, folders and globs names, in order, each once.
 
     A folder means the images directly in it (by suffix); a glob (`**` crosses folders) means every file it matches.
@@ -28,10 +27,10 @@ def find_images(places: str) -> list[Path]:
         FileNotFoundError: for a place that names no file.
     """
     found = {}
-    parts = [places] if os.path.exists(places) else [part.strip() for part in places.split(",")]
-    for place in filter(None, parts):
-        for file in _files_at(place):
-            found.setdefault(os.path.realpath(file), file)  # pathlib fails at a circle of links
+    parts = [places] if exists(places) else [part.strip() for part in places.split(",")]
+    for part in filter(None, parts):
+        for file in _files_at(part):
+            found.setdefault(real(file), file)
     if not found:
         raise FileNotFoundError("no image is named")
     return list(found.values())
@@ -78,7 +77,7 @@ def read_pictures(path: str | os.PathLike, *, upright: bool = True, bands: Bands
         OSError, ValueError: as `read_image`, at the frame that cannot be read; or for a video without PyAV. Of other
             bands than RGB as `datasets.band_pictures.read_bands`.
     """
-    path = Path(path)
+    path = place(path)
     if not bands.is_rgb:
         yield Picture(read_bands(path, bands))
         return
@@ -101,7 +100,7 @@ def read_pictures(path: str | os.PathLike, *, upright: bool = True, bands: Bands
 
 def count_pixels(path: str | os.PathLike) -> int:
     """The pixels of an image file by its header; 0 for a video. Raises OSError if it is no image."""
-    if Path(path).suffix.lower() in VIDEO_SUFFIXES:
+    if place(path).suffix.lower() in VIDEO_SUFFIXES:
         return 0
     with opened(path) as image:
         return image.width * image.height
@@ -109,7 +108,7 @@ def count_pixels(path: str | os.PathLike) -> int:
 
 def count_pictures(path: str | os.PathLike) -> int:
     """How many pictures a file says that it holds; 1 where it does not say or cannot be read."""
-    suffix = Path(path).suffix.lower()
+    suffix = place(path).suffix.lower()
     try:
         require_file(path)
         if suffix in VIDEO_SUFFIXES:
@@ -122,18 +121,18 @@ def count_pictures(path: str | os.PathLike) -> int:
         return 1
 
 
-def _files_at(place):
+def _files_at(named):
     """The files of one folder, file or glob; none is a FileNotFoundError."""
-    path = Path(place)
+    path = place(named)
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
         if not files:
-            raise FileNotFoundError(f"the folder {place} has no image ({' '.join(SUFFIXES)})")
+            raise FileNotFoundError(f"the folder {named} has no image ({' '.join(SUFFIXES)})")
         return files
-    files = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(place, recursive=True))]
+    files = [path] if path.exists() else matching(named)
     files = [file for file in files if not file.is_dir()]
     if not files:
-        raise FileNotFoundError(f"no file is named {place}")
+        raise FileNotFoundError(f"no file is named {named}")
     return files
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import os
-import pathlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,6 +18,7 @@ from deeplab_ksac.prediction import scores
 from deeplab_ksac.prediction.tiles import MAX_PIXELS, TILE_MARGIN, TILE_SIDE, tiles
 from deeplab_ksac.runs.checkpoints import LoadedModel
 from deeplab_ksac.runs.places import NEWEST, Checkpoint
+from deeplab_ksac.storage import Place
 
 OUTPUTS = ("classes", "confidence", "probabilities")
 
@@ -105,7 +105,7 @@ class Predictor:
 
     def save(
         self, folder: str | os.PathLike, *, dtype: str = "float32", card: str | None = None, overwrite: bool = False
-    ) -> pathlib.Path:
+    ) -> Place:
         """Writes the model and its views as a folder (JSON and safetensors) that `load` reads, whole or not at all.
 
         Args:

@@ -14,7 +14,8 @@ from deeplab_ksac.datasets.submissions import Submission, encode_prediction
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.prediction.images import read_image
 from deeplab_ksac.prediction.prefetch import read_ahead
-from deeplab_ksac.whole_files import partial_path, remove_partial
+from deeplab_ksac.storage import place
+from deeplab_ksac.whole_files import remove_partial, written_here
 
 TAR_SUFFIXES = (".tar.gz", ".tgz")
 
@@ -26,7 +27,7 @@ def check_output(path: str | os.PathLike, *, overwrite: bool = False) -> pathlib
         ValueError: it has no suffix of an archive.
         FileExistsError: it exists and may not be overwritten, or is a folder.
     """
-    path = pathlib.Path(path)
+    path = place(path)
     if not path.name.endswith((".zip", *TAR_SUFFIXES)):
         raise ValueError(f"an archive must end with .zip, {' or '.join(TAR_SUFFIXES)}, not {path.name!r}")
     if path.is_dir() or (path.exists() and not overwrite):
@@ -54,23 +55,18 @@ def pack(
     Raises:
         OSError: an image cannot be read.
     """
-    output = pathlib.Path(output)
+    output = place(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     remove_partial(output.parent, [output.name])
-    partial = partial_path(output)
-    try:
-        with _opened(partial, output.name) as add:
-            for (name, path), pixels in read_ahead(images, lambda image: read_image(image[1], upright=False)):
-                try:
-                    image = pixels.result()
-                except (OSError, ValueError) as error:
-                    raise OSError(f"{path}: {in_one_line(error)}") from error
-                add(name, encode_prediction(submission, predict(image)))
-                if progress is not None:
-                    progress()
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_here(output) as partial, _opened(partial, output.name) as add:
+        for (name, path), pixels in read_ahead(images, lambda image: read_image(image[1], upright=False)):
+            try:
+                image = pixels.result()
+            except (OSError, ValueError) as error:
+                raise OSError(f"{path}: {in_one_line(error)}") from error
+            add(name, encode_prediction(submission, predict(image)))
+            if progress is not None:
+                progress()
 
 
 @contextlib.contextmanager

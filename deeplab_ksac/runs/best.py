@@ -1,9 +1,9 @@
 """The best checkpoint of a run, by its validation mIoU during training, kept beside the newest ones.
 
 `best/stage_<stage>/ckpt-<step>.*` is that checkpoint, sealed as it was where it was saved: its files are linked, or
-copied where the file system has no links. `best/best.json` says which it is and what it reached; it is written once the
-checkpoint is whole, and what was the best before is removed after that. So at any moment the record names a whole
-checkpoint.
+copied where the file system has no links, and in an object store. `best/best.json` says which it is and what it
+reached; it is written once the checkpoint is whole, and what was the best before is removed after that. So at any
+moment the record names a whole checkpoint.
 
 Stages are trained for different ends, so their figures are not compared: the first evaluation of a stage replaces the
 best of the stage before. Of equal figures the earlier one stays.
@@ -14,7 +14,6 @@ import json
 import logging
 import math
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from deeplab_ksac.json_files import DamagedFileError, check_fields, is_number, i
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.places import BEST, NEWEST, stage_dir, stage_dirs
 from deeplab_ksac.runs.workdir import read_metrics
+from deeplab_ksac.storage import Place, place
 from deeplab_ksac.whole_files import remove_partial, write_whole
 
 LOG = logging.getLogger(__name__)
@@ -54,9 +54,9 @@ class Best:
         return seals.checkpoint_prefix(stage_dir(best_dir(workdir), self.stage), self.step)
 
 
-def best_dir(workdir: str | os.PathLike) -> pathlib.Path:
+def best_dir(workdir: str | os.PathLike) -> Place:
     """The folder of a run's best checkpoint and of the record of it."""
-    return pathlib.Path(workdir) / BEST
+    return place(workdir) / BEST
 
 
 def read_best(workdir: str | os.PathLike) -> Best | None:

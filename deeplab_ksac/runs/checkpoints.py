@@ -6,7 +6,6 @@ import itertools
 import logging
 import os
 import pathlib
-import shutil
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -18,14 +17,16 @@ from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.json_files import is_whole
-from deeplab_ksac.literal_paths import literal
 from deeplab_ksac.losses import Objective
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.best import best_dir, best_path, keep_if_best, remove_leftovers, stage_of_best
+from deeplab_ksac.runs.checkpoint_files import reading, writing
 from deeplab_ksac.runs.matching import mismatches
 from deeplab_ksac.runs.places import BEST, NEWEST, Checkpoint, checkpoint_number, stage_dir, stage_dirs, stage_number
 from deeplab_ksac.runs.workdir import METRICS_FILE, read_provenance, read_workdir, went_past_a_checkpoint
+from deeplab_ksac.storage import Place, place
+from deeplab_ksac.storage.copies import move_folder, remove_folder
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.interruption import LOST_WORKER
 
@@ -85,17 +86,17 @@ def _lost(workdir, stage):
 
 def _set_aside(workdir, stage):
     """Moves what there is of a stage and of the later ones to a new folder in the run's, and copies the log there."""
-    workdir = pathlib.Path(workdir)
-    aside = next(place for n in itertools.count(1) if not (place := workdir / f"set_aside_{n}").exists())
+    workdir = place(workdir)
+    aside = next(free for n in itertools.count(1) if not (free := workdir / f"set_aside_{n}").exists())
     aside.mkdir()
     best = stage_of_best(workdir)
     if best_dir(workdir).exists() and (best is None or best >= stage):  # first: what is left still says what was lost
-        best_dir(workdir).rename(aside / BEST)
+        move_folder(best_dir(workdir), aside / BEST)
     for folder in stage_dirs(workdir):
         if stage_number(folder) >= stage:
-            folder.rename(aside / folder.name)
+            move_folder(folder, aside / folder.name)
     with contextlib.suppress(FileNotFoundError):
-        shutil.copyfile(workdir / METRICS_FILE, aside / METRICS_FILE)
+        (aside / METRICS_FILE).write_bytes((workdir / METRICS_FILE).read_bytes())
     LOG.warning("stage %d of %s begins again; what there was of it is in %s", stage, workdir, aside)
 
 
@@ -149,7 +150,7 @@ class StageCheckpoints:
         _read(seals.checkpoint_prefix(self.resumed, step), self.checkpoint, whole=True)
         return step
 
-    def save(self, step: int) -> pathlib.Path:
+    def save(self, step: int) -> Place:
         """Saves after `step` optimizer steps; it counts only once it is complete; then the oldest is removed.
 
         Returns:
@@ -163,9 +164,10 @@ class StageCheckpoints:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)  # which TensorFlow would not do through a link
             seals.remove(prefix)
-            with literal(prefix) as written:
+            with writing(prefix) as written:
                 self.checkpoint.write(written)
-            seals.seal(prefix)
+                sums = seals.checksums(written)
+            seals.seal(prefix, sums)
         except LOST_WORKER:
             raise
         except (OSError, tf.errors.OpError) as error:
@@ -178,7 +180,7 @@ class StageCheckpoints:
             ) from error
         for old in seals.whole_steps(self.folder)[: -self.keep]:
             seals.remove(seals.checkpoint_prefix(self.folder, old))
-        return pathlib.Path(prefix)
+        return place(prefix)
 
     def keep_best(self, step: int, figures: Mapping[str, Any]) -> None:
         """Keeps the saved checkpoint of a step beside the newest if it is the run's best: as `best.keep_if_best`.
@@ -203,7 +205,7 @@ class StageCheckpoints:
         prefix = seals.checkpoint_prefix(self.folder, step)
         with contextlib.suppress(OSError):
             seals.remove(prefix)
-        shutil.rmtree(f"{prefix}_temp", ignore_errors=True)
+        remove_folder(place(f"{prefix}_temp"))
 
 
 def checkpoint_path(workdir: str | os.PathLike, checkpoint: Checkpoint = NEWEST, stage: int | None = None) -> str:
@@ -241,7 +243,7 @@ def checkpoint_path(workdir: str | os.PathLike, checkpoint: Checkpoint = NEWEST,
             listed = ", ".join(map(str, steps))
             raise FileNotFoundError(f"{folder} has no checkpoint of step {checkpoint}; it has {listed}{why}")
         damaged |= found
-    where = pathlib.Path(workdir) if stage is None else stage_dir(workdir, stage)
+    where = place(workdir) if stage is None else stage_dir(workdir, stage)
     if damaged:
         raise FileNotFoundError(f"{where} has no whole checkpoint: {described(damaged)}")
     raise FileNotFoundError(f"{where} has no checkpoint yet")
@@ -266,7 +268,7 @@ def restore_weights(model: keras.Model, path: str, averaged: bool | None = None)
         ValueError: the checkpoint is of another model, or holds a weight that is NaN or infinite; or averages are asked
             for, and it has none.
     """
-    with literal(path) as prefix:
+    with reading(path) as prefix:
         held = any(name.startswith("averages/values/") for name, _ in tf.train.list_variables(prefix))
     if averaged and not held:
         raise ValueError(f"{path} has no moving averages; a stage with ema_decay above 0 keeps some")
@@ -284,7 +286,7 @@ def restore_weights(model: keras.Model, path: str, averaged: bool | None = None)
 
 def _read(path, checkpoint, *, whole=False):
     """Reads objects from a checkpoint, in which all their variables must be, of the same shapes; `whole`: no others."""
-    with literal(path) as prefix:
+    with reading(path) as prefix:
         wrong = mismatches(prefix, checkpoint, whole=whole)
         if wrong:
             raise ValueError(f"{path} is a checkpoint of a model other than the one built here: {'; '.join(wrong)}")

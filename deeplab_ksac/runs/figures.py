@@ -9,13 +9,13 @@ import contextlib
 import dataclasses
 import io
 import os
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from deeplab_ksac import storage
 from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.datasets import pipeline
 from deeplab_ksac.datasets.band_pictures import read_bands
@@ -83,9 +83,9 @@ class Drawing:
     picture: np.ndarray
     arrays: Mapping[str, np.ndarray]
 
-    def write(self, folder: str | os.PathLike) -> pathlib.Path:
+    def write(self, folder: str | os.PathLike) -> storage.Place:
         """Writes <folder>/<name>.png and the arrays to <name>.npz; the path of the first."""
-        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        storage.place(folder).mkdir(parents=True, exist_ok=True)
         picture, arrays = self.files(folder)
         remove_partial(folder, [picture.name, arrays.name])
         buffer = io.BytesIO()
@@ -94,9 +94,9 @@ class Drawing:
         write_whole(picture, encode_png(self.picture))
         return picture
 
-    def files(self, folder: str | os.PathLike) -> tuple[pathlib.Path, pathlib.Path]:
+    def files(self, folder: str | os.PathLike) -> tuple[storage.Place, storage.Place]:
         """Where `write` writes the picture and the arrays."""
-        return pathlib.Path(folder, f"{self.name}.png"), pathlib.Path(folder, f"{self.name}.npz")
+        return tuple(storage.place(folder) / f"{self.name}{suffix}" for suffix in (".png", ".npz"))
 
 
 Models = Mapping[str, LoadedModel]
@@ -115,7 +115,7 @@ def load_models(
         FileNotFoundError: a folder without a model.
         ValueError: models of different classes or bands.
     """
-    places = {pathlib.Path(place.source): place for place in map(find, sources)}
+    places = {storage.place(place.source): place for place in map(find, sources)}
     models = {name: load(places[path], checkpoint=checkpoint) for name, path in distinct_names(places).items()}
     (first, model), *others = models.items()
     for name, other in others:
@@ -129,8 +129,8 @@ def load_models(
 
 
 def distinct_names(
-    paths: Iterable[str | os.PathLike], short: Callable[[pathlib.Path], str] = lambda path: path.absolute().name
-) -> dict[str, pathlib.Path]:
+    paths: Iterable[str | os.PathLike], short: Callable[[storage.Place], str] = lambda path: path.absolute().name
+) -> dict[str, storage.Place]:
     """{name: path}, each path once; a name can be part of a file's.
 
     Args:
@@ -140,7 +140,7 @@ def distinct_names(
     Raises:
         ValueError: paths that get the same name nevertheless.
     """
-    paths = list(dict.fromkeys(map(pathlib.Path, paths)))
+    paths = list(dict.fromkeys(map(storage.place, paths)))
     names = [short(path) for path in paths]
     if len(set(names)) < len(paths):
         names = ["_".join(part for part in path.parts if part != path.anchor) for path in paths]

@@ -1,9 +1,7 @@
 """What workdirs say of their runs: configuration, evaluations, learning curves; read without TensorFlow."""
 
 import dataclasses
-import glob
 import os
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +17,7 @@ from deeplab_ksac.json_files import (
 )
 from deeplab_ksac.runs.patience import last_steps
 from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment, read_metrics
+from deeplab_ksac.storage import exists, matching, place, real
 
 CURVES = ("train/loss", "eval/miou")
 
@@ -94,14 +93,13 @@ def read_runs(patterns: Iterable[str]) -> list[Run]:
     runs = {}
     for pattern in patterns:
         # a path comes first: the name of a folder may have brackets
-        named = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
-        found = [path for path in named if pathlib.Path(path, EXPERIMENT_FILE).is_file()]
+        named = [place(pattern)] if exists(pattern) else matching(pattern)
+        found = [path for path in named if (path / EXPERIMENT_FILE).is_file()]
         if not found:
             raise ValueError(f"{pattern!r} matches no workdir: there is no {EXPERIMENT_FILE} in what it names")
         for path in found:
-            place = os.path.realpath(path)  # two paths of one folder are one run
-            if place not in runs:
-                runs[place] = read_run(path)
+            if real(path) not in runs:  # two paths of one folder are one run
+                runs[real(path)] = read_run(path)
     return sorted(runs.values(), key=lambda run: run.workdir)
 
 
@@ -112,7 +110,7 @@ def read_run(workdir: str | os.PathLike, quantities: Sequence[str] = CURVES) -> 
         FileNotFoundError: the folder is no run's.
         ValueError: a file that cannot be read as a run's.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = place(workdir)
     path = workdir / EXPERIMENT_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{workdir} has no {EXPERIMENT_FILE}: it is no folder of a training run")

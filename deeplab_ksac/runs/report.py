@@ -3,7 +3,6 @@
 import html
 import math
 import os
-import pathlib
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,6 +10,7 @@ from deeplab_ksac.experiment import Table
 from deeplab_ksac.runs import pages
 from deeplab_ksac.runs.comparison import MIOU_KINDS, Comparison, Entry, overridden
 from deeplab_ksac.runs.history import Run, describe
+from deeplab_ksac.storage import Place, place
 from deeplab_ksac.whole_files import remove_partial, write_whole
 
 HEADINGS = ("row", "method", "what", "thesis", "ours", "difference", "state")
@@ -24,12 +24,12 @@ INTRODUCTION = (
 )
 
 
-def write_report(compared: Comparison, folder: str | os.PathLike) -> tuple[pathlib.Path, pathlib.Path]:
+def write_report(compared: Comparison, folder: str | os.PathLike) -> tuple[Place, Place]:
     """Writes report.md, report.html and an SVG of each run's curves into a folder; the paths of the first two."""
-    folder = pathlib.Path(folder)
+    folder = place(folder)
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {run.workdir: pages.curves(run) for run in compared.runs if run.curves}
-    files = {workdir: f"curve_{index:03}_{pathlib.Path(workdir).name}.svg" for index, workdir in enumerate(drawn)}
+    files = {workdir: f"curve_{index:03}_{place(workdir).name}.svg" for index, workdir in enumerate(drawn)}
     targets = folder / "report.md", folder / "report.html"
     remove_partial(folder, [*files.values(), *(target.name for target in targets)])
     for workdir, picture in drawn.items():

@@ -8,7 +8,6 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +17,8 @@ from deeplab_ksac.experiment import Views
 from deeplab_ksac.figures.colors import encode_png
 from deeplab_ksac.figures.confusion import confusion_picture
 from deeplab_ksac.prediction.frames import one_class_warning
-from deeplab_ksac.whole_files import write_whole
+from deeplab_ksac.storage import Place, place
+from deeplab_ksac.whole_files import append, write_whole
 
 LONGEST_SCALES = 80  # letters of a file's name
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what the content of a cell begins with that is computed
@@ -85,9 +85,9 @@ class EvaluationResult:
         pixels = [share * self.figures["pixels"] for share in self.figures["predicted_share"]]
         return one_class_warning(pixels, self.class_names)
 
-    def write(self, folder: str | os.PathLike) -> list[Path]:
+    def write(self, folder: str | os.PathLike) -> list[Place]:
         """Writes <name>.json, .csv and _confusion.png; their paths."""
-        paths = [Path(folder, f"{self.name}{ending}") for ending in (".json", ".csv", "_confusion.png")]
+        paths = [place(folder) / f"{self.name}{ending}" for ending in (".json", ".csv", "_confusion.png")]
         write_whole(paths[0], as_json(self.as_dict(), self.class_names))
         write_whole(paths[1], as_csv(self.figures, self.class_names))
         picture = confusion_picture(self.confusion_matrix, self.class_names, title=self.title)
@@ -96,8 +96,8 @@ class EvaluationResult:
 
     def append_line(self, folder: str | os.PathLike) -> None:
         """Appends its JSON as a line to <name>.jsonl."""
-        with Path(folder, f"{self.name}.jsonl").open("ab") as stream:
-            stream.write(as_json(self.as_dict(), self.class_names, indent=None))
+        line = as_json(self.as_dict(), self.class_names, indent=None)
+        append(place(folder) / f"{self.name}.jsonl", line.decode())
 
 
 def result_name(split: Split, views: Views) -> str:

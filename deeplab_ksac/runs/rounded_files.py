@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac import metrics
 from deeplab_ksac.datasets.access import damage_named
 from deeplab_ksac.datasets.info import load_info, require_bands

@@ -2,11 +2,11 @@
 
 import html
 import os
-import pathlib
 from collections.abc import Iterator
 
 from deeplab_ksac.runs import pages
 from deeplab_ksac.runs.history import describe, read_run
+from deeplab_ksac.storage import Place, place
 from deeplab_ksac.whole_files import remove_partial, write_whole
 
 TITLES = {  # figure of `runs.figures`, with which the names of its files begin -> heading
@@ -21,13 +21,13 @@ TITLES = {  # figure of `runs.figures`, with which the names of its files begin 
 }
 
 
-def write_run_page(workdir: str | os.PathLike) -> pathlib.Path:
+def write_run_page(workdir: str | os.PathLike) -> Place:
     """Writes a run's page to <workdir>/index.html; its path.
 
     Raises:
         FileNotFoundError: the folder is no run's.
     """
-    target = pathlib.Path(workdir) / "index.html"
+    target = place(workdir) / "index.html"
     page = run_page(workdir)
     remove_partial(workdir, [target.name])
     write_whole(target, page)
@@ -40,7 +40,7 @@ def run_page(workdir: str | os.PathLike) -> str:
     Raises:
         FileNotFoundError: the folder is no run's.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = place(workdir)
     found = read_run(workdir)
     name = found.experiment.name
     body = [f"<h1>{html.escape(name)}</h1>", f"<p><code>{html.escape(str(workdir))}</code>, {found.steps:,} steps</p>"]
@@ -53,7 +53,7 @@ def run_page(workdir: str | os.PathLike) -> str:
     return pages.document(name, body)
 
 
-def pictures_of(workdir: pathlib.Path) -> Iterator[tuple[str, list[pathlib.Path]]]:
+def pictures_of(workdir: Place) -> Iterator[tuple[str, list[Place]]]:
     """(heading, pictures) of every kind of picture in a run's folder; there may be none of a kind."""
     evaluated = sorted(workdir.glob("eval_*.png"))
     matrices = [path for path in evaluated if path.stem.endswith("_confusion")]

@@ -3,12 +3,15 @@
 import json
 import logging
 import os
-import pathlib
 import re
 import shutil
+from collections.abc import Mapping
 
 from deeplab_ksac.errors import printable
 from deeplab_ksac.json_files import read_object
+from deeplab_ksac.runs.checkpoint_files import files_of
+from deeplab_ksac.storage import is_remote, place
+from deeplab_ksac.storage.copies import upload
 from deeplab_ksac.whole_files import checksum, remove_partial, write_whole
 from deeplab_ksac.whole_files import remove as remove_whole
 
@@ -20,22 +23,37 @@ _verdicts = {}  # of files that have not changed since, so that following a run 
 
 def checkpoint_prefix(folder: str | os.PathLike, step: int) -> str:
     """What the names of a checkpoint's files begin with."""
-    return str(pathlib.Path(folder) / f"ckpt-{step}")
+    return str(place(folder) / f"ckpt-{step}")
 
 
-def seal(prefix: str) -> None:
-    """Writes the seal of a checkpoint whose files are complete."""
-    sums = {path.name: checksum(path) for path in _files(prefix)}
-    write_whole(prefix + SEAL, json.dumps(sums, indent=1) + "\n")
-    _verdicts[prefix, _stamp(prefix)] = None
+def checksums(prefix: str) -> dict[str, str]:
+    """{name: SHA-256} of a checkpoint's files."""
+    return {path.name: checksum(path) for path in files_of(prefix)}
+
+
+def seal(prefix: str, sums: Mapping[str, str] | None = None) -> None:
+    """Writes the seal of a checkpoint whose files are complete.
+
+    Args:
+        prefix: of the checkpoint.
+        sums: `checksums` of its files where they were written, before they were put into an object store: another
+            training may have written over them since. None for those that are there.
+    """
+    write_whole(prefix + SEAL, json.dumps(checksums(prefix) if sums is None else dict(sums), indent=1) + "\n")
+    stamp = _stamp(prefix)
+    if _tells(stamp):
+        _verdicts[prefix, stamp] = None
 
 
 def duplicate(prefix: str, folder: str | os.PathLike) -> None:
     """Gives a sealed checkpoint a second place, the seal last: by links, or copies where the file system has none."""
-    folder = pathlib.Path(folder)
+    folder = place(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    remove(str(folder / pathlib.Path(prefix).name))
-    for path in (*_files(prefix), pathlib.Path(prefix + SEAL)):
+    remove(str(folder / place(prefix).name))
+    for path in (*files_of(prefix), place(prefix + SEAL)):
+        if is_remote(folder):
+            upload(path, folder / path.name)
+            continue
         try:
             os.link(path, folder / path.name)
         except OSError:
@@ -44,7 +62,7 @@ def duplicate(prefix: str, folder: str | os.PathLike) -> None:
 
 def steps_in(folder: str | os.PathLike) -> list[int]:
     """The steps of all checkpoints in a folder, complete or not, in order."""
-    names = (path.name for path in pathlib.Path(folder).glob("ckpt-*"))
+    names = (path.name for path in place(folder).glob("ckpt-*"))
     numbers = {match[1] for name in names if (match := PIECE.fullmatch(name))}
     return sorted(int(number) for number in numbers if number == str(int(number)))
 
@@ -73,7 +91,10 @@ def damage(prefix: str) -> str | None:
     """What is wrong with a checkpoint; None if it is whole."""
     stamp = _stamp(prefix)
     if (prefix, stamp) not in _verdicts:
-        _verdicts[prefix, stamp] = _damage(pathlib.Path(prefix + SEAL), _files(prefix))
+        found = _damage(place(prefix + SEAL), files_of(prefix))
+        if not _tells(stamp):
+            return found
+        _verdicts[prefix, stamp] = found
     return _verdicts[prefix, stamp]
 
 
@@ -85,13 +106,14 @@ def damages(folder: str | os.PathLike) -> dict[int, str]:
 
 def is_sealed(prefix: str) -> bool:
     """Whether a checkpoint was complete once."""
-    return os.path.lexists(prefix + SEAL)
+    path = place(prefix + SEAL)
+    return path.is_symlink() or path.exists()
 
 
 def remove(prefix: str) -> None:
     """Removes a checkpoint: the seal first, so that what is left of it at any moment does not count."""
-    pathlib.Path(prefix + SEAL).unlink(missing_ok=True)
-    for path in _files(prefix):
+    place(prefix + SEAL).unlink(missing_ok=True)
+    for path in files_of(prefix):
         path.unlink(missing_ok=True)
 
 
@@ -99,7 +121,7 @@ def remove_unfinished(folder: str | os.PathLike) -> None:
     """Removes what killed saves have left in a folder, and says so; nobody may be saving there meanwhile."""
     for step in steps_in(folder):
         prefix = checkpoint_prefix(folder, step)
-        left = [path for path in (*_files(prefix), pathlib.Path(f"{prefix}_temp")) if path.exists()]
+        left = [path for path in (*files_of(prefix), place(f"{prefix}_temp")) if path.exists()]
         if is_sealed(prefix):
             left = [path for path in left if path.name.endswith("_temp")]
         else:
@@ -129,7 +151,12 @@ def _damage(path, files):
 
 
 def _stamp(prefix):
-    return tuple((path.name, *_state(path)) for path in _files(prefix, SEAL))
+    return tuple((path.name, *_state(path)) for path in files_of(prefix, SEAL))
+
+
+def _tells(stamp):
+    """Whether a stamp differs where the files do: a store may not say when a file was written."""
+    return all(state and state[1] for _, *state in stamp)
 
 
 def _state(path):
@@ -138,9 +165,3 @@ def _state(path):
     except OSError:  # a link to nothing
         return ()
     return status.st_size, status.st_mtime_ns
-
-
-def _files(prefix, *more):
-    path = pathlib.Path(prefix)
-    kinds = (".index", ".data-*", *more)
-    return sorted(found for kind in kinds for found in path.parent.glob(path.name + kind))

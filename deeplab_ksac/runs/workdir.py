@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import os
-import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +17,8 @@ from deeplab_ksac.only_one import PATIENCE, only_one
 from deeplab_ksac.own_files import changed_files, packed, unpacked
 from deeplab_ksac.runs.places import stage_dirs
 from deeplab_ksac.runs.seals import steps_in
-from deeplab_ksac.whole_files import read_whole, require_regular, unwritable, write_whole
+from deeplab_ksac.storage import place
+from deeplab_ksac.whole_files import append, present, read_whole, write_whole
 
 LOG = logging.getLogger(__name__)
 EXPERIMENT_FILE = "experiment.json"
@@ -50,7 +50,7 @@ def only_one_training(
             f"{workdir} is being trained by another process ({holder}); wait until it ends, or choose another workdir"
         )
 
-    return only_one(pathlib.Path(workdir) / LOCK_FILE, busy=busy, patience=patience)
+    return only_one(place(workdir) / LOCK_FILE, busy=busy, patience=patience)
 
 
 def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: DatasetInfo) -> None:
@@ -63,10 +63,10 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
             file, or of pictures of other bands or another normalization of them; the message says what differs. Or it
             holds a file of that name which is no run's, or checkpoints of which nothing says what they are of.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = place(workdir)
     path, (new, files) = workdir / EXPERIMENT_FILE, packed(experiment)
     workdir.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(path):
+    if present(path):
         changed = differences(_completed(_read_fields(path)), new)
         if changed:
             raise ValueError(
@@ -115,7 +115,7 @@ def read_workdir(workdir: str | os.PathLike) -> tuple[Experiment, DatasetInfo]:
         FileNotFoundError: there is no run in the folder.
         ValueError: its experiment.json cannot be read; the message names the field.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = place(workdir)
     for name in (EXPERIMENT_FILE, INFO_FILE):
         if not (workdir / name).is_file():
             raise FileNotFoundError(f"{workdir} holds no training run: {name} is missing")
@@ -129,7 +129,7 @@ def read_experiment(workdir: str | os.PathLike) -> Experiment:
         OSError: it has no experiment.json.
         ValueError: the file cannot be read; the message names the field.
     """
-    return read_experiment_file(pathlib.Path(workdir) / EXPERIMENT_FILE)
+    return read_experiment_file(place(workdir) / EXPERIMENT_FILE)
 
 
 def read_experiment_file(path: str | os.PathLike) -> Experiment:
@@ -139,7 +139,7 @@ def read_experiment_file(path: str | os.PathLike) -> Experiment:
         OSError: it cannot be read.
         ValueError: it is no experiment; the message names the field.
     """
-    path = pathlib.Path(path)
+    path = place(path)
     try:
         return unpacked(from_dict(Experiment, _read_fields(path)), path.parent)
     except DamagedFileError:
@@ -177,7 +177,7 @@ def _completed(fields):
 
 def record_start(workdir: str | os.PathLike, facts: dict[str, Any]) -> None:
     """Appends what a run was started with to the folder's list of starts."""
-    _append_line(pathlib.Path(workdir) / STARTS_FILE, facts)
+    _append_line(place(workdir) / STARTS_FILE, facts)
 
 
 def read_provenance(workdir: str | os.PathLike, info: DatasetInfo) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def read_provenance(workdir: str | os.PathLike, info: DatasetInfo) -> dict[str, 
         of each version of this code that it was started with], "packages", "precision", "replicas": of the last start};
         what is not known is left out.
     """
-    starts = list(_read_lines(pathlib.Path(workdir) / STARTS_FILE))
+    starts = list(_read_lines(place(workdir) / STARTS_FILE))
     known = {"examples": dict(getattr(info, "num_examples", {}))}
     if starts:
         known["starts"] = len(starts)
@@ -203,7 +203,7 @@ class MetricsLog:
     """Measurements as JSON lines {"stage", "step", …}; a resumed run continues after the step it was resumed from."""
 
     def __init__(self, workdir: str | os.PathLike, stage: int, first_step: int):
-        self.path, self.stage = pathlib.Path(workdir) / METRICS_FILE, stage
+        self.path, self.stage = place(workdir) / METRICS_FILE, stage
         kept = [
             line
             for line in read_metrics(workdir)
@@ -221,7 +221,7 @@ def read_metrics(workdir: str | os.PathLike) -> Iterator[dict[str, Any]]:
 
     A line that is none is left out: with a warning, but for the last, which a kill may have broken off.
     """
-    return _read_lines(pathlib.Path(workdir) / METRICS_FILE, ("stage", "step"))
+    return _read_lines(place(workdir) / METRICS_FILE, ("stage", "step"))
 
 
 def _read_lines(path, counts=()):
@@ -263,12 +263,7 @@ def was_evaluated(workdir: str | os.PathLike, stage: int, step: int) -> bool:
 
 
 def _append_line(path, values):
-    require_regular(path)
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(_as_line(values))
-    except OSError as error:
-        raise unwritable(path, error) from error
+    append(path, _as_line(values))
 
 
 def _as_line(values):

@@ -13,9 +13,12 @@ from deeplab_ksac.models.loading import load
 from deeplab_ksac.own_files import recorded_path
 from deeplab_ksac.runs.checkpoints import checkpoint_path, restore_weights
 from deeplab_ksac.runs.workdir import read_workdir
+from deeplab_ksac.storage import is_remote, place
+from deeplab_ksac.storage.copies import kept_on_this_machine
 from deeplab_ksac.training.class_transfer import plan_transfer
 
 NAMED_AT_MOST = 8
+SUFFIXES = (".h5", ".hdf5", ".keras", ".safetensors")  # of files of weights
 
 
 def initialize(
@@ -122,8 +125,14 @@ def with_backbone_weights(experiment: Experiment, weights: str | None, workdir: 
 
 
 def _on_this_machine(weights):
-    """A weight set's path; one on the hub is fetched."""
-    return str(hub.fetched(weights, TIMM_FILES)) if hub.is_address(weights) else weights
+    """A weight set's path; one on the hub or in an object store is fetched."""
+    if hub.is_address(weights):
+        return str(hub.fetched(weights, TIMM_FILES))
+    if not is_remote(weights):
+        return weights
+    file, config = TIMM_FILES
+    path = place(weights)
+    return str(kept_on_this_machine(path if path.suffix in SUFFIXES else path / file, beside=[config]))
 
 
 def _recorded(workdir, backbone):

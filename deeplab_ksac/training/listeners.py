@@ -3,13 +3,13 @@
 import dataclasses
 import logging
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.storage import Place
 
 LOG = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Listener:
     def on_evaluation(self, step: int, result: EvaluationResult) -> None:
         """The model was evaluated after so many steps."""
 
-    def on_checkpoint(self, step: int, path: pathlib.Path) -> None:
+    def on_checkpoint(self, step: int, path: Place) -> None:
         """A checkpoint is complete; `path` is what the names of its files begin with."""
 
     def flush(self) -> None:
@@ -113,7 +113,7 @@ class Shielded(Listener):
     def on_evaluation(self, step: int, result: EvaluationResult) -> None:
         self._tell("on_evaluation", step, result)
 
-    def on_checkpoint(self, step: int, path: pathlib.Path) -> None:
+    def on_checkpoint(self, step: int, path: Place) -> None:
         self._tell("on_checkpoint", step, path)
 
     def flush(self) -> None:

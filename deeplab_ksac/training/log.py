@@ -7,7 +7,6 @@ the one of metrics.jsonl last, since its line of an evaluation says that the eva
 import contextlib
 import itertools
 import os
-import pathlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -23,6 +22,8 @@ from deeplab_ksac.figures.colors import colorize, to_bytes
 from deeplab_ksac.prediction.scores import predict_classes
 from deeplab_ksac.runs.places import stage_dir
 from deeplab_ksac.runs.workdir import MetricsLog
+from deeplab_ksac.storage import Place, place
+from deeplab_ksac.storage.copies import Mirror, on_this_machine, tensorflow_opens
 from deeplab_ksac.training.listeners import EvaluationResult, Listener, StageStart
 from deeplab_ksac.training.optimizers import GroupedOptimizer
 from deeplab_ksac.whole_files import write_whole
@@ -39,7 +40,8 @@ class TensorBoardEvents(Listener):
     def on_stage(self, start: StageStart) -> None:
         folder = stage_dir(start.workdir, start.stage)
         trim_events(folder, start.step, start.evaluated)
-        self.writer = tf.summary.create_file_writer(str(folder))
+        self.mirror = None if tensorflow_opens(folder) else Mirror(folder)
+        self.writer = tf.summary.create_file_writer(str(folder if self.mirror is None else self.mirror.here))
 
     def on_step(self, step: int, values: Mapping[str, float]) -> None:
         self._write(step, _of_training(values))
@@ -53,9 +55,13 @@ class TensorBoardEvents(Listener):
 
     def flush(self) -> None:
         self.writer.flush()
+        if self.mirror is not None:
+            self.mirror.update()
 
     def on_stage_end(self, finished: bool) -> None:
         self.writer.close()
+        if self.mirror is not None:
+            self.mirror.update()
 
     def _write(self, step, values):
         with self.writer.as_default(step=step):
@@ -151,7 +157,7 @@ class StageLog:
         for listener in self.listeners:
             listener.on_evaluation(done, result)
 
-    def write_checkpoint(self, done: int, path: pathlib.Path) -> None:
+    def write_checkpoint(self, done: int, path: Place) -> None:
         """Tells that a checkpoint is complete."""
         for listener in self.listeners:
             listener.on_checkpoint(done, path)
@@ -204,9 +210,9 @@ def trim_events(folder: str | os.PathLike, step: int, evaluated: bool) -> None:
         training = all(value.tag.startswith("train/") for value in event.summary.value)
         return event.step < step or (event.step == step and (evaluated or training))
 
-    for path in pathlib.Path(folder).glob("*tfevents*.partial"):  # a run was killed here; TensorBoard would read it
+    for path in place(folder).glob("*tfevents*.partial"):  # a run was killed here; TensorBoard would read it
         path.unlink()
-    for path in sorted(pathlib.Path(folder).glob("events.out.tfevents.*")):
+    for path in sorted(place(folder).glob("events.out.tfevents.*")):
         content = path.read_bytes()
         kept = b"".join(record for event, record in _events(path, content) if stays(event))
         if kept != content:
@@ -216,8 +222,8 @@ def trim_events(folder: str | os.PathLike, step: int, evaluated: bool) -> None:
 def _events(path, content):
     """(event, the bytes that hold it) in an event file, up to its end or to where it is broken off."""
     start = 0
-    with contextlib.suppress(tf.errors.DataLossError):
-        for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+    with contextlib.suppress(tf.errors.DataLossError), on_this_machine(path) as here:
+        for serialized in tf.data.TFRecordDataset(str(here)).as_numpy_iterator():
             end = start + len(serialized) + RECORD_BYTES
             yield tf.compat.v1.Event.FromString(serialized), content[start:end]
             start = end

@@ -28,6 +28,7 @@ from deeplab_ksac.runs.workdir import (
     record_start,
     was_evaluated,
 )
+from deeplab_ksac.storage import place
 from deeplab_ksac.training.initial_weights import initialize, with_backbone_weights
 from deeplab_ksac.training.interruption import RestartError, StopRequest, agreement, failures_in_one_line
 from deeplab_ksac.training.listeners import Listener, Shielded
@@ -35,7 +36,7 @@ from deeplab_ksac.training.log import StageLog
 from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.stage import DivergenceError, StageRun
 from deeplab_ksac.training.strategy import create_strategy, workers
-from deeplab_ksac.whole_files import check_writable, remove_partial
+from deeplab_ksac.whole_files import check_writable, present, remove_partial
 
 __all__ = ["DivergenceError", "SilentProgress", "check_data", "train", "train_stage"]
 
@@ -83,8 +84,8 @@ def train(
 
     Args:
         experiment: what is trained.
-        data_dir: where converted data sets are.
-        workdir: the folder for configuration, checkpoints, events and metrics.
+        data_dir: where converted data sets are; a path, or an address in an object store.
+        workdir: the folder for configuration, checkpoints, events and metrics; a path or an address too.
         strategy: where it is computed, such as `strategy.create_strategy` gives; by default all GPUs of this machine,
             or its CPU.
         init_from: a trained model whose weights the first stage starts from: a run's folder, a saved model's, the name
@@ -139,7 +140,7 @@ def train(
             "class_names": info.class_names,
             "tell": tell,
         }
-        begins = not os.path.lexists(os.path.join(workdir, EXPERIMENT_FILE))
+        begins = not present(place(workdir) / EXPERIMENT_FILE)
         if begins:  # and so does what cannot be taken
             initialize(first[0].model, experiment.model.backbone, workdir, 0, **weights)
         claim_workdir(workdir, experiment, info)

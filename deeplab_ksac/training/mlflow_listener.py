@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import os
-import pathlib
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,6 +12,7 @@ from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.json_files import DamagedFileError, check_fields, is_text, read_object
 from deeplab_ksac.own_files import packed
 from deeplab_ksac.runs.workdir import read_experiment
+from deeplab_ksac.storage import Place, absolute, place
 from deeplab_ksac.training.listeners import EvaluationResult, Listener, StageStart
 from deeplab_ksac.whole_files import write_whole
 
@@ -63,7 +62,7 @@ class MLflowListener(Listener):
         experiment = read_experiment(start.workdir)
         self.before = sum(stage.steps for stage in experiment.stages[: start.stage])
         self.is_last = start.stage == len(experiment.stages) - 1
-        path = pathlib.Path(start.workdir, RUN_FILE)
+        path = place(start.workdir) / RUN_FILE
         self.run_id = self._known(path) if path.is_file() else self._begun(path, experiment)
 
     def on_step(self, step: int, values: Mapping[str, float]) -> None:
@@ -72,8 +71,8 @@ class MLflowListener(Listener):
     def on_evaluation(self, step: int, result: EvaluationResult) -> None:
         self._log(step, result.scalars())
 
-    def on_checkpoint(self, step: int, path: pathlib.Path) -> None:
-        self.client.set_tag(self.run_id, "checkpoint", os.path.abspath(path))
+    def on_checkpoint(self, step: int, path: Place) -> None:
+        self.client.set_tag(self.run_id, "checkpoint", str(absolute(path)))
 
     def on_stage_end(self, finished: bool) -> None:
         if not finished:
@@ -94,7 +93,7 @@ class MLflowListener(Listener):
         """The id of a new run with the experiment's parameters, which a file names from now on."""
         group = self.client.get_experiment_by_name(self.experiment_name)
         group_id = self.client.create_experiment(self.experiment_name) if group is None else group.experiment_id
-        name, tags = self.run_name or experiment.name, {"workdir": os.path.abspath(path.parent)}
+        name, tags = self.run_name or experiment.name, {"workdir": str(absolute(path.parent))}
         run_id = self.client.create_run(group_id, run_name=name, tags=tags).info.run_id
         fields, _ = packed(experiment)
         parameters = iter([self.entities.Param(name, str(value)[:LONGEST_VALUE]) for name, value in _flat(fields)])

@@ -8,19 +8,18 @@ name=ksac
 zone=us-central1-a
 accelerator=v5litepod-8       # v5e, 8 chips on one host
 runtime=tpu-vm-tf-2.15.1-pjrt # TensorFlow as in constraints-2.15.txt
-data=data                     # the converted sets
-workdir=runs/voc
+data=gs://bucket/data         # the converted sets: ksac convert --data_dir=gs://bucket/data
+workdir=gs://bucket/runs/voc  # the VM's service account must be allowed to read and write the bucket
 
 on_vm() { gcloud compute tpus tpu-vm ssh "$name" --zone="$zone" --command="$1"; }
 to_vm() { gcloud compute tpus tpu-vm scp --recurse "$1" "$name:$2" --zone="$zone"; }
 
 gcloud compute tpus tpu-vm create "$name" --zone="$zone" --accelerator-type="$accelerator" --version="$runtime"
 
-# The project as committed, and the data. gs:// is not read: everything is copied.
+# The project as committed.
 git archive --format=tar.gz --prefix=deeplab_ksac/ --output=/tmp/deeplab_ksac.tar.gz HEAD
 to_vm /tmp/deeplab_ksac.tar.gz .
 on_vm "tar -xzf deeplab_ksac.tar.gz"
-to_vm "$data" data
 
 # PyPI's TensorFlow knows no TPU; the image brings one that does. The environment sees that one, and pip keeps it.
 on_vm "python3 -m venv --system-site-packages venv && \
@@ -28,9 +27,8 @@ on_vm "python3 -m venv --system-site-packages venv && \
     venv/bin/python -c 'import tensorflow as tf; print(tf.__version__, tf.__file__); \
         tf.distribute.cluster_resolver.TPUClusterResolver(tpu=\"local\"); print(tf.config.list_logical_devices())'"
 
-# The same command continues after a stop (status 42) or a preemption, if the VM's disk is still there.
-on_vm "venv/bin/ksac train --config=voc_mobilenet_v2_ksac --workdir=$workdir --data_dir=data \
+# The same command continues after a stop (status 42) or a preemption, on another VM too.
+on_vm "venv/bin/ksac train --config=voc_mobilenet_v2_ksac --workdir=$workdir --data_dir=$data \
     --strategy=tpu --tpu=local --precision=mixed_bfloat16"
 
-gcloud compute tpus tpu-vm scp --recurse "$name:$workdir" "$(dirname "$workdir")" --zone="$zone"
 # gcloud compute tpus tpu-vm delete "$name" --zone="$zone"

@@ -27,6 +27,7 @@ from deeplab_ksac.scripts.cases import (
     pipeline,
     pyramid,
     serving,
+    start_up,
     training,
 )
 
@@ -34,6 +35,7 @@ CASES = {  # name -> Case, in the order in which they are measured
     **pyramid.CASES,
     **attention.CASES,
     **pipeline.CASES,
+    **start_up.CASES,
     **class_aware.CASES,
     **training.CASES,
     **conversion.CASES,

@@ -3,10 +3,10 @@ which of a run's checkpoints, --checkpoint."""
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 from absl import flags
 
+from deeplab_ksac import storage
 from deeplab_ksac.models import SHIPPED
 from deeplab_ksac.models.places import Place, find
 from deeplab_ksac.runs.places import BEST, NEWEST
@@ -54,7 +54,7 @@ def place(given) -> Place:
     if given.model is None and given.workdir is None:
         return find(next(iter(SHIPPED)))
     if given.model is None:
-        return Place(str(given.workdir), Path(given.workdir), is_run=True)
+        return Place(str(given.workdir), storage.place(given.workdir), is_run=True)
     return _allowed(find(given.model), given)
 
 
@@ -64,18 +64,18 @@ def places(given) -> list[Place]:
     Raises:
         OSError, ValueError: as `places.find`, of --model.
     """
-    runs = [Place(str(workdir), Path(workdir), is_run=True) for workdir in given.workdir]
+    runs = [Place(str(workdir), storage.place(workdir), is_run=True) for workdir in given.workdir]
     return runs + [_allowed(find(model), given) for model in given.model]
 
 
-def output_dir(given, where: Place, below: str = "") -> Path:
+def output_dir(given, where: Place, below: str = "") -> storage.Place:
     """The folder for results: --output_dir, or by default a run's own.
 
     Raises:
         ValueError: neither is there.
     """
     if given.output_dir:
-        return Path(given.output_dir)
+        return storage.place(given.output_dir)
     if not where.is_run:
         raise ValueError(f"--output_dir must be given with --model={where.source}, which is no training run's folder")
     return where.folder / below

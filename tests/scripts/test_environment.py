@@ -87,12 +87,14 @@ def plain(name):
     return re.match(r"[\w.-]+", name).group().lower().replace("_", "-")
 
 
-@pytest.mark.parametrize(("stack", "extras"), (("2.15", ["addons", "keras-cv", "test"]), ("current", ["test"])))
+@pytest.mark.parametrize(
+    ("stack", "extras"), (("2.15", ["addons", "keras-cv", "storage", "test"]), ("current", ["storage", "test"]))
+)
 def test_every_requirement_has_a_pin(stack, extras):
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     wanted = setup["options"]["install_requires"].split("\n")
-    for extra in [*extras, "coco", "onnx"]:
+    for extra in [*extras, "coco", "onnx", "storage"]:
         wanted += setup["options.extras_require"][extra].split("\n")
     pinned = {plain(line) for line in (ROOT / f"constraints-{stack}.txt").read_text().splitlines() if "==" in line}
     assert {plain(line) for line in wanted if line} - {"deeplab-ksac"} <= pinned

@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets import encoding, pipeline
-from deeplab_ksac.datasets.access import damage_named, record_offsets
+from deeplab_ksac.datasets.access import damage_named
 from deeplab_ksac.datasets.info import DatasetError, dataset_dir, load_info, save_info
 from deeplab_ksac.datasets.inspection import inspect_dataset
 from deeplab_ksac.datasets.records import shard_files, write_records
+from deeplab_ksac.datasets.stored import record_offsets
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.evaluation import evaluate
 from tests import fakes

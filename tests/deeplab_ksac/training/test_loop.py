@@ -1,6 +1,7 @@
 """Training runs from beginning to end, through interruptions and stages, and as they fail."""
 
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -15,19 +16,31 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.pipeline import batch_filenames, eval_batches
-from deeplab_ksac.datasets.records import shard_files
+from deeplab_ksac.datasets.records import shard_files, write_records
 from deeplab_ksac.experiment import Data, EvalSpec, Views, part
 from deeplab_ksac.experiments.common import with_car
+from deeplab_ksac.export import export_saved_model
 from deeplab_ksac.figures.colors import colorize
+from deeplab_ksac.models.loading import load
+from deeplab_ksac.prediction.folder import predict_files
+from deeplab_ksac.prediction.images import find_images
+from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.prediction.scores import predict_classes
 from deeplab_ksac.runs import seals
+from deeplab_ksac.runs.best import best_path
+from deeplab_ksac.runs.checkpoint_files import reading
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
+from deeplab_ksac.runs.evaluation import RunEvaluation
 from deeplab_ksac.runs.workdir import claim_workdir, read_metrics, read_workdir
+from deeplab_ksac.storage import place
+from deeplab_ksac.storage.copies import on_this_machine
 from deeplab_ksac.training import loop, strategy
 from deeplab_ksac.training.interruption import RestartError, StopRequest
 from deeplab_ksac.training.stage import StageRun
+from deeplab_ksac.whole_files import write_whole
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
+from tests.stores import STORES
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +80,10 @@ def straight(data_dir, tmp_path_factory):
 
 def assert_equal_runs(found, expected):
     """All that two runs saved and logged is equal, but for times."""
-    paths = [checkpoint_path(workdir) for workdir in (found, expected)]
-    saved = [{name: tf.train.load_variable(path, name) for name, _ in tf.train.list_variables(path)} for path in paths]
+    saved = []
+    for workdir in (found, expected):
+        with reading(checkpoint_path(workdir)) as path:
+            saved.append({name: tf.train.load_variable(path, name) for name, _ in tf.train.list_variables(path)})
     assert set(saved[0]) == set(saved[1])
     for name, value in saved[1].items():
         np.testing.assert_array_equal(saved[0][name], value, err_msg=name)
@@ -83,8 +98,9 @@ def logged_tags(workdir):
     """(step, tag) of all events of the first stage."""
     found = []
     for path in (workdir / "stage_0").glob("events*"):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            found += [(event.step, value.tag) for value in event.summary.value]
+        with on_this_machine(path) as here:
+            for event in tf.compat.v1.train.summary_iterator(str(here)):
+                found += [(event.step, value.tag) for value in event.summary.value]
     return sorted(found)
 
 
@@ -256,6 +272,65 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_end(straight,
         assert {"commit", "modified"} == set(start["code"]) and start["precision"] == "float32"
 
 
+@pytest.fixture(scope="module", params=STORES)
+def stored(request, data_dir, tmp_path_factory):
+    """A store with `data` and the folder `run` of a run there that was interrupted and went on."""
+    with STORES[request.param]() as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        write_records("folder", data_dir.parent / "tiny", f"{address}/data", dataset_name="tiny")
+        with pytest.raises(InterruptionError):
+            train(STATEFUL, f"{address}/data", f"{address}/run", progress=InterruptingProgress)
+        assert load_model(f"{address}/run").step == 3
+        train(STATEFUL, f"{address}/data", f"{address}/run")
+        yield place(address)
+
+
+def test_a_run_in_an_object_store_is_that_of_this_machine(stored, straight, data_dir):
+    assert_equal_runs(stored / "run", straight)
+    here, there = data_dir / "tiny" / "1.0.0", stored / "data" / "tiny" / "1.0.0"
+    names = {path.name for path in here.iterdir()}
+    assert names == {path.name for path in there.iterdir()}
+    for name in names - {"dataset_info.json"}:
+        assert (here / name).read_bytes() == (there / name).read_bytes(), name
+    assert seals.damage(best_path(stored / "run")) is None
+
+
+def test_a_run_in_an_object_store_is_evaluated_predicted_saved_and_exported(stored, straight, data_dir, tmp_path):
+    kinds = ("index", "probabilities")
+    pictures = find_images(str(data_dir.parent / "tiny/images/val"))
+    for picture in pictures:
+        (stored / "photos").mkdir(exist_ok=True)
+        write_whole(stored / "photos" / picture.name, picture.read_bytes())
+    written = []
+    for folder, data, images, run in (
+        (tmp_path, data_dir, pictures, straight),
+        (stored / "out", stored / "data", find_images(f"{stored}/photos/*.jpg"), stored / "run"),
+    ):
+        result = RunEvaluation(load(str(run)), data_dir=data)()
+        folder.mkdir(exist_ok=True)
+        (folder / "evaluated").mkdir()
+        result.write(folder / "evaluated")
+        result.append_line(folder / "evaluated")
+        result.append_line(folder / "evaluated")
+        predictor = Predictor.load(str(run))
+        assert not predict_files(predictor, images, folder / "predicted", kinds=kinds).failures
+        predictor.save(folder / "model")
+        loaded = load(str(folder / "model"))
+        assert export_saved_model(loaded.model, folder / "served" / "1", info=loaded.info, check=False).name == "1"
+        written.append({path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()})
+    assert set(written[0]) == set(written[1])
+    for name, path in written[0].items():
+        if not name.startswith("served") and name != "model/model.json" and not name.endswith(".npz"):
+            assert path.read_bytes() == written[1][name].read_bytes(), name
+    for name in (name for name in written[0] if name.endswith(".npz")):
+        with np.load(written[0][name]) as here, np.load(io.BytesIO(written[1][name].read_bytes())) as there:
+            np.testing.assert_array_equal(here["probabilities"], there["probabilities"])
+    with pytest.raises(FileExistsError, match="in an object store no folder can be replaced at once"):
+        export_saved_model(loaded.model, stored / "out/served/1", info=loaded.info, overwrite=True)
+    fresh = train(with_steps(STATEFUL, 1), data_dir, tmp_path / "started", init_from=f"{stored}/out/model")
+    assert 0 <= fresh["miou"] <= 1
+
+
 class SignaledAtTheEnd(loop.SilentProgress):
     """Sends this process a signal after the last step, before its evaluation."""
 
@@ -327,10 +402,10 @@ from tests.conftest import split_cpu
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.deeplab_ksac.training import test_loop
 
-def killed_before_the_seal(prefix):
+def killed_before_the_seal(prefix, sums):
     if prefix.endswith("-4"):
         os.kill(os.getpid(), signal.SIGKILL)
-    sealed(prefix)
+    sealed(prefix, sums)
 
 sealed, seals.seal = seals.seal, killed_before_the_seal
 with tiny_backbone_known():
