@@ -26,7 +26,9 @@ from deeplab_ksac.scripts.cases import (
     pipeline,
     pyramid,
     serving,
+    start,
     training,
+    training_memory,
 )
 
 CASES = {  # name -> Case, in the order in which they are measured
@@ -35,10 +37,12 @@ CASES = {  # name -> Case, in the order in which they are measured
     **pipeline.CASES,
     **class_aware.CASES,
     **training.CASES,
+    **training_memory.CASES,
     **conversion.CASES,
     **inference.CASES,
     **export.CASES,
     **serving.CASES,
+    **start.CASES,
     **figures.CASES,
     **backbones.CASES,
     **keras_backends.CASES,
@@ -83,10 +87,10 @@ def alternate(case, rounds):
     seconds = {side: [] for side in ready}
     for _ in range(rounds):
         for name, side in ready.items():
-            start = time.perf_counter()
+            begin = time.perf_counter()
             measured = side()
             wait_for_gpus()
-            measured = measured if isinstance(measured, float) else time.perf_counter() - start
+            measured = measured if isinstance(measured, float) else time.perf_counter() - begin
             seconds[name].append(measured / case.work.get(name, 1))
     return seconds
 
