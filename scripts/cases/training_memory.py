@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac.experiment import ModelSpec, part
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.losses.reading import before_resize
