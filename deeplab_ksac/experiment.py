@@ -192,6 +192,8 @@ class Stage:
         patience: the stage ends early once so many evaluations in a row have not raised its validation mIoU above all
             before them; 0 for no early end. The schedule is that of all `steps` nevertheless, and the next stage starts
             from the last weights, as after a full stage.
+        recompute: whether the backbone is computed a second time for its gradient, so that a step holds less of it:
+            less memory for more time, and the same results to rounding.
 
     Raises:
         ValueError: a value that makes no sense, or a batch that cannot be taken in so many parts.
@@ -210,6 +212,7 @@ class Stage:
     freeze: str | None = None
     freeze_norm: bool = False
     patience: int = 0
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         check_kind(Data, data=self.data)
@@ -227,7 +230,7 @@ class Stage:
             raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay!r}; 0 is for no moving averages")
         if self.freeze is not None and self.freeze not in BACKBONE_STAGES:
             raise ValueError(f"freeze must be one of {', '.join(BACKBONE_STAGES)} or None, not {self.freeze!r}")
-        check_flag(freeze_norm=self.freeze_norm)
+        check_flag(freeze_norm=self.freeze_norm, recompute=self.recompute)
         set_fields(self, l2=float(self.l2), clip_norm=float(self.clip_norm), ema_decay=float(self.ema_decay))
 
 

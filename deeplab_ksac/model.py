@@ -14,6 +14,7 @@ from deeplab_ksac.heads.decoders import DECODERS, Bottleneck
 from deeplab_ksac.heads.necks import NECKS
 from deeplab_ksac.heads.projection import PROJECTIONS
 from deeplab_ksac.layers import BatchNorm, ResizeLike
+from deeplab_ksac.losses.reading import before_resize
 
 
 def segmentation_model(
@@ -69,6 +70,18 @@ def segmentation_model(
         if name.endswith("logits"):
             outputs[name] = ResizeLike(dtype="float32", name=f"resize_{name}")([outputs[name], image])
     return keras.Model(image, outputs, name="segmentation")
+
+
+def with_small_logits(model: keras.Model) -> keras.Model:
+    """The same model, layers and all, that also gives its logits as they are before they are brought to the image's
+    size, under the names of `losses.reading.before_resize`.
+
+    Other models than those of `segmentation_model` are returned with the outputs that they have.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    resized = {name: layers.get(f"resize_{name}") for name in model.output}
+    small = {before_resize(name): layer.input[0] for name, layer in resized.items() if isinstance(layer, ResizeLike)}
+    return keras.Model(model.input, {**model.output, **small}, name=model.name)
 
 
 def _named_maps(outputs: Any, least: str, kind: str) -> Mapping[str, Any]:

@@ -13,7 +13,8 @@ from typing import ClassVar
 import tensorflow as tf
 
 from deeplab_ksac.arguments import check_numbers, check_whole_numbers, in_interval
-from deeplab_ksac.losses.reading import LOGITS
+from deeplab_ksac.losses.reading import LOGITS, before_resize
+from deeplab_ksac.losses.strips import Strips
 
 REDUCE_SUM = tf.distribute.ReduceOp.SUM
 
@@ -34,12 +35,8 @@ def gather_from_replicas(values: tf.Tensor) -> tf.Tensor:
     return context.all_gather(values, axis=0)
 
 
-def mean_over_global_batch(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Σ values·weights / Σ weights over all replicas, scaled so that the replicas' results average to it.
-
-    0 where no weight is set anywhere.
-    """
-    total, count = tf.reduce_sum(values * weights), tf.reduce_sum(weights)
+def over_global_batch(total: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Σ total / Σ count over all replicas, scaled so that the replicas' results average to it; 0 where Σ count is."""
     context = tf.distribute.get_replica_context()
     replicas = 1 if context is None else context.num_replicas_in_sync
     return tf.math.divide_no_nan(total * tf.cast(replicas, total.dtype), sum_over_replicas(count))
@@ -48,6 +45,9 @@ def mean_over_global_batch(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 @dataclasses.dataclass(eq=False)
 class PixelLoss(abc.ABC):
     """What the losses of pixels share: which output they read, and their factor.
+
+    Logits that come as they were before they were brought to the image's size, too (`losses.reading.before_resize`),
+    are brought to it in strips (`losses.strips`), where they are many.
 
     Args:
         output: the logits it reads, [N, H, W, K].
@@ -62,6 +62,7 @@ class PixelLoss(abc.ABC):
 
     name: ClassVar[str]
     reads: ClassVar[str] = LOGITS
+    weighs_by_loss: ClassVar[bool] = False  # whether a pixel's factor depends on the losses
 
     def __post_init__(self):
         check_numbers("(0, inf)", weight=self.weight)
@@ -70,18 +71,31 @@ class PixelLoss(abc.ABC):
 
     def __call__(self, outputs: Mapping[str, tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """labels [N, H, W] in 0…K-1, all else ignored -> {"<name>/<output>": scalar}."""
-        logits = tf.cast(outputs[self.output], tf.float32)
-        valid = (labels >= 0) & (labels < logits.shape[-1])
-        losses = self.losses(logits, tf.where(valid, labels, 0))
-        mean = mean_over_global_batch(losses, self.weigh(losses, labels, logits.shape[-1]))
+        num_classes = outputs[self.output].shape[-1]
+        known = tf.where((labels >= 0) & (labels < num_classes), labels, 0)
+        small = outputs.get(before_resize(self.output))
+        strips = None if small is None else Strips.between(small, labels)
+        if strips is None:
+            losses = self.losses(tf.cast(outputs[self.output], tf.float32), known)
+            weights = self.weigh(losses, labels, num_classes)
+            total = tf.reduce_sum(losses * weights)
+        else:
+            small = tf.cast(small, tf.float32)
+            losses = strips.losses(self.losses, small, known) if self.weighs_by_loss else None
+            weights = self.weigh(losses, labels, num_classes)
+            total = strips.weighted_sum(self.losses, small, known, weights)
+        mean = over_global_batch(total, tf.reduce_sum(weights))
         return {f"{self.name}/{self.output}": self.weight * mean}
 
     @abc.abstractmethod
     def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """logits [N, H, W, K] float32, labels [N, H, W] in 0…K-1 -> [N, H, W]."""
+        """logits [N, H, W, K] float32, labels [N, H, W] in 0…K-1 -> [N, H, W], each pixel by itself."""
 
-    def weigh(self, losses: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
-        """The factor of every pixel in the mean, [N, H, W] float32; 0 for an ignored one."""
+    def weigh(self, losses: tf.Tensor | None, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+        """The factor of every pixel in the mean, [N, H, W] float32; 0 for an ignored one.
+
+        `losses` may be None unless the loss `weighs_by_loss`.
+        """
         return self.label_weights(labels, num_classes)
 
     def label_weights(self, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
@@ -197,6 +211,7 @@ class HardPixels(PixelLoss):
     min_kept: int = 100_000
 
     name = "ohem"
+    weighs_by_loss = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -206,7 +221,7 @@ class HardPixels(PixelLoss):
     def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
-    def weigh(self, losses: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+    def weigh(self, losses: tf.Tensor | None, labels: tf.Tensor, num_classes: int) -> tf.Tensor:
         labeled = self.label_weights(labels, num_classes) > 0
         known = tf.stop_gradient(tf.reshape(tf.where(labeled, losses, -1.0), [-1]))  # −1: below every loss
         known = gather_from_replicas(self._largest(known))

@@ -13,6 +13,14 @@ FEATURES = "features [N, h, w, C] or a tuple of such"
 AFFINITY = "an affinity [N, h, w, height, width]"
 
 
+def before_resize(name: str) -> str:
+    """The name under which logits also come as they were before they were brought to the image's size.
+
+    In training only (`deeplab_ksac.model.with_small_logits`).
+    """
+    return f"{name}/before_resize"
+
+
 def is_readable(what: str, name: str, output: Any) -> bool:
     """Whether an output of a model is what a loss reads.
 

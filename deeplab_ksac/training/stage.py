@@ -63,7 +63,7 @@ class StageRun:
             kept = {"objective": objective, "averages": self.averages, "strategy": strategy}
             self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer, **kept)
         options = {"l2": stage.l2, "accumulate": stage.accumulate, "clip_norm": stage.clip_norm}
-        options |= {"averages": self.averages, "jit": jit}
+        options |= {"averages": self.averages, "recompute": stage.recompute, "jit": jit}
         self.augmentations = [
             _augmentation(each, f"stages[{index}].data.augmentations[{number}]")
             for number, each in enumerate(stage.data.augmentations)

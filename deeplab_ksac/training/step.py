@@ -6,8 +6,10 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.losses import Objective
+from deeplab_ksac.model import with_small_logits
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.optimizers import LOWEST_SCALE, GroupedOptimizer
+from deeplab_ksac.training.recompute import Recomputed
 
 
 def regularized_kernels(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
@@ -41,6 +43,8 @@ class TrainStep:
             normalization, CAR, Dice and the choice of OHEM see one part at a time.
         clip_norm: the largest norm of all gradients together, summed over replicas and parts; 0 for no clipping.
         averages: `MovingAverages` of the model, or None.
+        recompute: whether the backbone is computed a second time for its gradient, which takes less memory and more
+            time (`training.recompute`); results agree to rounding.
         jit: whether XLA compiles the step as a whole; results agree to rounding.
 
     Raises:
@@ -58,12 +62,15 @@ class TrainStep:
         accumulate: int = 1,
         clip_norm: float = 0.0,
         averages: MovingAverages | None = None,
+        recompute: bool = False,
         jit: bool = False,
     ):
         if jit and strategy.num_replicas_in_sync > 1:
             count = strategy.num_replicas_in_sync
             raise ValueError(f"jit compiles the step of one replica, not of {count}; leave it out, or take one device")
         self.model, self.objective, self.optimizer, self.strategy = model, objective, optimizer, strategy
+        self.trained = with_small_logits(model)
+        self.recomputed = Recomputed(self.trained) if recompute else None
         self.l2, self.accumulate, self.clip_norm, self.averages = l2, accumulate, clip_norm, averages
         self.loss_scale = optimizer.loss_scale
         with strategy.scope():
@@ -129,17 +136,28 @@ class TrainStep:
     def _differentiate_part(self, batch, shares):
         """Predict, compute the losses, differentiate: a part's ({index: scaled gradient}, terms), to be summed."""
         variables = self.model.trainable_variables
+        values, before = ({}, []) if self.recomputed is None else self.recomputed.forward(batch["image"])
+        between = [] if self.recomputed is None else self.recomputed.read_by_rest(values)
         with tf.GradientTape(watch_accessed_variables=False) as tape:  # what is frozen is not even recorded
-            tape.watch(variables)
-            outputs = self.model(batch["image"], training=True)
+            tape.watch((variables, between))
+            if self.recomputed is None:
+                outputs = self.trained(batch["image"], training=True)
+            else:
+                outputs = self.recomputed.rest(values)
             terms = self.objective(outputs, batch["labels"], shares)
             if self.l2:
                 terms = {**terms, "l2": self.l2 / self.accumulate * l2_norm(variables)}
             loss = tf.add_n(list(terms.values()))
             scaled = loss / self.strategy.num_replicas_in_sync
             scaled = scaled if self.loss_scale is None else scaled * self.loss_scale.scale
-        gradients = tape.gradient(scaled, variables)
-        found = {index: gradient for index, gradient in enumerate(gradients) if gradient is not None}
+        gradients = tape.gradient(scaled, [*variables, *between])
+        found = {index: gradient for index, gradient in enumerate(gradients[: len(variables)]) if gradient is not None}
+        if self.recomputed is not None:
+            places = {id(variable): index for index, variable in enumerate(variables)}
+            for variable, gradient in self.recomputed.backward(values, before, gradients[len(variables) :]):
+                index = places[id(variable)]
+                found[index] = found[index] + gradient if index in found else gradient
+            found = dict(sorted(found.items()))
         measured = self.objective.diagnose(outputs, batch["labels"])
         return found, {**terms, "loss": loss, **{name: x / self.accumulate for name, x in measured.items()}}
 

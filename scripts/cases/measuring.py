@@ -26,23 +26,27 @@ from deeplab_ksac.scripts.cases import (
     peers,
     pipeline,
     pyramid,
+    record_index,
     serving,
-    start_up,
+    start,
     training,
+    training_memory,
 )
 
 CASES = {  # name -> Case, in the order in which they are measured
     **pyramid.CASES,
     **attention.CASES,
     **pipeline.CASES,
-    **start_up.CASES,
+    **record_index.CASES,
     **class_aware.CASES,
     **training.CASES,
+    **training_memory.CASES,
     **conversion.CASES,
     **inference.CASES,
     **export.CASES,
     **formats.CASES,
     **serving.CASES,
+    **start.CASES,
     **figures.CASES,
     **backbones.CASES,
     **keras_backends.CASES,
@@ -87,10 +91,10 @@ def alternate(case, rounds):
     seconds = {side: [] for side in ready}
     for _ in range(rounds):
         for name, side in ready.items():
-            start = time.perf_counter()
+            begin = time.perf_counter()
             measured = side()
             wait_for_gpus()
-            measured = measured if isinstance(measured, float) else time.perf_counter() - start
+            measured = measured if isinstance(measured, float) else time.perf_counter() - begin
             seconds[name].append(measured / case.work.get(name, 1))
     return seconds
 

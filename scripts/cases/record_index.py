@@ -121,7 +121,7 @@ def told():
 
 
 CASES = {
-    "start_up": Case(
+    "record_index": Case(
         title="first batch of 100,000 records",
         sides={side: functools.partial(prepare, side) for side in ("index", "looking through")},
         bounds=(Bound("index", "looking through", None),),
