@@ -191,6 +191,8 @@ class Stage:
         patience: the stage ends early once so many evaluations in a row have not raised its validation mIoU above all
             before them; 0 for no early end. The schedule is that of all `steps` nevertheless, and the next stage starts
             from the last weights, as after a full stage.
+        features: name of cached features in the folder of the converted data (`ksac cache-features`), on which the
+            stage is trained in place of the pictures of its data; it wants freeze="c5". None for the pictures.
 
     Raises:
         ValueError: a value that makes no sense, or a batch that cannot be taken in so many parts.
@@ -209,6 +211,7 @@ class Stage:
     freeze: str | None = None
     freeze_norm: bool = False
     patience: int = 0
+    features: str | None = None
 
     def __post_init__(self) -> None:
         check_kind(Data, data=self.data)
@@ -227,6 +230,13 @@ class Stage:
         if self.freeze is not None and self.freeze not in BACKBONE_STAGES:
             raise ValueError(f"freeze must be one of {', '.join(BACKBONE_STAGES)} or None, not {self.freeze!r}")
         check_flag(freeze_norm=self.freeze_norm)
+        if self.features is not None:
+            check_text(features=self.features)
+            if self.freeze != BACKBONE_STAGES[-1]:
+                raise ValueError(
+                    f"features are of a backbone that is not trained; set freeze to {BACKBONE_STAGES[-1]!r}, not "
+                    f"{self.freeze!r}, or features to none"
+                )
         set_fields(self, l2=float(self.l2), clip_norm=float(self.clip_norm), ema_decay=float(self.ema_decay))
 
 

@@ -16,6 +16,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
     "convert": "Converts raw data sets to TFRecords, on all cores.",
     "inspect_data": "Looks through a data set before training: numbers, contact sheet, warnings.",
     "train": "Trains an experiment, or continues a run that was stopped.",
+    "cache_features": "Computes a frozen backbone's features of all pictures once, for heads to be trained on.",
     "evaluate": "Evaluates a trained model on a split of a data set: mIoU, per-class table, boundaries, pictures.",
     "predict": "Predicts images and videos with a trained model, each at its own size.",
     "segment": "Segments images and videos by a server: an exported model behind TensorFlow Serving.",
@@ -35,6 +36,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
 def main() -> int:
     """Runs the command that the command line names; the exit status."""
     name, *words = sys.argv[1:] or ["--help"]
+    name = name if name.startswith("-") else name.replace("-", "_")
     if name in ("--help", "-h", "help"):
         print(listed())
         return 0
@@ -53,7 +55,7 @@ def main() -> int:
 
 def listed() -> str:
     """The commands, one a line."""
-    lines = [f"  {name:<13} {sentence}" for name, sentence in COMMANDS.items()]
+    lines = [f"  {name:<14} {sentence}" for name, sentence in COMMANDS.items()]
     return "\n".join((
         "usage: ksac <command> --flag=value …", "", *lines, "",
         "ksac <command> --help lists the flags of a command, ksac --version tells the version.",

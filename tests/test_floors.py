@@ -62,7 +62,7 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
         "deeplab_ksac.training.log",
         "deeplab_ksac.training.mlflow_listener",
     ),
-    ("deeplab_ksac.training.stage",),
+    ("deeplab_ksac.training.feature_caching", "deeplab_ksac.training.stage"),
     ("deeplab_ksac.training.loop",),
     ("deeplab_ksac.scripts",),
 )

@@ -1,6 +1,6 @@
 """One training step: predict, compute the losses, differentiate, move."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -42,6 +42,7 @@ class TrainStep:
         clip_norm: the largest norm of all gradients together, summed over replicas and parts; 0 for no clipping.
         averages: `MovingAverages` of the model, or None.
         jit: whether XLA compiles the step as a whole; results agree to rounding.
+        forward: a batch -> the model's outputs in training; by default those for the batch's "image".
 
     Raises:
         ValueError: `jit` with several replicas, whose exchanges XLA cannot compile.
@@ -59,6 +60,7 @@ class TrainStep:
         clip_norm: float = 0.0,
         averages: MovingAverages | None = None,
         jit: bool = False,
+        forward: Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]] | None = None,
     ):
         if jit and strategy.num_replicas_in_sync > 1:
             count = strategy.num_replicas_in_sync
@@ -66,6 +68,7 @@ class TrainStep:
         self.model, self.objective, self.optimizer, self.strategy = model, objective, optimizer, strategy
         self.l2, self.accumulate, self.clip_norm, self.averages = l2, accumulate, clip_norm, averages
         self.loss_scale = optimizer.loss_scale
+        self.forward = forward or (lambda batch: model(batch["image"], training=True))
         with strategy.scope():
             optimizer.build(model.trainable_variables)
         self._one = tf.function(self._step, jit_compile=jit or None)  # None, since False would forbid XLA on a TPU
@@ -127,7 +130,7 @@ class TrainStep:
         variables = self.model.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:  # what is frozen is not even recorded
             tape.watch(variables)
-            outputs = self.model(batch["image"], training=True)
+            outputs = self.forward(batch)
             terms = self.objective(outputs, batch["labels"], shares)
             if self.l2:
                 terms = {**terms, "l2": self.l2 / self.accumulate * l2_norm(variables)}
