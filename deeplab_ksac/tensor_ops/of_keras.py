@@ -19,6 +19,7 @@ Array = Any  # jax.Array or torch.Tensor
 
 any = keras.ops.any
 arange = keras.ops.arange
+argmax = keras.ops.argmax
 bias_add = keras.ops.add
 broadcast_to = keras.ops.broadcast_to
 cast = keras.ops.cast

@@ -10,6 +10,7 @@ abs = tf.abs
 add_n = tf.add_n
 any = tf.reduce_any
 arange = tf.range
+argmax = tf.argmax
 atrous_conv2d = atrous.atrous_conv2d
 bias_add = tf.nn.bias_add
 broadcast_to = tf.broadcast_to

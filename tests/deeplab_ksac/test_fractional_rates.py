@@ -9,7 +9,7 @@ from deeplab_ksac.any_keras import keras
 from deeplab_ksac.fractional_rates import SPEED, ExperimentalKernelSharingAtrousConv, fractional_atrous_products
 from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.shared_products import shared_atrous_products
-from tests.literal.ksac import atrous_convolution
+from tests.literal.ksac import fractional_atrous_convolutions
 from tests.random_layers import randomize
 
 RATES = np.array([[1.0, 2.25, 6.5], [3.75, 0.5, 30.5]])  # of two pictures
@@ -17,19 +17,6 @@ RATES = np.array([[1.0, 2.25, 6.5], [3.75, 0.5, 30.5]])  # of two pictures
 
 def random(shape, seed=0, dtype="float64"):
     return tf.constant(np.random.default_rng(seed).normal(size=shape).astype(dtype))
-
-
-def literal(features, kernel, rates):
-    """A map for each of the rates [N, R]: between two whole rates, the shares of both."""
-    branches = []
-    for index in range(rates.shape[1]):
-        images = []
-        for image, rate in zip(features, rates[:, index], strict=True):
-            below, share = int(np.floor(rate)), rate - np.floor(rate)
-            lower, upper = (atrous_convolution(image[None], kernel, whole) for whole in (below, below + 1))
-            images.append((1 - share) * lower + share * upper)
-        branches.append(np.concatenate(images))
-    return branches
 
 
 def outputs_and_gradients(features, kernel, rates):
@@ -44,7 +31,9 @@ def outputs_and_gradients(features, kernel, rates):
 def test_a_fractional_rate_lies_between_two_of_algorithm_1(size):
     features, kernel = random((2, *size, 3)), random((3, 3, 3, 4), seed=1)
     ours = fractional_atrous_products(features, kernel, tf.constant(RATES))
-    for branch, expected in zip(ours, literal(features.numpy(), kernel.numpy(), RATES), strict=True):
+    for branch, expected in zip(
+        ours, fractional_atrous_convolutions(features.numpy(), kernel.numpy(), RATES), strict=True
+    ):
         np.testing.assert_allclose(branch, expected, atol=1e-12)
 
 
