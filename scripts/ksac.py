@@ -27,6 +27,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
     "run_page": "Writes one page for a training run: its evaluations, learning curves and figures.",
     "report": "Sets what was measured beside the thesis's numbers: all tables, with learning curves.",
     "study": "Tries the thesis's claims on generated scenes made for them: several seeds, mean and spread.",
+    "paired_study": "Compares two heads on cached features of photographs: paired by seed, with bootstrap intervals.",
     "flops": "Counts parameters and multiply-adds of an experiment, a SavedModel or the thesis's tables.",
     "backbones": "Prints the backbones' sizes beside the thesis's, or their features' errors against timm's.",
     "benchmark": "Measures speed and memory as ratios of two sides within one run.",
