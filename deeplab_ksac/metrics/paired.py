@@ -64,6 +64,7 @@ def _weights(rng, size, count):
 
 def mean_ious(matrices: np.ndarray) -> np.ndarray:
     """`mean_iou` of many: [..., K, K] -> [...]; a class that is neither true nor predicted does not count."""
+    matrices = np.asarray(matrices, np.float64)
     right = np.diagonal(matrices, axis1=-2, axis2=-1)
     union = matrices.sum(axis=-1) + matrices.sum(axis=-2) - right
     iou = np.divide(right, union, out=np.zeros_like(union), where=union > 0)
