@@ -4,6 +4,7 @@ from car.centers import class_centers
 from car.diagnostics import class_statistics
 from car.endpoint import ClassAwareEndpoint
 from car.losses import inter_center_to_center, inter_center_to_pixel, intra_center_to_pixel
+from car.predicted import completed_labels, predicted_labels
 from car.regularizer import ClassAwareRegularizer
 from car.settings import ClassAwareSettings
 
@@ -13,7 +14,9 @@ __all__ = [
     "ClassAwareSettings",
     "class_centers",
     "class_statistics",
+    "completed_labels",
     "inter_center_to_center",
     "inter_center_to_pixel",
     "intra_center_to_pixel",
+    "predicted_labels",
 ]

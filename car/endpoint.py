@@ -33,6 +33,11 @@ class ClassAwareEndpoint(ClassAwareRegularizer):
 
     def __init__(self, num_classes: int, *args: Any, **kwargs: Any) -> None:
         super().__init__(num_classes, *args, **kwargs)
+        if self.labels != "given":
+            raise ValueError(
+                f"the endpoint takes the labels that it is given, not labels={self.labels!r}; car.predicted_labels and "
+                "car.completed_labels make them of logits"
+            )
         logged = () if BACKEND == "jax" else (*self.weights_of_terms, *STATISTICS)
         self.latest = types.SimpleNamespace(losses={})  # of each replica; not for Keras, which would keep it as a state
         self.logged = {name: keras.metrics.Mean(name, dtype=self.variable_dtype) for name in logged}

@@ -8,11 +8,13 @@ from car.centers import class_centers, moved_centers
 from car.diagnostics import class_statistics
 from car.losses import inter_center_to_center, inter_center_to_pixel, intra_center_to_pixel
 from car.pixels import check_shapes, check_values, labelled_pixels
+from car.predicted import completed_labels, predicted_labels
 from car.settings import TERMS, ClassAwareSettings, is_number
 from deeplab_ksac.any_keras import AVERAGED, keras
 from deeplab_ksac.tensor_ops import Tensor, ops
 
 MOST_CLASSES = 65_536
+LABELS = ("given", "predicted", "completed")
 LARGEST_POOLING = 255  # pixels along a side of what is taken together
 
 
@@ -36,6 +38,11 @@ class ClassAwareRegularizer(keras.layers.Layer):
         pooling: side of the squares of pixels that are averaged first; the author's code has 2 for UperNet and OCR.
         settings: `ClassAwareSettings`, a mapping of some of their attributes, "thesis" or "author"; None for the
             defaults.
+        labels: where the labels come from. "given": those of the call. Experimental (Sect. 4.7): "predicted", the
+            classes that a classifier is sure of, whose logits [N, H, W, K] the call takes as a third argument, and no
+            labels; or "completed", the given ones, but predicted ones for each picture that has none. Where nothing in
+            the batch is labeled then, all terms are 0.
+        threshold: the probability that a predicted label must have at least, in (0, 1].
         check_inputs: whether labels other than 0…K−1 and 255 are an error; otherwise they are ignored, like 255.
 
     Raises:
@@ -57,6 +64,8 @@ class ClassAwareRegularizer(keras.layers.Layer):
         moving_average: float | None = None,
         pooling: int = 1,
         settings: ClassAwareSettings | Mapping[str, Any] | str | None = None,
+        labels: str = "given",
+        threshold: float = 0.9,
         check_inputs: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -70,7 +79,12 @@ class ClassAwareRegularizer(keras.layers.Layer):
             raise ValueError(f"moving_average must be None or lie in [0, 1), not {moving_average!r}")
         if moving_average is not None and centers == "image":
             raise ValueError("a moving average needs centers='batch', not 'image'")
+        if labels not in LABELS:
+            raise ValueError(f"labels must be one of {', '.join(LABELS)}, not {labels!r}")
+        if not (is_number(threshold) and 0 < threshold <= 1):
+            raise ValueError(f"threshold must lie in (0, 1], not {threshold!r}")
         self.centers, self.moving_average = centers, moving_average
+        self.labels, self.threshold = labels, float(threshold)
         if not isinstance(check_inputs, bool):
             raise ValueError(f"check_inputs must be True or False, not {check_inputs!r}")
         self.settings, self.check_inputs = ClassAwareSettings.of(settings), check_inputs
@@ -92,53 +106,85 @@ class ClassAwareRegularizer(keras.layers.Layer):
             **AVERAGED,
         )
 
-    def call(self, features: Tensor | Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
-        branches, labels = self._checked(features, labels)
+    def call(
+        self, features: Tensor | Sequence[Tensor], labels: Tensor | None = None, logits: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        branches, labels = self._checked(features, labels, logits)
         totals = {}
         for index, branch in enumerate(branches):
             for name, value in self._terms_of_branch(branch, labels, index).items():
                 totals[name] = totals[name] + value if name in totals else value
         return totals
 
-    def diagnose(self, features: Tensor | Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
+    def diagnose(
+        self, features: Tensor | Sequence[Tensor], labels: Tensor | None = None, logits: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """What `car.class_statistics` measures of the same pixels, averaged over the branches."""
-        branches, labels = self._checked(features, labels)
+        branches, labels = self._checked(features, labels, logits)
         measured = [
             class_statistics(*labelled_pixels(branch, labels, self.num_classes, self.pooling), self.num_classes)
             for branch in branches
         ]
         return {name: ops.add_n([one[name] for one in measured]) / len(measured) for name in measured[0]}
 
-    def _checked(self, features, labels):
+    def _checked(self, features, labels, logits):
         branches = tuple(features) if isinstance(features, tuple | list) else (features,)
         branches = tuple(ops.convert_to_tensor(branch) for branch in branches)
+        self._check_given(labels, logits)
+        if self.labels == "predicted":
+            labels = predicted_labels(ops.convert_to_tensor(logits), self.threshold)
+            check_shapes(branches, labels)
+            return branches, labels
         labels = ops.convert_to_tensor(labels)
         check_shapes(branches, labels)
         labels = ops.cast(labels, "int32")
-        return branches, check_values(branches, labels, self.num_classes) if self.check_inputs else labels
+        labels = check_values(branches, labels, self.num_classes) if self.check_inputs else labels
+        if self.labels == "completed":
+            labels = completed_labels(labels, ops.convert_to_tensor(logits), self.threshold)
+        return branches, labels
+
+    def _check_given(self, labels, logits):
+        """Raises ValueError unless the call has what the labels come from."""
+        if labels is None and self.labels != "predicted":
+            raise ValueError(f"labels={self.labels!r} needs labels [N, H, W]")
+        if (logits is None) != (self.labels == "given"):
+            raise ValueError(
+                f"labels={self.labels!r} takes no logits"
+                if logits is not None
+                else f"labels={self.labels!r} needs logits"
+            )
+        if logits is not None:
+            shape = ops.static_shape(logits)
+            if shape is None or len(shape) != 4 or shape[-1] != self.num_classes:
+                raise ValueError(f"logits must be [N, H, W, {self.num_classes}], not {shape}")
 
     def _terms_of_branch(self, features, labels, index):
         pixels, labels = labelled_pixels(features, labels, self.num_classes, self.pooling)
         if self.centers == "batch":
             pixels, labels = ops.reshape(pixels, [1, -1, pixels.shape[-1]]), ops.reshape(labels, [1, -1])
-        centers = self._centers(pixels, labels, index)
+        centers, counts = self._centers(pixels, labels, index)
         losses = {
             "intra_c2p": lambda: intra_center_to_pixel(pixels, labels, centers, self.settings),
             "inter_c2c": lambda: inter_center_to_center(centers, self.settings),
             "inter_c2p": lambda: inter_center_to_pixel(pixels, labels, centers, self.settings),
         }
-        return {name: weight * losses[name]() for name, weight in self.weights_of_terms.items()}
+        terms = {name: weight * losses[name]() for name, weight in self.weights_of_terms.items()}
+        if self.labels == "given":
+            return terms
+        total = ops.sum(counts)
+        any_labeled = (total if self.centers == "batch" else ops.sum_over_replicas(total)) > 0
+        return {name: ops.where(any_labeled, value, ops.zeros_like(value)) for name, value in terms.items()}
 
     def _centers(self, pixels, labels, index):
         over_replicas = self.centers == "batch"
         centers, counts = class_centers(pixels, labels, self.num_classes, over_replicas=over_replicas)
         if self.moving_average is None:
-            return centers
+            return centers, counts
         variable = self.moving_centers[index]
         old = ops.cast(variable, centers.dtype)[ops.newaxis]
         moved = ops.stop_gradient(moved_centers(old, centers, counts, self.moving_average))
         variable.assign(ops.cast(moved[0], variable.dtype))
-        return moved
+        return moved, counts
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -149,6 +195,8 @@ class ClassAwareRegularizer(keras.layers.Layer):
             "moving_average": self.moving_average,
             "pooling": self.pooling,
             "settings": dataclasses.asdict(self.settings),
+            "labels": self.labels,
+            "threshold": self.threshold,
             "check_inputs": self.check_inputs,
         }
 

@@ -1,8 +1,12 @@
-"""TFRecords -> batches: the training stream, a pure function of (sources, seed, position), and the evaluation sets."""
+"""TFRecords -> batches: the training stream, a pure function of (sources, seed, position), and the evaluation sets.
+
+For features that are computed once, fixed views of every picture.
+"""
 
 import os
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.datasets import augment, encoding
@@ -57,14 +61,55 @@ def train_batches(
         tf.errors.InvalidArgumentError: when iterated, the record of a picture whose crop shows a label that is none of
             the classes, or whose mask has another size; the message has the file name.
     """
-    height, width = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
-    distortions = Distortions(**largest)
-    pipelines, pipeline, per_replica = _shares(batch_size, input_context)
+    pipelines, pipeline, per_replica = shares(batch_size, input_context)
     table = RecordTable(sources, data_dir)
-    require_colors(distortions, table.bands)
+    prepare = _preparation(table, seed, crop_size, scales, flip, augmentations, largest)
     order = RunOrder(table.sizes, seed, weights)
     per_pipeline = batch_size // pipelines
-    numbers = _numbers(order, first_step * batch_size, batch_size, pipeline * per_pipeline, per_pipeline)
+    numbers = record_numbers(order, first_step * batch_size, batch_size, pipeline * per_pipeline, per_pipeline)
+    return _crops(table, numbers, prepare, per_replica, drop_remainder=True)
+
+
+def view_batches(
+    sources: Sequence[str],
+    *,
+    data_dir: str | os.PathLike,
+    crop_size: int | tuple[int, int],
+    batch_size: int,
+    seed: int,
+    scales: Sequence[float],
+    flip: bool,
+    views: int,
+    augmentations: Sequence[Augmentation] = (),
+    first: int = 0,
+    **largest: float,
+) -> tf.data.Dataset:
+    """Fixed views of every record, each a crop as of `train_batches`: {"image", "labels"}, the last batch smaller.
+
+    View v of record r of the n of all sources is at position v·n + r, and a function of the seed and that position.
+
+    Args:
+        sources, data_dir, crop_size, scales, flip, augmentations, largest: as `train_batches`.
+        batch_size: views of a batch.
+        seed: of the views.
+        views: how many there are of each record.
+        first: position of the first.
+
+    Raises:
+        As `train_batches`.
+    """
+    table = RecordTable(sources, data_dir)
+    prepare = _preparation(table, seed, crop_size, scales, flip, augmentations, largest)
+    records = sum(table.sizes)
+    numbers = tf.data.Dataset.range(first, views * records).map(lambda position: (position, position % records))
+    return _crops(table, numbers, prepare, batch_size, drop_remainder=False)
+
+
+def _preparation(table, seed, crop_size, scales, flip, augmentations, largest):
+    """The function (position, serialized example) -> its crop."""
+    size = (crop_size, crop_size) if isinstance(crop_size, int) else tuple(crop_size)
+    distortions = Distortions(**largest)
+    require_colors(distortions, table.bands)
 
     @tf.autograph.experimental.do_not_convert
     def prepare(position, serialized):
@@ -73,7 +118,7 @@ def train_batches(
         example = augment.augment(
             parsed,
             example_seed,
-            size=(height, width),
+            size=size,
             scales=scales,
             flip=flip,
             distortions=distortions,
@@ -82,8 +127,13 @@ def train_batches(
         labels = encoding.of_classes(example["labels"], table.num_classes, parsed["filename"])
         return apply_own({**example, "labels": labels}, example_seed, augmentations, num_classes=table.num_classes)
 
+    return prepare
+
+
+def _crops(table, numbers, prepare, batch_size, drop_remainder):
+    """The batches of crops of a dataset of (position, record number)."""
     batches = table.read(numbers).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    batches = batches.batch(per_replica, drop_remainder=True)
+    batches = batches.batch(batch_size, drop_remainder=drop_remainder)
     batches = batches.map(lambda batch: {**batch, "labels": tf.cast(batch["labels"], tf.int32)})
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_one_thread_an_example())
 
@@ -99,7 +149,12 @@ def batch_filenames(
 ) -> list[str]:
     """The file names of the images in the global training batch of `step`, in order."""
     table = RecordTable(sources, data_dir)
-    numbers = RunOrder(table.sizes, seed, weights).records(step * batch_size, batch_size)
+    return filenames(table, RunOrder(table.sizes, seed, weights).records(step * batch_size, batch_size))
+
+
+def filenames(table: RecordTable, numbers: Sequence[int]) -> list[str]:
+    """The file names of the images of records, by their numbers."""
+    numbers = np.asarray(numbers, np.int64)
     records = table.read(tf.data.Dataset.from_tensor_slices(numbers).enumerate())
     names = records.map(lambda _, serialized: encoding.parse_example(serialized)["filename"])
     return [name.decode() for name in names.as_numpy_iterator()]
@@ -166,8 +221,12 @@ def _one_thread_an_example():
     return options
 
 
-def _shares(batch_size, input_context):
-    """(number of pipelines, this one's number, images per replica) of a global batch."""
+def shares(batch_size: int, input_context: tf.distribute.InputContext | None) -> tuple[int, int, int]:
+    """(number of pipelines, this one's number, images per replica) of a global batch.
+
+    Raises:
+        ValueError: the replicas or pipelines do not divide the batch.
+    """
     if input_context is None:
         return 1, 0, batch_size
     pipelines, replicas = input_context.num_input_pipelines, input_context.num_replicas_in_sync
@@ -177,7 +236,7 @@ def _shares(batch_size, input_context):
     return pipelines, input_context.input_pipeline_id, batch_size // replicas
 
 
-def _numbers(order, first, batch_size, begin, length):
+def record_numbers(order: RunOrder, first: int, batch_size: int, begin: int, length: int) -> tf.data.Dataset:
     """The endless dataset of (position, record number) from position `first` on.
 
     Of each batch only `length` positions from its `begin` on are in it.

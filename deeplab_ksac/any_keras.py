@@ -20,19 +20,22 @@ if KERAS_3:
     import keras
 
     BACKEND = keras.backend.backend()
-    AVERAGED = {"aggregation": "mean", "autocast": False}
+    UNCAST = {"autocast": False}
+    AVERAGED = {"aggregation": "mean", **UNCAST}
 else:
     import tensorflow as tf
 
     from deeplab_ksac.keras2 import keras
 
     BACKEND = "tensorflow"
+    UNCAST = {"experimental_autocast": False}
     AVERAGED = {
         "synchronization": tf.VariableSynchronization.ON_READ,
         "aggregation": tf.VariableAggregation.MEAN,
-        "experimental_autocast": False,
+        **UNCAST,
     }
-# AVERAGED: arguments of `add_weight` for a number that is averaged over replicas and keeps its type
+# UNCAST: arguments of `add_weight` for a number that keeps its type in half precision
+# AVERAGED: and is averaged over replicas
 
 
 def build_sublayer(layer: keras.layers.Layer, input_shape: Sequence[int | None]) -> None:
@@ -56,4 +59,4 @@ def with_channels(input_shape: Sequence[int | None], channels: int) -> tuple[int
     return (*input_shape[:-1], channels)
 
 
-__all__ = ["AVERAGED", "BACKEND", "KERAS_3", "build_on_keras_3", "build_sublayer", "keras", "with_channels"]
+__all__ = ["AVERAGED", "BACKEND", "KERAS_3", "UNCAST", "build_on_keras_3", "build_sublayer", "keras", "with_channels"]

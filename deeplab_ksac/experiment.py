@@ -194,6 +194,8 @@ class Stage:
             from the last weights, as after a full stage.
         recompute: whether the backbone is computed a second time for its gradient, so that a step holds less of it:
             less memory for more time, and the same results to rounding.
+        features: name of cached features in the folder of the converted data (`ksac cache-features`), on which the
+            stage is trained in place of the pictures of its data; it wants freeze="c5". None for the pictures.
 
     Raises:
         ValueError: a value that makes no sense, or a batch that cannot be taken in so many parts.
@@ -213,6 +215,7 @@ class Stage:
     freeze_norm: bool = False
     patience: int = 0
     recompute: bool = False
+    features: str | None = None
 
     def __post_init__(self) -> None:
         check_kind(Data, data=self.data)
@@ -231,6 +234,15 @@ class Stage:
         if self.freeze is not None and self.freeze not in BACKBONE_STAGES:
             raise ValueError(f"freeze must be one of {', '.join(BACKBONE_STAGES)} or None, not {self.freeze!r}")
         check_flag(freeze_norm=self.freeze_norm, recompute=self.recompute)
+        if self.features is not None:
+            check_text(features=self.features)
+            if self.freeze != BACKBONE_STAGES[-1]:
+                raise ValueError(
+                    f"features are of a backbone that is not trained; set freeze to {BACKBONE_STAGES[-1]!r}, not "
+                    f"{self.freeze!r}, or features to none"
+                )
+            if self.recompute:
+                raise ValueError("recompute is for a backbone that is computed; with features leave it out")
         set_fields(self, l2=float(self.l2), clip_norm=float(self.clip_norm), ema_decay=float(self.ema_decay))
 
 

@@ -80,7 +80,11 @@ def with_small_logits(model: keras.Model) -> keras.Model:
     """
     layers = {layer.name: layer for layer in model.layers}
     resized = {name: layers.get(f"resize_{name}") for name in model.output}
-    small = {before_resize(name): layer.input[0] for name, layer in resized.items() if isinstance(layer, ResizeLike)}
+    small = {
+        before_resize(name): layer.get_input_at(0)[0]
+        for name, layer in resized.items()
+        if isinstance(layer, ResizeLike)
+    }
     return keras.Model(model.input, {**model.output, **small}, name=model.name)
 
 

@@ -18,6 +18,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
     "convert": "Converts raw data sets to TFRecords, on all cores.",
     "inspect_data": "Looks through a data set before training: numbers, contact sheet, warnings.",
     "train": "Trains an experiment, or continues a run that was stopped.",
+    "cache_features": "Computes a frozen backbone's features of all pictures once, for heads to be trained on.",
     "evaluate": "Evaluates a trained model on a split of a data set: mIoU, per-class table, boundaries, pictures.",
     "predict": "Predicts images and videos with a trained model, each at its own size.",
     "segment": "Segments images and videos by a server: an exported model behind TensorFlow Serving.",
@@ -29,6 +30,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
     "run_page": "Writes one page for a training run: its evaluations, learning curves and figures.",
     "report": "Sets what was measured beside the thesis's numbers: all tables, with learning curves.",
     "study": "Tries the thesis's claims on generated scenes made for them: several seeds, mean and spread.",
+    "paired_study": "Compares two heads on cached features of photographs: paired by seed, with bootstrap intervals.",
     "flops": "Counts parameters and multiply-adds of an experiment, a SavedModel or the thesis's tables.",
     "scale": "Works out what training needs on many devices, before there are any: memory, network, pictures a second.",
     "backbones": "Prints the backbones' sizes beside the thesis's, or their features' errors against timm's.",
@@ -39,6 +41,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
 def main() -> int | str | None:
     """Runs the command that the command line names; what `sys.exit` takes."""
     name, *words = sys.argv[1:] or ["--help"]
+    name = name if name.startswith("-") else name.replace("-", "_")
     if name in ("--help", "-h", "help"):
         return written(lambda: print(listed()), name="ksac")
     if name == "--version":
@@ -55,7 +58,7 @@ def main() -> int | str | None:
 
 def listed() -> str:
     """The commands, one a line."""
-    lines = [f"  {name:<13} {sentence}" for name, sentence in COMMANDS.items()]
+    lines = [f"  {name:<14} {sentence}" for name, sentence in COMMANDS.items()]
     return "\n".join((
         "usage: ksac <command> --flag=value …", "", *lines, "",
         "ksac <command> --help lists the flags of a command, ksac --version tells the version.",

@@ -46,7 +46,7 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
         "deeplab_ksac.own_files",
     ),
     ("deeplab_ksac.flops", "deeplab_ksac.shared_products", "deeplab_ksac.figures"),
-    ("deeplab_ksac.ksac", "deeplab_ksac.backbones"),
+    ("deeplab_ksac.ksac", "deeplab_ksac.backbones", "deeplab_ksac.fractional_rates"),
     ("deeplab_ksac.aspp",),
     ("deeplab_ksac.heads", "deeplab_ksac.losses"),
     ("deeplab_ksac.model", "deeplab_ksac.figures.probes"),
@@ -62,8 +62,9 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
         "deeplab_ksac.training.log",
         "deeplab_ksac.training.mlflow_listener",
     ),
-    ("deeplab_ksac.training.stage",),
+    ("deeplab_ksac.training.feature_caching", "deeplab_ksac.training.stage"),
     ("deeplab_ksac.training.loop",),
+    ("deeplab_ksac.runs.paired_study",),
     ("deeplab_ksac.scripts",),
 )
 NEIGHBORS = {  # the two halves of what a workdir gives: its model, and what that model says of pictures
@@ -83,6 +84,7 @@ ON_ANY_KERAS = (  # layers of Keras 2 or 3, whichever is chosen when the first o
     "car",
     "deeplab_ksac.any_keras",
     "deeplab_ksac.aspp",
+    "deeplab_ksac.fractional_rates",
     "deeplab_ksac.ksac",
     "deeplab_ksac.layers",
     "deeplab_ksac.shared_products",

@@ -14,6 +14,7 @@ from deeplab_ksac.heads.ccnet import CCNetHead
 from deeplab_ksac.heads.context import DeepLabV3Head, FCNHead, KSACHead, PSPNetHead
 from deeplab_ksac.heads.cpnet import CPNetHead
 from deeplab_ksac.heads.danet import DANetHead
+from deeplab_ksac.heads.fractional_rates import ExperimentalDynamicRatesHead, ExperimentalLearnedRatesHead
 from deeplab_ksac.heads.ocr import OCRHead
 from deeplab_ksac.heads.self_attention import SelfAttentionHead
 from deeplab_ksac.heads.sequential import SequentialHead
@@ -23,6 +24,8 @@ HEADS = {
     "fcn": FCNHead,
     "deeplabv3": DeepLabV3Head,
     "ksac": KSACHead,
+    "experimental_ksac_learned": ExperimentalLearnedRatesHead,
+    "experimental_ksac_dynamic": ExperimentalDynamicRatesHead,
     "axial": AxialHead,
     "axial_squeeze_excite": AxialSqueezeExciteHead,
     "caa": ChannelizedAxialHead,

@@ -19,12 +19,14 @@ Array = Any  # jax.Array or torch.Tensor
 
 any = keras.ops.any
 arange = keras.ops.arange
+argmax = keras.ops.argmax
 bias_add = keras.ops.add
 broadcast_to = keras.ops.broadcast_to
 cast = keras.ops.cast
 concatenate = keras.ops.concatenate
 convert_to_tensor = keras.ops.convert_to_tensor
 eye = keras.ops.eye
+floor = keras.ops.floor
 leaky_relu = keras.ops.leaky_relu
 max = keras.ops.max
 newaxis = None
@@ -158,6 +160,13 @@ def one_hot(labels: Array, num_classes: int, dtype: Any) -> Array:
 
 def gather_per_group(x: Array, indices: Array) -> Array:
     return keras.ops.take_along_axis(x, indices[..., newaxis], axis=1)
+
+
+def take_per_image(x: Array, indices: Array, axis: int) -> Array:
+    indices = indices[:, :, newaxis, newaxis] if axis == 1 else indices[:, newaxis, :, newaxis]
+    sizes = [*x.shape]
+    sizes[axis] = indices.shape[axis]
+    return keras.ops.take_along_axis(x, keras.ops.broadcast_to(indices, sizes), axis=axis)
 
 
 def segment_sum(values: Array, segments: Array, count: int) -> Array:

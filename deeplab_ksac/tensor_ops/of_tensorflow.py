@@ -10,6 +10,7 @@ abs = tf.abs
 add_n = tf.add_n
 any = tf.reduce_any
 arange = tf.range
+argmax = tf.argmax
 atrous_conv2d = atrous.atrous_conv2d
 bias_add = tf.nn.bias_add
 broadcast_to = tf.broadcast_to
@@ -23,6 +24,7 @@ divide_no_nan = tf.math.divide_no_nan
 do_not_convert = tf.autograph.experimental.do_not_convert
 ensure_shape = tf.ensure_shape
 eye = tf.eye
+floor = tf.floor
 identity = tf.identity
 l2_normalize = tf.math.l2_normalize
 leaky_relu = tf.nn.leaky_relu
@@ -101,6 +103,11 @@ def class_mask(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
 def gather_per_group(x: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """x [G, K, C], indices [G, Q] -> [G, Q, C]."""
     return tf.gather(x, indices, batch_dims=1)
+
+
+def take_per_image(x: tf.Tensor, indices: tf.Tensor, axis: int) -> tf.Tensor:
+    """Of every image [N, h, w, C] other rows (axis 1) or columns (axis 2): x at the indices [N, n] along that axis."""
+    return tf.gather(x, indices, axis=axis, batch_dims=1)
 
 
 def recomputed(function: Callable) -> Callable:

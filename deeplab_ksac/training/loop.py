@@ -34,7 +34,7 @@ from deeplab_ksac.training.interruption import RestartError, StopRequest, agreem
 from deeplab_ksac.training.listeners import Listener, Shielded
 from deeplab_ksac.training.log import StageLog
 from deeplab_ksac.training.optimizers import build_optimizer
-from deeplab_ksac.training.stage import DivergenceError, StageRun
+from deeplab_ksac.training.stage import DivergenceError, StageRun, cached_features
 from deeplab_ksac.training.strategy import create_strategy, workers
 from deeplab_ksac.whole_files import check_writable, present, remove_partial
 
@@ -264,7 +264,7 @@ def check_data(experiment: Experiment, data_dir: str | os.PathLike) -> Converted
 
     Raises:
         ValueError: a data set, split or file that is missing, or whose classes or bands are not those of the first;
-            distortions of colors for pictures that have none.
+            distortions of colors for pictures that have none; cached features that do not fit.
     """
     sources = [source for stage in experiment.stages for source in stage.data.sources]
     splits = [Split.parse(source) for source in (*sources, experiment.evaluation.dataset)]
@@ -283,4 +283,5 @@ def check_data(experiment: Experiment, data_dir: str | os.PathLike) -> Converted
     for index, stage in enumerate(experiment.stages):
         with at(f"stages[{index}].data"):
             require_colors(stage.data, first.bands)
+        cached_features(experiment, index, data_dir)
     return first

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,14 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.construct import at, bound
+from deeplab_ksac.datasets.cached_features import CachedFeatures
 from deeplab_ksac.datasets.info import DatasetInfo, load_info
 from deeplab_ksac.datasets.pipeline import batch_filenames, eval_batches, train_batches
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.evaluation import Evaluator
 from deeplab_ksac.experiment import Experiment
+from deeplab_ksac.model import with_small_logits
 from deeplab_ksac.runs.checkpoints import StageCheckpoints
 from deeplab_ksac.runs.patience import early_end, logged_evaluations
 from deeplab_ksac.training.averaging import MovingAverages
+from deeplab_ksac.training.cached_backbone import CachedForward, check_levels, check_views, check_weights
 from deeplab_ksac.training.interruption import StopRequest
 from deeplab_ksac.training.listeners import EvaluationResult
 from deeplab_ksac.training.log import StageLog, evaluation_pictures
@@ -56,14 +60,19 @@ class StageRun:
         self.data_dir, self.workdir, self.strategy = data_dir, workdir, strategy
         self.views = experiment.evaluation.views
         stage = self.stage
+        self.cached = cached_features(experiment, index, data_dir)
         with strategy.scope():
             self.model, objective, self.optimizer = build_parts(experiment, index, info.num_classes, info.bands)
+            forward = None
+            if self.cached is not None:
+                check_levels(self.cached, self.model)
+                forward = CachedForward(with_small_logits(self.model), self.cached.header.levels)
             self.averages = MovingAverages(self.model, stage.ema_decay) if stage.ema_decay else None
             self.evaluator = Evaluator(self.model, num_classes=info.num_classes, strategy=strategy, views=self.views)
             kept = {"objective": objective, "averages": self.averages, "strategy": strategy}
             self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer, **kept)
         options = {"l2": stage.l2, "accumulate": stage.accumulate, "clip_norm": stage.clip_norm}
-        options |= {"averages": self.averages, "recompute": stage.recompute, "jit": jit}
+        options |= {"averages": self.averages, "recompute": stage.recompute, "jit": jit, "forward": forward}
         self.augmentations = [
             _augmentation(each, f"stages[{index}].data.augmentations[{number}]")
             for number, each in enumerate(stage.data.augmentations)
@@ -100,8 +109,11 @@ class StageRun:
 
         Raises:
             DivergenceError: a term is not finite.
-            ValueError: with `deterministic`, an operation that could not be repeated bit for bit.
+            ValueError: with `deterministic`, an operation that could not be repeated bit for bit; cached features of
+                other weights than the model's backbone has.
         """
+        if self.cached is not None:
+            check_weights(self.cached, self.model)
         batches, done, before = self._batches(first), first, None
         if deterministic:
             check_repeatable(self.train_step.traced(batches), device_type(self.strategy))
@@ -129,6 +141,9 @@ class StageRun:
         data = {**vars(self.stage.data), **self.order, "augmentations": self.augmentations}
 
         def pipeline(context):
+            if self.cached is not None:
+                order = {name: self.order[name] for name in ("batch_size", "seed", "weights")}
+                return self.cached.batches(**order, first_step=first_step, input_context=context)
             return train_batches(**data, first_step=first_step, input_context=context)
 
         return iter(self.strategy.distribute_datasets_from_function(pipeline))
@@ -200,6 +215,22 @@ class StageRun:
         if not 1 < number <= images:
             return None
         return tf.distribute.InputContext(number, index, self.strategy.num_replicas_in_sync)
+
+
+def cached_features(experiment: Experiment, index: int, data_dir: str | os.PathLike) -> CachedFeatures | None:
+    """The features that a stage of an experiment is trained on; None where it is trained on pictures.
+
+    Raises:
+        OSError: there are none of that name.
+        ValueError: they are damaged, not complete, or of other pictures, views or another backbone.
+    """
+    stage = experiment.stages[index]
+    if stage.features is None:
+        return None
+    with at(f"stages[{index}].features"):
+        cached = CachedFeatures(pathlib.Path(data_dir) / stage.features, stage.data.sources, data_dir)
+        check_views(cached, experiment.model, stage)
+    return cached
 
 
 def _augmentation(part, path):

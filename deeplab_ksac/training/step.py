@@ -1,6 +1,6 @@
 """One training step: predict, compute the losses, differentiate, move."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -46,6 +46,7 @@ class TrainStep:
         recompute: whether the backbone is computed a second time for its gradient, which takes less memory and more
             time (`training.recompute`); results agree to rounding.
         jit: whether XLA compiles the step as a whole; results agree to rounding.
+        forward: a batch -> the model's outputs in training; by default those for the batch's "image".
 
     Raises:
         ValueError: `jit` with several replicas, whose exchanges XLA cannot compile.
@@ -64,6 +65,7 @@ class TrainStep:
         averages: MovingAverages | None = None,
         recompute: bool = False,
         jit: bool = False,
+        forward: Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]] | None = None,
     ):
         if jit and strategy.num_replicas_in_sync > 1:
             count = strategy.num_replicas_in_sync
@@ -73,6 +75,7 @@ class TrainStep:
         self.recomputed = Recomputed(self.trained) if recompute else None
         self.l2, self.accumulate, self.clip_norm, self.averages = l2, accumulate, clip_norm, averages
         self.loss_scale = optimizer.loss_scale
+        self.forward = forward or (lambda batch: self.trained(batch["image"], training=True))
         with strategy.scope():
             optimizer.build(model.trainable_variables)
         self._one = tf.function(self._step, jit_compile=jit or None)  # None, since False would forbid XLA on a TPU
@@ -140,10 +143,7 @@ class TrainStep:
         between = [] if self.recomputed is None else self.recomputed.read_by_rest(values)
         with tf.GradientTape(watch_accessed_variables=False) as tape:  # what is frozen is not even recorded
             tape.watch((variables, between))
-            if self.recomputed is None:
-                outputs = self.trained(batch["image"], training=True)
-            else:
-                outputs = self.recomputed.rest(values)
+            outputs = self.forward(batch) if self.recomputed is None else self.recomputed.rest(values)
             terms = self.objective(outputs, batch["labels"], shares)
             if self.l2:
                 terms = {**terms, "l2": self.l2 / self.accumulate * l2_norm(variables)}

@@ -16,6 +16,7 @@ from deeplab_ksac import devices
 from deeplab_ksac.scripts.cases import (
     attention,
     backbones,
+    cached_features,
     class_aware,
     conversion,
     export,
@@ -41,6 +42,7 @@ CASES = {  # name -> Case, in the order in which they are measured
     **class_aware.CASES,
     **training.CASES,
     **training_memory.CASES,
+    **cached_features.CASES,
     **conversion.CASES,
     **inference.CASES,
     **export.CASES,

@@ -214,7 +214,7 @@ def test_the_position_in_60000_images_is_found_without_reading_what_went_before(
 def test_a_pipeline_reads_only_the_records_of_its_part(data_dir):
     table = access.RecordTable(("one/train", "two/train"), data_dir)
     order = RunOrder(table.sizes, 3)
-    found = [list(pipeline._numbers(order, 8, 4, 2 * part, 2).take(14).as_numpy_iterator()) for part in range(2)]
+    found = [list(pipeline.record_numbers(order, 8, 4, 2 * part, 2).take(14).as_numpy_iterator()) for part in range(2)]
     positions = [{int(position) for position, _ in part} for part in found]
     assert positions[0] == {p for p in range(8, 36) if p % 4 < 2} and positions[1] == {
         p for p in range(8, 36) if p % 4 > 1

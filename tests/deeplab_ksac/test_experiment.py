@@ -140,6 +140,7 @@ WRONG = {
         **{"l2": (-1, NAN, INF, "1", None, True), "clip_norm": (-1, NAN, INF, "1", None, True)},
         "ema_decay": (-0.1, 1, NAN, "0.5", None, True),
         **{"freeze": ("c1", "", 3, True), "freeze_norm": (1, "yes", None), "recompute": (1, "yes", None)},
+        "features": ("", 3, "a\nb", "unfrozen"),
     },
     Views: {
         **{"scales": NO_SCALES, "flip": (1, "yes", None), "average": ("votes", None, 1)},

@@ -5,6 +5,7 @@ from car import ClassAwareEndpoint
 from deeplab_ksac import KSAC, KernelSharingAtrousConv
 from deeplab_ksac.any_keras import keras
 from deeplab_ksac.aspp import ASPP
+from deeplab_ksac.fractional_rates import ExperimentalKernelSharingAtrousConv
 from deeplab_ksac.layers import BatchNorm
 
 CHANNELS, NUM_CLASSES = 6, 5
@@ -27,6 +28,12 @@ LAYERS = {  # name -> a function that makes the layer of keyword arguments
     "KernelSharingAtrousConv": lambda **kwargs: KernelSharingAtrousConv(5, (1, 3), norm=NORM, **kwargs),
     "KSAC": lambda **kwargs: KSAC(5, (1, 30), merge="concat", norm=NORM, **kwargs),
     "KSAC_direct": lambda **kwargs: KSAC(5, (1, 3), method="direct", norm=layer_norm_of, **kwargs),
+    "learned_rates": lambda **kwargs: ExperimentalKernelSharingAtrousConv(
+        5, (1, 3), bounds=(1, 5), norm=NORM, **kwargs
+    ),
+    "dynamic_rates": lambda **kwargs: ExperimentalKernelSharingAtrousConv(
+        5, (2, 3), rates="dynamic", hidden=4, norm=NORM, **kwargs
+    ),
     "ASPP": lambda **kwargs: ASPP(5, (1, 3), norm=NORM, **kwargs),
     "ASPP_separable": lambda **kwargs: ASPP(5, (1, 3), separable=True, project=False, **kwargs),
     "ClassAwareEndpoint": lambda **kwargs: ClassAwareEndpoint(NUM_CLASSES, moving_average=0.9, **kwargs),

@@ -13,6 +13,7 @@ from car import ClassAwareRegularizer, class_statistics
 from car.pixels import labelled_pixels
 from deeplab_ksac import KernelSharingAtrousConv
 from deeplab_ksac.any_keras import KERAS_3
+from deeplab_ksac.fractional_rates import fractional_atrous_products
 from deeplab_ksac.ksac import direct_atrous_products
 from deeplab_ksac.layers import BatchNorm, resize_bilinear
 from deeplab_ksac.layers.pooling import adaptive_average_pool
@@ -25,7 +26,7 @@ from tests.literal import caa as literal
 from tests.literal import car as literal_car
 from tests.literal import convolution as literal_convolution
 from tests.literal.attention import self_attention
-from tests.literal.ksac import atrous_convolution
+from tests.literal.ksac import atrous_convolution, fractional_atrous_convolutions
 from tests.random_layers import randomize, weights_of
 
 pytestmark = pytest.mark.skipif(not KERAS_3, reason="the layers' own tests are for Keras 2")
@@ -144,6 +145,18 @@ def test_the_pyramid_is_algorithm_1_line_4(products, size, rates):
     )
 
 
+def test_a_fractional_rate_lies_between_two_of_algorithm_1():
+    assert_equal_with_gradients(
+        lambda x, k, r: ops.stack(fractional_atrous_products(x, k, r)),
+        lambda x, k, r: np.stack(fractional_atrous_convolutions(x, k, r)),
+        [
+            random([2, 3, 4, 3], 0, "float64"),
+            random([3, 3, 3, 2], 1, "float64"),
+            np.array([[1.25, 2.5], [0.75, 30.5]]),
+        ],
+    )
+
+
 @pytest.mark.parametrize("method", ["shared", "direct"])
 def test_the_kernel_sharing_layer_is_algorithm_1(method):
     layer = KernelSharingAtrousConv(4, (1, 3, 9), method=method, norm=BatchNorm(epsilon=1e-3))
@@ -182,6 +195,17 @@ def test_the_terms_of_car_are_the_equations(settings):
 
 
 WEIGHTS = {"intra_c2p": 1.0, "inter_c2c": 2.0, "inter_c2p": 3.0}
+
+
+def test_predicted_labels_are_the_classes_of_confident_pixels():
+    features, _ = random_pixels(1)
+    logits = 3 * random([2, 4, 5, 5], 2, "float64")
+    labels = literal_car.predicted_labels(logits, 0.6)
+    found = ClassAwareRegularizer(5, labels="predicted", threshold=0.6)(
+        ops.convert_to_tensor(features), None, ops.convert_to_tensor(logits)
+    )
+    for name, value in literal_terms(features, labels, 5, SETTINGS["defaults"]).items():
+        np.testing.assert_allclose(to_numpy(found[name]), value, rtol=EXACT, err_msg=name)
 
 
 def test_centers_of_images_and_moving_averages_are_the_equations():

@@ -78,3 +78,13 @@ def mean_of_squares(D):
 def square_of_mean(D):
     """f_mse as the author's code has it."""
     return np.mean(np.ravel(D)) ** 2
+
+
+def predicted_labels(logits, threshold):
+    """Sect. 4.7, pixel by pixel: the class of the largest probability, where that is at least the threshold, or 255."""
+    labels = np.full(logits.shape[:3], 255, "int32")
+    for index in np.ndindex(labels.shape):
+        probabilities = softmax(list(logits[index]))
+        if max(probabilities) >= threshold:
+            labels[index] = int(np.argmax(probabilities))
+    return labels

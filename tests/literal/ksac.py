@@ -24,3 +24,16 @@ def kernel_sharing_atrous_convolution(features, kernel, rates, normalizations):
         np.maximum(normalize(atrous_convolution(features, kernel, rate)), 0)
         for rate, normalize in zip(rates, normalizations, strict=True)
     )
+
+
+def fractional_atrous_convolutions(features, kernel, rates):
+    """A map for each column of the rates [N, R]: each image's between two whole rates, the shares of both."""
+    branches = []
+    for index in range(rates.shape[1]):
+        images = []
+        for image, rate in zip(features, rates[:, index], strict=True):
+            below, share = int(np.floor(rate)), rate - np.floor(rate)
+            lower, upper = (atrous_convolution(image[np.newaxis], kernel, whole) for whole in (below, below + 1))
+            images.append((1 - share) * lower + share * upper)
+        branches.append(np.concatenate(images))
+    return branches

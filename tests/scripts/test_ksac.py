@@ -94,6 +94,11 @@ def test_an_unknown_command_is_one_line_with_the_nearest_name(name, words):
     assert done.stderr.startswith(f"ksac: no command is named {name!r}") and words in done.stderr
 
 
+def test_a_command_may_be_written_with_hyphens():
+    done = call("-m", "deeplab_ksac.scripts.ksac", "cache-features", "--config=scenes_ksca")
+    assert done.returncode == 1 and done.stderr.startswith("cache_features: no experiment is named 'scenes_ksca'")
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     "name, flags, error",

@@ -13,6 +13,7 @@ GATE = {"gate_width": 3, "gate_depth": 2}
 
 ATTENTION = {"filters": 4, "key_filters": 2}
 ALL_LEVELS = {"levels": ("c2", "c3", "c4", "c5"), "coarse_levels": ("c2", "c3", "c4", "c5")}
+RATES_IN_BOUNDS = {"filters": 2, "atrous_rates": (2, 3), "bounds": (1, 3)}  # that reach the map of the tests
 
 # a head of HEADS, or a variant of one: (name, its arguments, channels of the features, the level whose size they have)
 VARIANTS = {
@@ -21,6 +22,8 @@ VARIANTS = {
     "deeplabv3_separable": ("deeplabv3", {"filters": 2, "separable": True, "atrous_rates": (1, 3)}, 8, "c5"),
     "ksac": ("ksac", {"filters": 2, "atrous_rates": (2, 6)}, 6, "c5"),
     "ksac_concat": ("ksac", {"filters": 2, "atrous_rates": (1, 2), "merge": "concat", "output_stride": 8}, 8, "c5"),
+    "ksac_learned": ("experimental_ksac_learned", RATES_IN_BOUNDS, 6, "c5"),
+    "ksac_dynamic": ("experimental_ksac_dynamic", {**RATES_IN_BOUNDS, "output_stride": 8}, 6, "c5"),
     "axial": ("axial", ATTENTION, 4, "c5"),
     "axial_squeeze_excite": ("axial_squeeze_excite", {**ATTENTION, "ratio": 2}, 4, "c5"),
     "caa": ("caa", {**ATTENTION, **GATE}, 4, "c5"),

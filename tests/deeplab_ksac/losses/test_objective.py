@@ -139,5 +139,5 @@ def test_a_weight_of_a_class_that_is_no_finite_number_is_refused(value):
 def test_the_defaults_of_class_aware_regularization_are_the_layers_own():
     ours, layers = (inspect.signature(each).parameters for each in (ClassAware, ClassAwareRegularizer))
     names = set(layers) - {"kwargs"}
-    assert names == set(ours) - {"output"} and len(names) > 5
+    assert names == set(ours) - {"output", "predicted_from"} and len(names) > 5
     assert all(ours[name].default == layers[name].default for name in names)

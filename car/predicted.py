@@ -1,0 +1,31 @@
+"""Labels for CAR where there is no ground truth: the classes that a coarse classifier is sure of. Experimental.
+
+Sect. 4.7 names it as one of two workarounds: "Predict a coarse prediction like OCR, and then use the coarse prediction
+result as the ground-truth for CAR", and expects "some negative impact on the performance". No study has shown a gain
+yet (docs/claims.md).
+"""
+
+from car.pixels import IGNORE_LABEL
+from deeplab_ksac.tensor_ops import Tensor, ops
+from deeplab_ksac.tensor_ops.maps import resize_labels, spatial_size
+
+
+def predicted_labels(logits: Tensor, threshold: float) -> Tensor:
+    """The classes of confident pixels: logits [N, H, W, K] -> labels [N, H, W] int32. No gradient passes.
+
+    Args:
+        logits: of any classifier.
+        threshold: the probability that the likeliest class must have at least; other pixels are ignored: their label is
+            255, or K where there are more classes.
+    """
+    probabilities = ops.softmax(ops.at_least_float32(ops.stop_gradient(logits)))
+    likeliest = ops.cast(ops.argmax(probabilities, axis=-1), "int32")
+    confident = ops.max(probabilities, axis=-1) >= threshold
+    return ops.where(confident, likeliest, max(IGNORE_LABEL, logits.shape[-1]))
+
+
+def completed_labels(labels: Tensor, logits: Tensor, threshold: float) -> Tensor:
+    """Labels [N, H, W] int32 of which a picture without any has `predicted_labels`, and every other keeps its own."""
+    predicted = resize_labels(predicted_labels(logits, threshold), spatial_size(labels[..., ops.newaxis]))
+    has_some = ops.any((labels >= 0) & (labels < logits.shape[-1]), axis=(1, 2))
+    return ops.where(has_some[:, ops.newaxis, ops.newaxis], labels, predicted)

@@ -1,0 +1,78 @@
+"""The comparison of two networks by seed: differences, bootstrap, seeds needed."""
+
+import math
+
+import numpy as np
+import pytest
+
+from deeplab_ksac.metrics import mean_iou, paired
+
+SEEDS, PICTURES, K = 3, 4, 3
+
+
+def matrices(seed):
+    return np.random.default_rng(seed).integers(0, 50, [SEEDS, PICTURES, K, K])
+
+
+def test_differences_are_those_of_the_summed_matrices():
+    first, second = matrices(0), matrices(1)
+    expected = [100 * (mean_iou(sum(one)) - mean_iou(sum(other))) for one, other in zip(first, second, strict=True)]
+    np.testing.assert_allclose(paired.differences(first, second), expected, rtol=1e-14)
+
+
+def test_the_mean_iou_of_many_is_that_of_each_and_leaves_out_absent_classes():
+    several = matrices(2)
+    several[0, 0, 1], several[0, 0, :, 1], several[1, 2] = 0, 0, 0
+    found = paired.mean_ious(several.astype(float))
+    for index in np.ndindex(SEEDS, PICTURES):
+        np.testing.assert_allclose(found[index], np.nan_to_num(mean_iou(several[index])), rtol=1e-14)
+
+
+def test_a_draw_takes_the_same_seeds_and_pictures_for_both():
+    first, second = matrices(0), matrices(1)
+    mean = paired.differences(first, second).mean()
+    plain = paired.bootstrap(first, second, draws=2, seeds=False, pictures=False)
+    np.testing.assert_allclose(plain, [mean, mean], rtol=1e-12)
+    np.testing.assert_array_equal(paired.bootstrap(first, first, draws=700), np.zeros(700))
+    # of seeds alone: means of three of the three differences, whose variance is known
+    drawn = paired.bootstrap(first, second, draws=20_000, pictures=False)
+    deviation = np.std(paired.differences(first, second)) / math.sqrt(SEEDS)
+    np.testing.assert_allclose([drawn.mean(), drawn.std()], [mean, deviation], atol=4 * deviation / math.sqrt(20_000))
+    low, high = paired.interval(drawn)
+    assert np.mean((drawn >= low) & (drawn <= high)) >= 0.95
+
+
+def test_of_pictures_each_counts_as_often_as_it_is_drawn():
+    """With one picture for each class of mistakes, a draw's matrix is their weighted sum."""
+    first, second = matrices(0)[:1, :2], matrices(1)[:1, :2]
+    drawn = set(np.round(paired.bootstrap(first, second, draws=200, seeds=False), 9))
+    possible = set()
+    for weights in ((2, 0), (1, 1), (0, 2)):
+        summed = [np.tensordot(weights, each[0], 1) for each in (first, second)]
+        possible.add(round(100 * (mean_iou(summed[0]) - mean_iou(summed[1])), 9))
+    assert drawn == possible
+
+
+@pytest.mark.parametrize(
+    "deviation, of_pictures, expected",
+    ((0.0, 0.0, 6), (1.0, 0.0, 10), (1.0, 0.3, 20), (2.0, 0.0, 20), (0.5, 0.36, None)),
+)
+def test_the_seeds_needed_are_those_of_the_formula(deviation, of_pictures, expected):
+    """(1.96 + 0.842)² = 7.85: n = 7.85 σ_d² / (1 − 7.85 σ_p²) + 2, from 6 to 20."""
+    assert paired.seeds_needed(deviation, of_pictures) == expected
+    if expected == 10:
+        assert paired.smallest_found(deviation, 0.0, 8) <= 1 < paired.smallest_found(deviation, 0.0, 7)
+
+
+@pytest.mark.parametrize(
+    "low, high, said",
+    (
+        (0.1, 3, "supported"),
+        (-3, -0.1, "contradicted"),
+        (-0.5, 0.9, "no effect of a point"),
+        (-0.5, 1.1, "undecided"),
+        (-2, 0.5, "undecided"),
+    ),
+)
+def test_what_is_said_follows_from_the_interval(low, high, said):
+    assert paired.outcome(low, high) == said
