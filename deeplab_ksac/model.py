@@ -80,11 +80,9 @@ def with_small_logits(model: keras.Model) -> keras.Model:
     """
     layers = {layer.name: layer for layer in model.layers}
     resized = {name: layers.get(f"resize_{name}") for name in model.output}
-    small = {
-        before_resize(name): layer.get_input_at(0)[0]
-        for name, layer in resized.items()
-        if isinstance(layer, ResizeLike)
-    }
+    of_ours = {name: layer for name, layer in resized.items() if isinstance(layer, ResizeLike)}
+    # of its first call: a layer is called again where another model is made of inner tensors
+    small = {before_resize(name): layer.get_input_at(0)[0] for name, layer in of_ours.items()}
     return keras.Model(model.input, {**model.output, **small}, name=model.name)
 
 

@@ -92,10 +92,11 @@ def append(path: str | os.PathLike, text: str) -> None:
         OSError: it cannot be written; the message names the file and the reason.
     """
     path = place(path)
-    require_regular(path)
     if is_remote(path):
         write_whole(path, (path.read_text() if path.is_file() else "") + text)
         return
+    if path.is_fifo():
+        raise OSError(f"{path} is no regular file, but a pipe")
     try:
         with path.open("a", encoding="utf-8") as stream:
             stream.write(text)

@@ -25,6 +25,7 @@ ACTS_ON = {  # kind of a layer with weights of its own -> which of them L2 acts 
     "ConvNeXtBlock": set(),
     "Dense": {"kernel"},
     "DepthwiseConv2D": set(),
+    "ExperimentalKernelSharingAtrousConv": {"kernel"},
     "KernelSharingAtrousConv": {"kernel"},
     "LayerNormalization": set(),
     "Rezero": set(),
