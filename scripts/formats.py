@@ -18,8 +18,9 @@ from pathlib import Path
 
 from absl import flags
 
+from deeplab_ksac.json_files import read_object
 from deeplab_ksac.scripts.commandline.entry import start
-from deeplab_ksac.whole_files import check_writable, write_whole
+from deeplab_ksac.whole_files import check_writable, present, write_whole
 
 
 def define_flags():
@@ -46,7 +47,7 @@ def run(given):
         raise ValueError(f"--networks: there is no {unknown[0]!r}; there are {', '.join(known)}")
     for path in filter(None, (results, given.output)):
         check_writable(Path(path).absolute().parent)
-    records = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {}
+    records = read_records(results) if present(results) else {}
     for name in given.networks or networks():
         records[name] = tried_apart(name, results)
         print(summary(name, records[name]), flush=True)
@@ -56,6 +57,24 @@ def run(given):
         write_whole(given.output, table({name: records[name] for name in known if name in records}, untried))
         print(f"table: {given.output}")
     return 0
+
+
+def read_records(results):
+    """The records of earlier calls.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, or holds something else; the message names it.
+    """
+    from deeplab_ksac.export.format_table import summary, table
+
+    records = read_object(results)
+    for name, record in records.items():
+        try:
+            summary(name, record)
+            table({name: record}, [])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ValueError(f"{results} has no record of this command as {name!r}; remove that, or the file") from None
+    return records
 
 
 def tried_apart(name, results):

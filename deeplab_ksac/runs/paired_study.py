@@ -7,6 +7,8 @@ import os
 import pathlib
 import statistics
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.pipeline import eval_batches
 from deeplab_ksac.datasets.splits import Split
+from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import Experiment, differences, to_dict
 from deeplab_ksac.experiments.claims_on_pictures import VIEWS
 from deeplab_ksac.experiments.common import with_stage
@@ -25,7 +28,7 @@ from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment
 from deeplab_ksac.training.feature_caching import cache_features
 from deeplab_ksac.training.initial_weights import with_backbone_weights
 from deeplab_ksac.training.loop import train
-from deeplab_ksac.whole_files import remove_partial, write_whole
+from deeplab_ksac.whole_files import read_whole, remove_partial, write_whole
 
 MATRICES_FILE = "matrices.npz"  # in the folder of a finished training
 PILOT_SEEDS = (1000, 1001, 1002, 1003, 1004)  # the study uses none of them
@@ -83,8 +86,7 @@ def run_pair(
             train(experiment, data_dir=data_dir, workdir=folder, **options)
             seconds += [time.perf_counter() - begun] if fresh else []
             _write_matrices(folder, picture_matrices(folder, experiment, data_dir))
-        with np.load(folder / MATRICES_FILE) as file:
-            matrices[name].append(file["matrices"])
+        matrices[name].append(_read_matrices(folder / MATRICES_FILE))
     result = {**compare({name: np.stack(each) for name, each in matrices.items()}, seeds), "seconds": seconds}
     remove_partial(workdir, ["paired_study.json", "paired_study.md"])
     write_whole(workdir / "paired_study.json", json.dumps(result, indent=1) + "\n")
@@ -116,6 +118,17 @@ def _write_matrices(folder, matrices):
     stream = io.BytesIO()
     np.savez_compressed(stream, matrices=matrices)
     write_whole(folder / MATRICES_FILE, stream.getvalue())
+
+
+def _read_matrices(path):
+    try:
+        with np.load(io.BytesIO(read_whole(path))) as file:
+            matrices = file["matrices"]
+        if matrices.ndim != 3 or matrices.dtype != np.int32:
+            raise ValueError(f"int32 [pictures, K, K] is expected, not {matrices.dtype} {matrices.shape}")
+    except (ValueError, KeyError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read ({in_one_line(error)}); remove it, and it is made again") from error
+    return matrices
 
 
 def compare(matrices: Mapping[str, np.ndarray], seeds: Sequence[int]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.datasets.pipeline import eval_batches
@@ -15,6 +17,7 @@ from deeplab_ksac.runs import paired_study
 from deeplab_ksac.runs.checkpoints import load_model
 from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone
 from tests.deeplab_ksac.training import tiny
+from tests.scripts.damage import FEW, damaged
 
 
 def seeded_backbone(output_stride=16, *, norm=None):
@@ -47,6 +50,18 @@ def test_a_study_trains_what_is_missing_and_compares_what_evaluation_says(tmp_pa
         ValueError, match=r"first_seed0 holds another run than this study's: stages\[0\]\.steps: 1 -> 2"
     ):
         paired_study.run_pair(PAIR, seeds=(0,), **{**options, "steps": 2})
+
+
+@settings(FEW, max_examples=60)
+@given(st.data())
+def test_damaged_matrices_are_one_line_that_names_them(tmp_path, data):
+    paired_study._write_matrices(tmp_path, np.arange(18, dtype=np.int32).reshape(2, 3, 3))
+    path = tmp_path / paired_study.MATRICES_FILE
+    path.write_bytes(data.draw(damaged(path.read_bytes())))
+    try:
+        assert paired_study._read_matrices(path).shape[1:] == (3, 3)  # a change of what nobody reads
+    except ValueError as error:
+        assert str(path) in str(error) and "remove it" in str(error) and "\n" not in str(error)
 
 
 def test_the_variants_of_a_pair_differ_in_their_heads_alone():

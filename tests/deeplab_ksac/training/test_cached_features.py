@@ -7,6 +7,8 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.datasets.cached_features import HEADER_FILE, CachedFeatures
@@ -26,6 +28,8 @@ from deeplab_ksac.training.strategy import create_strategy
 from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
 from tests.deeplab_ksac.training import tiny
 from tests.deeplab_ksac.training.test_freezing import stopping
+from tests.scripts.damage import FEW
+from tests.scripts.test_damaged_json import damaged_object
 
 MODEL = ModelSpec(
     backbone=TINY_BACKBONE,
@@ -206,6 +210,20 @@ def test_a_damaged_header_is_named(data_dir):
     (damaged / HEADER_FILE).write_text(json.dumps({**fields, "views": "3"}))
     with pytest.raises(ValueError, match=r"features\.json has '3' as 'views', which must be a number above 0"):
         CachedFeatures(damaged, DATA.sources, data_dir)
+
+
+@settings(FEW, max_examples=60)
+@given(st.data())
+def test_whatever_a_header_holds_is_one_line_or_fits(data_dir, tmp_path, data):
+    right = json.loads((data_dir / "cached" / HEADER_FILE).read_text())
+    folder = tmp_path / "cached"
+    if not folder.exists():
+        shutil.copytree(data_dir / "cached", folder)
+    (folder / HEADER_FILE).write_bytes(data.draw(damaged_object(right)))
+    try:
+        CachedFeatures(folder, DATA.sources, data_dir)
+    except (OSError, ValueError) as error:
+        assert str(folder) in str(error) and "\n" not in str(error)
 
 
 def test_features_want_a_backbone_that_is_frozen_whole():
