@@ -22,7 +22,7 @@ def define_flags():
     """What is trained, and on what."""
     config.define_flag()
     values.whole_number("batch_size", 2, "images of a device", least=1)
-    values.whole_number("stage", 1, "which stage of the experiment, from 1", least=1)
+    values.whole_number("stage", 0, "index of the experiment's stage")
     values.whole_number(
         "num_classes", None, "number of classes (default: those of the experiment's data set)", least=1, most=65_535
     )
@@ -41,15 +41,15 @@ def run(given):
         ValueError: an experiment without such a stage, or whose classes are not known.
     """
     experiment = config.chosen(given.config)
-    if given.stage > len(experiment.stages):
-        raise ValueError(f"--stage must be at most {len(experiment.stages)}, the stages of {experiment.name}")
+    if given.stage >= len(experiment.stages):
+        raise ValueError(f"--stage must be below {len(experiment.stages)}, the stages of {experiment.name}")
 
     from deeplab_ksac.flops.tables import num_classes
     from deeplab_ksac.training.needs import seconds_of_exchange, step_needs
 
     classes = given.num_classes or num_classes(experiment)
-    needs = step_needs(experiment, classes, given.batch_size, stage=given.stage - 1)
-    height, width = experiment.stages[given.stage - 1].data.crop_size
+    needs = step_needs(experiment, classes, given.batch_size, stage=given.stage)
+    height, width = experiment.stages[given.stage].data.crop_size
     print(f"{experiment.name}, {given.batch_size} images of {height}x{width} a device, {classes} classes, float32\n")
     rows = [("weights", needs.weights), ("moving averages", needs.averages), ("optimizer", needs.optimizer)]
     rows += [("activations, gradients", needs.step.total), ("together", needs.memory)]

@@ -5,13 +5,20 @@ import pytest
 from deeplab_ksac.scripts import (
     backbones,
     benchmark,
+    cache_features,
     convert,
     evaluate,
     export,
     flops,
+    formats,
     inspect_data,
+    ksac,
+    paired_study,
     predict,
+    report,
+    run_page,
     save,
+    scale,
     segment,
     study,
     submit,
@@ -23,13 +30,19 @@ from tests.scripts.parsing import command_line
 REQUIRED = {  # what a command cannot do without, beside the flag under test
     backbones: (),
     benchmark: (),
+    cache_features: ("--config=scenes_ksac", "--data_dir=x", "--name=x"),
     convert: ("--dataset=scenes", "--raw_dir=x"),
     evaluate: ("--workdir=x", "--data_dir=x"),
     export: ("--workdir=x", "--output=x"),
     flops: (),
+    formats: ("--results=x",),
     inspect_data: (),
+    paired_study: ("--study=ksac", "--data_dir=x", "--workdir=x"),
     predict: ("--workdir=x", "--images=x", "--output_dir=x"),
+    report: ("--output=x",),
+    run_page: ("--workdir=x",),
     save: ("--workdir=x", "--output=x"),
+    scale: ("--config=scenes_ksac",),
     segment: ("--url=x", "--output_dir=x"),
     study: ("--workdir=x",),
     submit: ("--workdir=x", "--benchmark=voc2012", "--raw_dir=x", "--output=x.zip"),
@@ -38,12 +51,15 @@ REQUIRED = {  # what a command cannot do without, beside the flag under test
 }
 WHOLE = {  # flags for one whole number: command -> {flag: least}
     benchmark: {"rounds": 1, "processes": 0},
+    cache_features: {"views": 1, "stage": 0, "batch_size": 1},
     convert: {"processes": 1, "seed": 0, "split_seed": 0},
     evaluate: {"batch_size": 1, "sheet": 0},
     export: {"count": 1, "evaluate": 0},
     flops: {"num_classes": 1, "chapter": 2},
     inspect_data: {"samples": 0},
+    paired_study: {"steps": 1},
     predict: {"batch_size": 1, "max_pixels": 1024},
+    scale: {"batch_size": 1, "stage": 0, "num_classes": 1, "per_node": 1},
     segment: {"concurrency": 1},
     study: {"jobs": 1, "steps": 1},
     train: {"cpu_replicas": 1},
@@ -72,6 +88,10 @@ def assert_refused(module, flag, text, allowed):
         value_of(module, flag, text)
     name = module.__name__.rpartition(".")[2]
     assert ended.value.code == f"{name}: --{flag} must be {allowed}, not {text!r}"
+
+
+def test_these_are_all_commands():
+    assert sorted(module.__name__.rpartition(".")[2] for module in REQUIRED) == sorted(ksac.COMMANDS)
 
 
 @pytest.mark.parametrize(("module", "flag"), [(module, flag) for module in WHOLE for flag in WHOLE[module]])
