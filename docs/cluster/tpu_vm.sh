@@ -8,7 +8,7 @@ name=ksac
 zone=us-central1-a
 accelerator=v5litepod-8       # v5e, 8 chips on one host
 runtime=tpu-vm-tf-2.15.1-pjrt # TensorFlow as in constraints-2.15.txt
-data=gs://bucket/data         # the converted sets: ksac convert --data_dir=gs://bucket/data
+data=gs://bucket/data         # the converted sets: `ksac convert` with this --data_dir
 workdir=gs://bucket/runs/voc  # the VM's service account must be allowed to read and write the bucket
 
 on_vm() { gcloud compute tpus tpu-vm ssh "$name" --zone="$zone" --command="$1"; }

@@ -161,7 +161,7 @@ def test_another_number_than_the_official_one_is_told():
 
 def test_damaged_records_are_one_line(raw, tmp_path):
     records.write_records("folder", raw, tmp_path, dataset_name="tiny")
-    (shard,) = pathlib.Path(tmp_path, "tiny", "1.0.0").glob("*train*")
+    (shard,) = pathlib.Path(tmp_path, "tiny", "1.0.0").glob("*train.tfrecord*")
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)

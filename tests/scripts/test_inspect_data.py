@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from deeplab_ksac.datasets import records, survey
+from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.figures import contact_sheet
 from tests import fakes
 
@@ -75,7 +76,7 @@ def test_an_unknown_data_set_is_one_line_and_status_1(data_dir, tmp_path):
 
 
 def test_the_sheet_shows_the_pictures_of_every_split(data_dir):
-    info = records.load_info("tiny", data_dir)
+    info = load_info("tiny", data_dir)
     sample = survey.survey_split("tiny", "val", data_dir=data_dir, samples=3)
     tiles = contact_sheet.grid(sample.samples, info)
     assert tiles.shape == (2 * contact_sheet.TILE, contact_sheet.COLUMNS * contact_sheet.TILE, 3)

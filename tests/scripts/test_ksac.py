@@ -63,6 +63,11 @@ def test_help_lists_the_commands_within_a_second_and_without_tensorflow(tmp_path
     assert call("-c", program, cwd=tmp_path).stdout.endswith("False\n")
 
 
+def is_of_values(call):
+    """Whether `commandline.values` defines a flag there."""
+    return isinstance(call.func.value, ast.Name) and call.func.value.id == "values" and call.args
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_the_help_of_a_command_lists_its_flags_without_tensorflow(name, tmp_path):
     program = f"{LOADED}sys.argv = ['ksac', {name!r}, '--help']; from deeplab_ksac.scripts.ksac import main; main()"
@@ -71,7 +76,7 @@ def test_the_help_of_a_command_lists_its_flags_without_tensorflow(name, tmp_path
     assert done.stdout.startswith(docstring(name).splitlines()[0]) and done.stdout.endswith("False\n")
     source = ast.parse((SCRIPTS / f"{name}.py").read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(source) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
-    defined = [call.args[0].value for call in calls if call.func.attr.startswith("DEFINE_")]
+    defined = [call.args[0].value for call in calls if call.func.attr.startswith("DEFINE_") or is_of_values(call)]
     assert defined and all(f"--{flag}" in done.stdout or f"--[no]{flag}" in done.stdout for flag in defined)
 
 

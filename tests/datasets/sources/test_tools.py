@@ -174,7 +174,8 @@ def test_options_of_masks_are_refused(tmp_path, name):
 
 def fingerprint(name, root, **reading):
     raw = RawFolder(name, root, reading=Reading(**reading))
-    (plan,) = shards.plan_shards(raw.examples()["train"], "train", root, info=raw.info(), shards=1, rotation="refuse")
+    options = {"info": raw.info(), "shards": 1, "rotation": "refuse", "working": root}
+    (plan,) = shards.plan_shards(raw.examples()["train"], "train", root, **options)
     return plan.fingerprint
 
 
