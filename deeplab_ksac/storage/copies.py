@@ -70,9 +70,7 @@ def kept_on_this_machine(path: str | os.PathLike, beside: Sequence[str] = ()) ->
 
 def for_tensorflow(paths: Sequence[str | os.PathLike]) -> list[str]:
     """The files as TensorFlow opens them: as they are where it can, else their copies, as `kept_on_this_machine`."""
-    if not any(map(is_remote, paths)):
-        return list(map(str, paths))
-    if tensorflow_opens(paths[0]):
+    if all(map(tensorflow_opens, paths)):
         return list(map(str, paths))
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as threads:
         return list(map(str, threads.map(kept_on_this_machine, paths)))

@@ -152,10 +152,6 @@ class RemotePath(os.PathLike):
         """Itself."""
         return self
 
-    def resolve(self) -> "RemotePath":
-        """Itself: there are no links."""
-        return self
-
     def is_symlink(self) -> bool:
         """False: there are no links."""
         return False
