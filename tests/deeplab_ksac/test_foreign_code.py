@@ -65,5 +65,5 @@ def test_a_blank_model_has_the_layers_of_a_new_one_and_begins_with_zeros_where_n
     new, blank = build_model(SMALL, 3), build_model(SMALL, 3, blank=True)
     assert [(each.name, each.shape) for each in new.weights] == [(each.name, each.shape) for each in blank.weights]
     assert not any(tf.math.count_nonzero(each) for each in blank.weights)
-    of_ones_own = build_model(dataclasses.replace(SMALL, head=part(Doubtful)), 3, blank=True)
+    of_ones_own = build_model(dataclasses.replace(SMALL, backbone=part(tiny_backbone)), 3, blank=True)
     assert any(tf.math.count_nonzero(each) for each in of_ones_own.weights)
