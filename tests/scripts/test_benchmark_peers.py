@@ -1,12 +1,16 @@
 """What the comparisons with other toolkits stand on: the same work on both sides, and processes that answer."""
 
+import dataclasses
 import sys
 
 import pytest
 import tensorflow as tf
 
 from deeplab_ksac.datasets import encoding, records
+from deeplab_ksac.flops.count import zero_weights
+from deeplab_ksac.model import build_model
 from deeplab_ksac.scripts.cases import peer_input, peer_process, peers
+from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
 
 NETWORK = {"backbone": [7, 70], "classifier": [3, 30]}
 
@@ -22,19 +26,20 @@ def test_other_work_is_refused_in_words(other):
 
 
 def test_a_network_is_counted_in_the_parts_that_the_peers_have():
-    with peers.zero_weights():
-        model = peers.build_model(peers.published("mobilenet_v2", "ASPP"), peers.NUM_CLASSES)
+    spec = dataclasses.replace(peers.published("resnet50", "ASPP"), backbone=TINY_BACKBONE)
+    with tiny_backbone_known(), zero_weights():
+        model = build_model(spec, peers.NUM_CLASSES)
     found = peers.counts(model, (64, 96))
     at_16, at_4 = 4 * 6, 16 * 24
-    pyramid = 320 * 256 * (1 + at_16) + 3 * at_16 * (9 * 320 + 320 * 256) + at_16 * 5 * 256 * 256
-    decoder = at_4 * (24 * 48 + 9 * 304 + 304 * 256 + 9 * 256 + 256 * 256)
+    pyramid = 4 * 256 * (1 + at_16) + 3 * at_16 * (9 * 4 + 4 * 256) + at_16 * 5 * 256 * 256
+    decoder = at_4 * (4 * 48 + 9 * 304 + 304 * 256 + 9 * 256 + 256 * 256)
     assert found["context and decoder"][1] == pyramid + decoder
     assert found["classifier"] == [256 * 21 + 21, at_4 * 256 * 21]
 
 
 def test_a_process_greets_and_says_what_a_turn_took():
-    program = "print('hello'); input(); print('done', flush=True); input(); print(0.25, flush=True); input()"
-    program = program.replace("print('hello')", "import sys; print('hello', sys.argv[1], flush=True)")
+    turns = "input(); print('done', flush=True); input(); print(0.25, flush=True); input()"
+    program = f"import sys; print('hello', sys.argv[1], flush=True); {turns}"
     greetings = []
     run = peer_process.prepare_process(program, [3], "it", python=sys.executable, greeted=greetings.append)
     assert greetings == ["hello 3"] and run() is None and run() == 0.25
