@@ -20,6 +20,35 @@ def direct_atrous_products(features: Tensor, kernel: Tensor, atrous_rates: Seque
     return [atrous_conv2d(features, kernel, rate) for rate in atrous_rates]
 
 
+def separable_atrous_products(
+    features: Tensor, pointwise: Tensor, depthwise: Tensor, atrous_rates: Sequence[int], *, method: str = "shared"
+) -> list[Tensor]:
+    """What the 3×3 kernel K[a, b] = pointwise · diag(depthwise[a, b]) gives at every rate, and K is never made.
+
+    The 1×1 product comes first and does not depend on the rate, so that all rates share it; each adds its nine
+    products per channel of the result.
+
+    Args:
+        features: [N, h, w, I].
+        pointwise: [1, 1, I, C].
+        depthwise: [3, 3, C, 1].
+        atrous_rates: in pixels; may exceed the map.
+        method: "shared" takes the 1×1 product once, "direct" once for every rate.
+
+    Returns:
+        One [N, h, w, C] for each rate.
+    """
+
+    def mixed():
+        return ops.conv2d(features, pointwise, (1, 1), "SAME", (1, 1))
+
+    mixtures = [mixed()] * len(atrous_rates) if method == "shared" else [mixed() for _ in atrous_rates]
+    return [
+        ops.depthwise_conv2d(mixture, depthwise, (1, 1), "SAME", (rate, rate))
+        for mixture, rate in zip(mixtures, atrous_rates, strict=True)
+    ]
+
+
 @keras.saving.register_keras_serializable("deeplab_ksac")
 class KernelSharingAtrousConv(keras.layers.Layer):
     """One 3×3 kernel seen at several atrous rates (Algorithm 1): [N, h, w, C] -> [N, h, w, filters].
@@ -35,6 +64,8 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         merge: "sum" of the rates (Algorithm 1), or "concat": [N, h, w, filters · len(atrous_rates)], the model whose
             FLOPs Table 2.1 prints.
         method: "shared" computes the nine products once; "direct" follows Algorithm 1 step by step. Same results.
+        separable: a kernel that is a 1×1 kernel and a depthwise 3×3 one after it, both shared by the rates
+            (`separable_atrous_products`), with C · filters + 9 · filters weights in place of 9 · C · filters.
         norm: factory of the normalization layers.
 
     Raises:
@@ -48,6 +79,7 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         *,
         merge: str = "sum",
         method: str = "shared",
+        separable: bool = False,
         norm: Norm = BatchNorm(),
         **kwargs: Any,
     ) -> None:
@@ -58,7 +90,7 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         if method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
         self.filters, self.atrous_rates = filters, check_atrous_rates(atrous_rates)
-        self.merge, self.method = merge, method
+        self.merge, self.method, self.separable = merge, method, separable
         self.channels = filters if merge == "sum" else filters * len(self.atrous_rates)
         self.make_norm = deserialize_norm(norm)
         self.norms = [
@@ -67,9 +99,14 @@ class KernelSharingAtrousConv(keras.layers.Layer):
         ]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
+        side = 1 if self.separable else 3
         self.kernel = self.add_weight(
-            name="kernel", shape=[3, 3, input_shape[-1], self.filters], initializer="glorot_uniform"
+            name="kernel", shape=[side, side, input_shape[-1], self.filters], initializer="glorot_uniform"
         )
+        if self.separable:
+            self.depthwise_kernel = self.add_weight(
+                name="depthwise_kernel", shape=[3, 3, self.filters, 1], initializer="glorot_uniform"
+            )
         build_on_keras_3(with_channels(input_shape, self.filters), *self.norms)
         super().build(input_shape)
 
@@ -78,12 +115,19 @@ class KernelSharingAtrousConv(keras.layers.Layer):
 
     def branches(self, features: Tensor, training: bool | None = None) -> list[Tensor]:
         """The maps of the rates before they are merged, [N, h, w, filters] each."""
-        products = shared_atrous_products if self.method == "shared" else direct_atrous_products
-        kernel = ops.cast(self.kernel, features.dtype)
         return [
             ops.relu(norm(branch, training=training))
-            for branch, norm in zip(products(features, kernel, self.atrous_rates), self.norms, strict=True)
+            for branch, norm in zip(self._products(features), self.norms, strict=True)
         ]
+
+    def _products(self, features):
+        """The kernel's results at every rate."""
+        kernel = ops.cast(self.kernel, features.dtype)
+        if self.separable:
+            depthwise = ops.cast(self.depthwise_kernel, features.dtype)
+            return separable_atrous_products(features, kernel, depthwise, self.atrous_rates, method=self.method)
+        products = shared_atrous_products if self.method == "shared" else direct_atrous_products
+        return products(features, kernel, self.atrous_rates)
 
     def call(self, features: Tensor, training: bool | None = None) -> Tensor:
         branches = self.branches(features, training)
@@ -96,6 +140,7 @@ class KernelSharingAtrousConv(keras.layers.Layer):
             "atrous_rates": self.atrous_rates,
             "merge": self.merge,
             "method": self.method,
+            "separable": self.separable,
             "norm": serialize_norm(self.make_norm),
         }
 
@@ -111,7 +156,7 @@ class KSAC(keras.layers.Layer):
     Args:
         filters: channels of every branch and of the result.
         atrous_rates: of the shared kernel, in pixels of the feature map: (6, 12, 18) suits output stride 16.
-        merge, method: as `KernelSharingAtrousConv`.
+        merge, method, separable: as `KernelSharingAtrousConv`.
         project: whether the 1×1 convolution at the end is part of the module; without it the result is the
             concatenation, of 3 · filters channels ("sum") or (2 + len(atrous_rates)) · filters ("concat").
         norm: factory of the normalization layers.
@@ -124,6 +169,7 @@ class KSAC(keras.layers.Layer):
         *,
         merge: str = "sum",
         method: str = "shared",
+        separable: bool = False,
         project: bool = True,
         norm: Norm = BatchNorm(),
         **kwargs: Any,
@@ -135,7 +181,7 @@ class KSAC(keras.layers.Layer):
         self.image_level = ImagePooling(filters, **shared, name="image_level")
         self.pointwise = ConvNormAct(filters, 1, **shared, name="pointwise")
         self.pyramid = KernelSharingAtrousConv(
-            filters, atrous_rates, merge=merge, method=method, **shared, name="pyramid"
+            filters, atrous_rates, merge=merge, method=method, separable=separable, **shared, name="pyramid"
         )
         self.channels = 2 * filters + self.pyramid.channels
         self.projection = ConvNormAct(filters, 1, **shared, name="projection") if project else None
@@ -165,6 +211,7 @@ class KSAC(keras.layers.Layer):
             "atrous_rates": self.pyramid.atrous_rates,
             "merge": self.pyramid.merge,
             "method": self.pyramid.method,
+            "separable": self.pyramid.separable,
             "project": self.project,
             "norm": serialize_norm(self.make_norm),
         }

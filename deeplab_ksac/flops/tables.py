@@ -131,18 +131,21 @@ def shared_kernel(height: int, width: int) -> list[str]:
     Whole maps would cost one branch whatever the rates are; what the smallest rate reads outside is spared besides.
     """
     lines = [f"{'kernel of KSAC, 2048 to 256 channels':<39}{'one branch':>10}{'all':>10}{'shared':>9}{'saved':>9}"]
+    kernels = [("rates", rates) for rates in ((6, 12, 18), (1, 6, 12, 18, 24), (6, 12, 18, 24, 30))]
     for output_stride in (16, 8):
         size = [-(-side // output_stride) for side in (height, width)]
-        for rates in ((6, 12, 18), (1, 6, 12, 18, 24), (6, 12, 18, 24, 30)):
-            every, shared = (_kernel_giga(size, rates_at(output_stride, rates), way) for way in ("direct", "shared"))
-            name = f"output stride {output_stride}, rates {' '.join(map(str, rates))}"
+        for kind, rates in (*kernels, ("separable", (6, 12, 18))):
+            kernel = rates_at(output_stride, rates), kind == "separable"
+            every, shared = (_kernel_giga(size, way, *kernel) for way in ("direct", "shared"))
+            name = f"output stride {output_stride}, {kind} {' '.join(map(str, rates))}"
             lines.append(f"{name:<39}{every / len(rates):>10.3f}{every:>10.3f}{shared:>9.3f}{every - shared:>9.3f}")
     return lines
 
 
-def _kernel_giga(size, rates, method):
+def _kernel_giga(size, method, rates, separable):
     """The multiply-adds of a shared kernel on one map of `size`, in G."""
-    layer, shape = KernelSharingAtrousConv(256, rates, method=method), [1, *size, 2048]
+    layer = KernelSharingAtrousConv(256, rates, method=method, separable=separable)
+    shape = [1, *size, 2048]
     with zero_weights():
         layer.build(shape)
     return _giga(trace(layer, tf.TensorSpec(shape)))

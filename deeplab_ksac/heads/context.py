@@ -143,7 +143,8 @@ class KSACHead(AtrousHead):
     Args:
         filters: channels of each branch.
         atrous_rates: for output stride 16; doubled at 8, halved at 32.
-        merge, method: as `deeplab_ksac.KernelSharingAtrousConv`; "concat" gives (2 + len(atrous_rates)) · filters.
+        merge, method, separable: as `deeplab_ksac.KernelSharingAtrousConv`; "concat" gives
+            (2 + len(atrous_rates)) · filters.
         output_stride: of the pyramid.
         norm: factory of the normalization layers.
 
@@ -151,7 +152,7 @@ class KSACHead(AtrousHead):
         ValueError: as `DeepLabV3Head`; an unknown merge or method.
     """
 
-    arguments = ("filters", "merge", "method", "norm")
+    arguments = ("filters", "merge", "method", "separable", "norm")
 
     def __init__(
         self,
@@ -160,10 +161,12 @@ class KSACHead(AtrousHead):
         *,
         merge: str = "sum",
         method: str = "shared",
+        separable: bool = False,
         output_stride: int = 16,
         norm: Norm = BatchNorm(),
         **kwargs: Any,
     ) -> None:
         super().__init__(atrous_rates, output_stride, **kwargs)
         rates, shared = rates_at(output_stride, atrous_rates), {"norm": norm, "dtype": self.dtype_policy}
-        self.context = KSAC(filters, rates, merge=merge, method=method, project=False, **shared, name="ksac")
+        shared |= {"merge": merge, "method": method, "separable": separable}
+        self.context = KSAC(filters, rates, project=False, **shared, name="ksac")

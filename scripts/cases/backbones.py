@@ -5,10 +5,7 @@ PyTorch's side runs in a process of its own, one pass for each line that it read
 """
 
 import functools
-import importlib.util
 import os
-import subprocess
-import sys
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +14,7 @@ import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.scripts.cases import Bound, Case
+from deeplab_ksac.scripts.cases.peer_process import prepare_process, torch_python
 
 SIDE = 321
 AT_MOST = 1.2
@@ -47,45 +45,10 @@ for line in sys.stdin:
 """
 
 
-def torch_python():
-    """The interpreter that has torch and timm, None if none is known."""
-    named = os.environ.get("KSAC_TORCH_PYTHON")
-    if named:
-        return named
-    return sys.executable if importlib.util.find_spec("torch") and importlib.util.find_spec("timm") else None
-
-
 def prepare_torch(network, output_stride, training):
     """A callable that has PyTorch's process make one pass."""
     threads = len(os.sched_getaffinity(0))
     return prepare_process(TORCH_SIDE, (network, output_stride, SIDE, int(training), threads), f"PyTorch's {network}")
-
-
-def prepare_process(program, arguments, name, *, python=None, **variables):
-    """A callable that has a process make one pass; the process answers when it is ready and each line.
-
-    It is one of the interpreter for PyTorch, or of another, and has these variables in its environment.
-    """
-    process = subprocess.Popen(
-        [python or torch_python(), "-c", program, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **variables},
-    )
-
-    def answer():
-        line = process.stdout.readline()
-        if not line:
-            raise OSError(f"{name} ended with status {process.wait()}")
-
-    def run():
-        process.stdin.write("\n")
-        process.stdin.flush()
-        answer()
-
-    answer()
-    return run
 
 
 def prepare_tensorflow(network, output_stride, training):

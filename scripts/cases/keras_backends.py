@@ -12,7 +12,7 @@ import sys
 from importlib import metadata
 
 from deeplab_ksac.scripts.cases import Bound, Case
-from deeplab_ksac.scripts.cases.backbones import prepare_process
+from deeplab_ksac.scripts.cases.peer_process import prepare_process
 
 BACKENDS = ("jax", "torch", "tensorflow")
 LAYERS = {  # name -> (title, the layer, side of the map, channels)

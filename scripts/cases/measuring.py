@@ -24,6 +24,8 @@ from deeplab_ksac.scripts.cases import (
     formats,
     inference,
     keras_backends,
+    peer_evaluation,
+    peer_input,
     peers,
     pipeline,
     pyramid,
@@ -33,6 +35,7 @@ from deeplab_ksac.scripts.cases import (
     training,
     training_memory,
 )
+from deeplab_ksac.scripts.cases.process_memory import resident_memory
 
 CASES = {  # name -> Case, in the order in which they are measured
     **pyramid.CASES,
@@ -53,6 +56,8 @@ CASES = {  # name -> Case, in the order in which they are measured
     **backbones.CASES,
     **keras_backends.CASES,
     **peers.CASES,
+    **peer_input.CASES,
+    **peer_evaluation.CASES,
 }
 WARM_UP = 2
 MEANING = (
@@ -142,14 +147,6 @@ def wait_for_gpus():
     """Until what was begun on GPUs is done; operations on a CPU are done when they return."""
     if tf.config.list_physical_devices("GPU"):
         tf.test.experimental.sync_devices()
-
-
-def resident_memory(field):
-    """This process's resident memory in bytes: `field` is "VmRSS" (now) or "VmHWM" (its peak); Linux only.
-
-    `getrusage` would not do: its peak is inherited from the process that started this one.
-    """
-    return 1024 * int(re.search(rf"{field}:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text()).group(1))
 
 
 def table_lines(result):

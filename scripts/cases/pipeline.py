@@ -65,10 +65,10 @@ def prepare_decoding(data_dir, source):
     return functools.partial(take, iter(decoded.batch(BATCH).prefetch(tf.data.AUTOTUNE)))
 
 
-def take(batches):
-    """Takes `RUN` images; seconds of processor time, with what is then prepared ahead of the next turn."""
+def take(batches, images=RUN):
+    """Takes so many images; seconds of processor time, with what is then prepared ahead of the next turn."""
     start = last = time.process_time()
-    for _ in range(RUN // BATCH):
+    for _ in range(images // BATCH):
         next(batches)
     while (now := time.process_time()) - last > IDLE / 100:
         last = now

@@ -11,7 +11,7 @@ from deeplab_ksac.any_keras import keras
 from deeplab_ksac.ksac import direct_atrous_products
 from deeplab_ksac.layers import BatchNorm
 from deeplab_ksac.shared_products import shared_atrous_products
-from tests.literal.ksac import atrous_convolution, kernel_sharing_atrous_convolution
+from tests.literal.ksac import atrous_convolution, kernel_sharing_atrous_convolution, separable_kernel
 
 SIZES = ((9, 9), (8, 11), (3, 5), (1, 7))
 RATES = ((1, 2, 3), (6, 12, 18), (12, 3), (5, 5), (30,))
@@ -87,18 +87,23 @@ def test_half_precision_differs_from_double_by_its_rounding(dtype):
         assert np.all(np.abs(tf.cast(got, "float64") - expected) <= 12 * rounding * bound.numpy())
 
 
-def test_the_layer_is_algorithm_1():
-    layer = KernelSharingAtrousConv(4, (1, 3, 9), norm=BatchNorm(epsilon=1e-3), dtype="float64")
+@pytest.mark.parametrize("separable", (False, True))
+@pytest.mark.parametrize("method", ("shared", "direct"))
+def test_the_layer_is_algorithm_1(method, separable):
+    options = {"method": method, "separable": separable, "norm": BatchNorm(epsilon=1e-3)}
+    layer = KernelSharingAtrousConv(4, (1, 3, 9), **options, dtype="float64")
     features = random((2, 7, 6, 3))
     layer(features)
     randomized(layer)
+    kernel = layer.kernel.numpy()
+    kernel = separable_kernel(kernel, layer.depthwise_kernel.numpy()) if separable else kernel
 
     def normalization(norm):
         gamma, beta, mean, variance = (weight.numpy() for weight in norm.weights)
         return lambda x: (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta
 
     literal = kernel_sharing_atrous_convolution(
-        features.numpy(), layer.kernel.numpy(), (1, 3, 9), [normalization(norm) for norm in layer.norms]
+        features.numpy(), kernel, (1, 3, 9), [normalization(norm) for norm in layer.norms]
     )
     np.testing.assert_allclose(layer(features), literal, atol=1e-11)
 
@@ -120,6 +125,12 @@ def test_the_number_of_rates_does_not_change_the_kernel():
     assert counts == [3 * 3 * 16 * 8] * 3
 
 
+def test_a_separable_kernel_has_the_weights_of_a_1x1_and_a_depthwise_one():
+    layer = KernelSharingAtrousConv(8, (6, 12, 18), separable=True)
+    layer.build([None, 33, 33, 16])
+    assert [tuple(w.shape) for w in layer.weights[:2]] == [(1, 1, 16, 8), (3, 3, 8, 1)]
+
+
 def test_every_rate_has_a_normalization_of_its_own():
     layer = KernelSharingAtrousConv(4, (1, 2))
     layer(random((1, 5, 5, 3), dtype="float32"), training=True)
@@ -139,7 +150,8 @@ def test_a_model_with_the_module_is_saved_and_loaded_whole(policy, tmp_path):
     keras.mixed_precision.set_global_policy(policy)
     try:
         image = keras.Input([None, None, 3])
-        model = keras.Model(image, KSAC(4, (1, 2), method="direct", norm=BatchNorm(momentum=0.9))(image))
+        ksac = KSAC(4, (1, 2), method="direct", separable=True, norm=BatchNorm(momentum=0.9))
+        model = keras.Model(image, ksac(image))
     finally:
         keras.mixed_precision.set_global_policy("float32")
     randomized(model)

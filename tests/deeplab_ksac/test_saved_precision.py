@@ -34,6 +34,7 @@ SINGLE = {  # layers of one map, [N, h, w, C] -> [N, h, w, D], with their argume
     "PyramidPooling": (deeplab_ksac.layers.PyramidPooling, {"filters": 4, "bins": (1, 2)}),
     "KernelSharingAtrousConv": (KernelSharingAtrousConv, {"filters": 4, "atrous_rates": (1, 3)}),
     "KSAC": (KSAC, {"filters": 4, "atrous_rates": (1, 3)}),
+    "KSAC_separable": (KSAC, {"filters": 4, "atrous_rates": (1, 3), "separable": True}),
     "ASPP": (ASPP, {"filters": 4, "atrous_rates": (1, 3)}),
     "ASPP_separable": (ASPP, {"filters": 4, "atrous_rates": (1, 3), "separable": True}),
     "Bottleneck": (Bottleneck, {"filters": 4, "kernel_size": 3, "dropout": 0.5}),

@@ -28,6 +28,7 @@ LAYERS = {  # name -> a function that makes the layer of keyword arguments
     "KernelSharingAtrousConv": lambda **kwargs: KernelSharingAtrousConv(5, (1, 3), norm=NORM, **kwargs),
     "KSAC": lambda **kwargs: KSAC(5, (1, 30), merge="concat", norm=NORM, **kwargs),
     "KSAC_direct": lambda **kwargs: KSAC(5, (1, 3), method="direct", norm=layer_norm_of, **kwargs),
+    "KSAC_separable": lambda **kwargs: KSAC(5, (1, 3), separable=True, norm=NORM, **kwargs),
     "learned_rates": lambda **kwargs: ExperimentalKernelSharingAtrousConv(
         5, (1, 3), bounds=(1, 5), norm=NORM, **kwargs
     ),

@@ -26,6 +26,16 @@ def kernel_sharing_atrous_convolution(features, kernel, rates, normalizations):
     )
 
 
+def separable_kernel(pointwise, depthwise):
+    """The 3×3 kernel that a 1×1 kernel [1, 1, I, C] and a depthwise one [3, 3, C, 1] after it stand for."""
+    kernel = np.zeros((3, 3, *pointwise.shape[2:]))
+    for a in range(3):
+        for b in range(3):
+            for c in range(pointwise.shape[3]):
+                kernel[a, b, :, c] = pointwise[0, 0, :, c] * depthwise[a, b, c, 0]
+    return kernel
+
+
 def fractional_atrous_convolutions(features, kernel, rates):
     """A map for each column of the rates [N, R]: each image's between two whole rates, the shares of both."""
     branches = []

@@ -182,9 +182,9 @@ def test_a_saved_model_whose_loops_depend_on_the_image_is_refused(save):
 
 
 @functools.cache
-def pyramid(*rates, method="shared"):
+def pyramid(*rates, **options):
     """Multiply-adds of the kernel-sharing pyramid of ResNets at 513×513, output stride 16."""
-    layer = KernelSharingAtrousConv(256, rates, method=method)
+    layer = KernelSharingAtrousConv(256, rates, **options)
     with flops.zero_weights():
         layer.build([1, 33, 33, 2048])
     return counted(layer, [1, 33, 33, 2048])
@@ -197,3 +197,10 @@ def test_a_shared_kernel_costs_at_most_one_branch_whatever_the_rates():
     assert pyramid(6, 12, 18) == reached * 2048 * 256 < one_branch
     assert pyramid(6, 12, 18, 24, 30) == pyramid(6, 12, 18)
     assert pyramid(6, 12, 18) < pyramid(1, 6, 12, 18, 24) == pyramid(1, 6, 12) < one_branch
+
+
+def test_a_separable_shared_kernel_mixes_channels_once_whatever_the_rates():
+    mixing, nine = 33 * 33 * 2048 * 256, 33 * 33 * 9 * 256
+    assert pyramid(6, 12, 18, separable=True) == mixing + 3 * nine
+    assert pyramid(1, 6, 12, 18, 24, separable=True) == mixing + 5 * nine
+    assert pyramid(6, 12, 18, separable=True, method="direct") == 3 * (mixing + nine)

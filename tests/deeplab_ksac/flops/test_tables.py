@@ -28,3 +28,9 @@ def test_what_ksac_saves_is_printed_beside_table_2_1():
             one, every, shared, saved = values[f"output stride {stride}, rates {rates}"]
             assert one == pytest.approx(branch, rel=1e-3) and shared <= one
             assert saved >= at_least and every - shared == pytest.approx(saved, abs=2e-3)
+        side = 1 + 512 // stride
+        mixing, nine = (side * side * 256 * factor / 2**30 for factor in (2048, 9))
+        one, every, shared, saved = values[f"output stride {stride}, separable 6 12 18"]
+        assert [one, every, shared, saved] == pytest.approx(
+            [mixing + nine, 3 * (mixing + nine), mixing + 3 * nine, 2 * mixing], abs=1e-3
+        )

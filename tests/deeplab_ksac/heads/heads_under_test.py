@@ -22,6 +22,7 @@ VARIANTS = {
     "deeplabv3_separable": ("deeplabv3", {"filters": 2, "separable": True, "atrous_rates": (1, 3)}, 8, "c5"),
     "ksac": ("ksac", {"filters": 2, "atrous_rates": (2, 6)}, 6, "c5"),
     "ksac_concat": ("ksac", {"filters": 2, "atrous_rates": (1, 2), "merge": "concat", "output_stride": 8}, 8, "c5"),
+    "ksac_separable": ("ksac", {"filters": 2, "atrous_rates": (2, 6), "separable": True}, 6, "c5"),
     "ksac_learned": ("experimental_ksac_learned", RATES_IN_BOUNDS, 6, "c5"),
     "ksac_dynamic": ("experimental_ksac_dynamic", {**RATES_IN_BOUNDS, "output_stride": 8}, 6, "c5"),
     "axial": ("axial", ATTENTION, 4, "c5"),
