@@ -10,6 +10,7 @@ from deeplab_ksac.keras2 import keras
 from caa.pixels import attend_pixels
 from deeplab_ksac.backbones.attention_windows import partition, split_heads, window_margins
 from deeplab_ksac.backbones.convolutions import patch_conv
+from deeplab_ksac.backbones.hrnet import RepeatPixels
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export import export_onnx, export_tflite, fresh
 from deeplab_ksac.export.checking import rms, tolerance
@@ -94,12 +95,22 @@ def build_patch_model():
     return keras.Model(image, {"logits": ResizeLike(dtype="float32")([logits, image])})
 
 
+def build_repeating_model():
+    """A model whose coarse map comes to the image's size as in HRNet: each pixel 4 × 4 times."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input([None, None, 3], name="image")
+    pixels = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    coarse = keras.layers.Conv2D(5, 4, 4, padding="same", name="classifier")(pixels)
+    return keras.Model(image, {"logits": RepeatPixels(4, dtype="float32")([coarse, image])})
+
+
+@pytest.mark.parametrize("build", [build_patch_model, build_repeating_model])
 @pytest.mark.parametrize(
     ("write", "runner", "name"),
     [(export_onnx, fresh.run_onnx, "a.onnx"), (export_tflite, fresh.run_tflite, "a.tflite")],
 )
-def test_patches_at_the_edge_are_completed_alike(write, runner, name, tmp_path):
-    model = build_patch_model()
+def test_patches_at_the_edge_are_completed_alike(write, runner, name, build, tmp_path):
+    model = build()
     check_parity(model, runner, write(model, tmp_path / name, info=fake_info(), check=False))
 
 
