@@ -120,11 +120,11 @@ def tell_cost(path, given, loaded, pictures, views):
     cost = cost_of(path, given.format, loaded, pictures, views, size=size)
     print(cost.describe(given.quantize))
     if 100 * (cost.model - cost.file) > LARGEST_COST:
-        for line in costly_layers(loaded, pictures, size):
+        for line in costly_layers(loaded, pictures, size, given.format):
             print(f"export: {line}", file=sys.stderr)
 
 
-def costly_layers(loaded, pictures, size):
+def costly_layers(loaded, pictures, size, form):
     """Yields the lines that say which layers lose most, and what may help."""
     from deeplab_ksac.export.rounded_layers import cost_by_layer
     from deeplab_ksac.export.rounding import resized
@@ -139,9 +139,10 @@ def costly_layers(loaded, pictures, size):
     )
     for layer, share in itertools.islice(costs.items(), COSTLY_LAYERS):
         yield f"{share:8.2%}  {layer}"
+    finer = "--quantize=float16" if form == "tflite" else "float32 (no --quantize)"
     yield (
-        "where all are small, more or other pictures may help (--count, --representative); where one is large, "
-        "its numbers are too uneven for 8 bits: --quantize=float16, or another norm or activation there"
+        "where all are small, more or other pictures may help (--count, --representative); where one is large, its "
+        f"numbers are too uneven for 8 bits, and {finer} is left"
     )
 
 
