@@ -1,13 +1,17 @@
 """A model is its parts in a row: backbone, neck, head, projection, bottleneck, decoder, classifier."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.construct import at, construct, construct_with
 from deeplab_ksac.experiment import ModelSpec
+from deeplab_ksac.foreign_code import names_foreign_code
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.heads.auxiliary import AuxiliaryClassifier
 from deeplab_ksac.heads.decoders import DECODERS, Bottleneck
@@ -15,6 +19,7 @@ from deeplab_ksac.heads.necks import NECKS
 from deeplab_ksac.heads.projection import PROJECTIONS
 from deeplab_ksac.layers import BatchNorm, ResizeLike
 from deeplab_ksac.losses.reading import before_resize
+from deeplab_ksac.zero_weights import zero_weights
 
 
 def segmentation_model(
@@ -101,18 +106,27 @@ def _of_each(layers, branches, kind):
     return [layer(branch) for layer, branch in zip(layers, branches, strict=True)]
 
 
-def build_model(spec: ModelSpec, num_classes: int, bands: Bands = RGB) -> keras.Model:
+def build_model(spec: ModelSpec, num_classes: int, bands: Bands = RGB, *, blank: bool = False) -> keras.Model:
     """The model of a `ModelSpec`, with `num_classes` logits.
 
     Args:
         spec: what it is made of.
         num_classes: K; like the bands, of the data set and not of the `ModelSpec`.
         bands: of the images, with their mean and deviation (`MeasuredBands`) where they are no RGB.
+        blank: whether the weights may begin as zeros, since all of them are read next; a model with parts of one's own
+            begins as these want it.
 
     Raises:
         ValueError: a part that its registry does not have, an argument that a part does not take, or an invalid
             value; a projection without the bottleneck that it is folded into.
     """
+    if names_foreign_code(spec):
+        return _built(spec, num_classes, bands)
+    with zero_weights() if blank else contextlib.nullcontext():
+        return tf.autograph.experimental.do_not_convert(_built)(spec, num_classes, bands)
+
+
+def _built(spec, num_classes, bands):
     with at("model.norm"):
         norm = construct_with(spec.norm, BatchNorm, "norm")
     shared = {"norm": norm, "output_stride": spec.output_stride, "num_classes": num_classes}

@@ -3,6 +3,7 @@
     ksac benchmark --cases=pyramid_33,attention_65
     ksac benchmark --output=benchmark.json          # all cases
     ksac benchmark --cases=pyramid_33 --other_python=/another/venv/bin/python
+    ksac benchmark --growth=growth.svg --rounds=5   # instead of cases: how costs grow, drawn
 
 The sides of a case take turns, so that a busy moment of the machine hits all of them; a ratio is the median over the
 rounds, with its quartiles: below 1 the first side is faster, or smaller. Memory is what the peak of a fresh process
@@ -29,6 +30,7 @@ def define_flags():
     flags.DEFINE_string(
         "other_python", None, "an interpreter of another environment: each side's time here / there instead"
     )
+    flags.DEFINE_string("growth", None, "SVG file: how costs grow with sizes, measured instead of cases, and drawn")
     flags.DEFINE_string("memory_of", None, "case/side: only print the bytes by which its memory grows")
     flags.DEFINE_string("serve", None, "case/side: run it once for each line of standard input, and print the seconds")
 
@@ -60,10 +62,15 @@ def run(given):
     if given.memory_of:
         print(memory_growth(CASES[case].sides[side]))
         return 0
-    if given.output:
-        check_file_writable(given.output)
+    if given.growth and (given.cases or given.output or given.other_python):
+        raise ValueError("--growth measures sizes of its own; leave out --cases, --output and --other_python")
+    for file in filter(None, (given.output, given.growth)):
+        check_file_writable(file)
     if given.other_python and shutil.which(given.other_python) is None:
         raise ValueError(f"--other_python={given.other_python} is no program that can be run")
+    if given.growth:
+        draw_growth(given)
+        return 0
     results = {}
     print(f"{MEANING}\n{HEADER}")
     for name in given.cases or CASES:
@@ -72,10 +79,32 @@ def run(given):
         print("\n".join(table_lines(results[name])), flush=True)
     if given.output:
         content = {"machine": machine(), "meaning": MEANING, "cases": results}
-        Path(given.output).parent.mkdir(parents=True, exist_ok=True)
-        remove_partial(Path(given.output).parent, [Path(given.output).name])
-        write_whole(given.output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write(given.output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return 0
+
+
+def draw_growth(given):
+    """Measures how costs grow, prints the exponents and draws the curves."""
+    from deeplab_ksac.figures.power_laws import PowerLaw, svg
+    from deeplab_ksac.scripts.cases import growth
+    from deeplab_ksac.scripts.cases.measuring import alternate
+
+    panels = {}
+    print(growth.HEADER)
+    for each in growth.GROWTHS:
+        found = growth.grown(each, alternate(each.case(), given.rounds))
+        law = PowerLaw(each.what, tuple(each.sides), found.seconds, found.exponent, each.exponent)
+        panels.setdefault(each.by, []).append(law)
+        print(growth.line(found), flush=True)
+    write(given.growth, svg(panels, title="How costs grow, with the exponents that were measured, and of theory"))
+
+
+def write(file, text):
+    """Puts a text into a file of this command, and its folder where it is missing."""
+    folder, name = Path(file).parent, Path(file).name
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_partial(folder, [name])
+    write_whole(file, text)
 
 
 if __name__ == "__main__":

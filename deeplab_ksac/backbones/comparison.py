@@ -19,7 +19,8 @@ from deeplab_ksac.backbones.contract import OUTPUT_STRIDES, STAGE_STRIDES
 from deeplab_ksac.backbones.pretrained import load_weights, weight_arguments
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiments import TABLES
-from deeplab_ksac.flops.count import count_multiply_adds, model_graph, zero_weights
+from deeplab_ksac.flops.count import count_multiply_adds, model_graph
+from deeplab_ksac.zero_weights import zero_weights
 
 STAGES = tuple(STAGE_STRIDES)
 TOLERANCE = 1e-4  # two frameworks' float32 agrees to this, relative to the largest value of a stage

@@ -29,7 +29,7 @@ def fold_projection(model: keras.Model, spec: ModelSpec, bands: Bands = RGB) -> 
     """
     if spec.projection is None:
         return model
-    folded = build_model(without_projection(spec), model.output["logits"].shape[-1], bands)
+    folded = build_model(without_projection(spec), model.output["logits"].shape[-1], bands, blank=True)
     for layer in folded.layers:
         original = model.get_layer(layer.name) if layer.weights else None
         if layer.name.startswith("bottleneck_"):

@@ -36,7 +36,7 @@ def in_precision(model: keras.Model, spec: ModelSpec, precision: str, bands: Ban
     policy = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(precision)
     try:
-        half = build_model(spec, model.output["logits"].shape[-1], bands)
+        half = build_model(spec, model.output["logits"].shape[-1], bands, blank=True)
     finally:
         keras.mixed_precision.set_global_policy(policy)
     for weight, original in zip(half.weights, model.weights, strict=True):

@@ -9,8 +9,8 @@ from deeplab_ksac.flops.count import (
     count_parameters,
     count_saved_model,
     model_graph,
-    zero_weights,
 )
+from deeplab_ksac.zero_weights import zero_weights
 
 __all__ = [
     "CONVENTIONS",

@@ -6,12 +6,11 @@ multiply-add is one product with its sum in a convolution, matrix product or ein
 """
 
 import collections
-import contextlib
 import dataclasses
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -20,6 +19,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.errors import in_one_line
+from deeplab_ksac.foreign_code import has_foreign_code
 from deeplab_ksac.literal_paths import literal
 
 GIGA = 2**30  # the thesis's G
@@ -33,23 +33,9 @@ NUMBERED = re.compile(r"(projection|bottleneck)_\d+|(resize)_\w*logits")  # laye
 PARTS = ("backbone", "neck", "head", "projection", "bottleneck", "decoder", "classifier", "auxiliary", "resize")
 
 
-@contextlib.contextmanager
-def zero_weights() -> Iterator[None]:
-    """Inside, variables begin as zeros: a model that is only to be counted needs no random numbers."""
-
-    def create(next_creator, **arguments):
-        shape, dtype = arguments.get("shape"), arguments.get("dtype")
-        if shape is not None and dtype is not None and tf.TensorShape(shape).is_fully_defined():
-            arguments["initial_value"] = lambda: tf.zeros(shape, dtype)
-        return next_creator(**arguments)
-
-    with tf.variable_creator_scope(create):
-        yield
-
-
-def trace(function: Callable, *specs: tf.TensorSpec) -> tf.Graph:
-    """The graph of `function` on tensors of the given `tf.TensorSpec`s."""
-    return tf.function(function, autograph=False).get_concrete_function(*specs).graph
+def trace(function: Callable, *specs: tf.TensorSpec, autograph: bool = False) -> tf.Graph:
+    """The graph of `function` on tensors of the given `tf.TensorSpec`s, converted by AutoGraph or as it is."""
+    return tf.function(function, autograph=autograph).get_concrete_function(*specs).graph
 
 
 def model_graph(
@@ -64,9 +50,8 @@ def model_graph(
         outputs: the names of those that are computed.
     """
     wanted = keras.Model(model.input, {name: model.output[name] for name in outputs}, name=model.name)
-    return trace(
-        lambda image: wanted(image, training=training), tf.TensorSpec([1, height, width, model.input_shape[-1]])
-    )
+    image = tf.TensorSpec([1, height, width, model.input_shape[-1]])
+    return trace(lambda image: wanted(image, training=training), image, autograph=has_foreign_code(wanted))
 
 
 def saved_model_graph(

@@ -19,12 +19,12 @@ from deeplab_ksac.flops.count import (
     count_parameters,
     model_graph,
     trace,
-    zero_weights,
 )
 from deeplab_ksac.ksac import KernelSharingAtrousConv
 from deeplab_ksac.layers.arguments import rates_at
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.model import build_model
+from deeplab_ksac.zero_weights import zero_weights
 
 
 def num_classes(experiment: Experiment) -> int:

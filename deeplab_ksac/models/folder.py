@@ -135,7 +135,7 @@ def read_model(folder: str | os.PathLike, *, allow_code: bool = False) -> Loaded
                 f"{weights} does not have the checksum in {MODEL_FILE}: it is damaged, or of another model"
             )
         with _named(path, Exception):  # of a folder from anywhere: it may ask for a model of any sizes and types
-            model = build_model(experiment.model, info.num_classes, info.bands)
+            model = build_model(experiment.model, info.num_classes, info.bands, blank=True)
         tensors = [(name, weight, "same") for name, weight in named_weights(model).items()]
         load_tensors(str(here), tensors, network=f"that in {path}")
     return LoadedModel(

@@ -11,6 +11,7 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.bands import RGB
 from deeplab_ksac.experiment import Views
+from deeplab_ksac.foreign_code import has_foreign_code
 from deeplab_ksac.layers import resize_bilinear, spatial_size
 from deeplab_ksac.prediction.sliding import sliding_logits
 
@@ -38,7 +39,7 @@ def logits_function(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     def logits(image):
         return tf.cast(forward(image, training=False), tf.float32)
 
-    return tf.function(logits, autograph=False)
+    return tf.function(logits, autograph=has_foreign_code(forward))
 
 
 def side_at_scale(side: int | tf.Tensor, scale: float) -> int | tf.Tensor:

@@ -335,7 +335,7 @@ def load_model(
     """
     experiment, info = read_workdir(workdir)
     path = checkpoint_path(workdir, checkpoint, stage)
-    model = build_model(experiment.model, info.num_classes, info.bands)
+    model = build_model(experiment.model, info.num_classes, info.bands, blank=True)
     restore_weights(model, path, averaged)
     stage, step = checkpoint_number(path)
     return LoadedModel(model, experiment, info, step, stage, read_provenance(workdir, info))

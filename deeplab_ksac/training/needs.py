@@ -7,13 +7,14 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import Experiment
-from deeplab_ksac.flops.count import count_multiply_adds, model_graph, zero_weights
+from deeplab_ksac.flops.count import count_multiply_adds, model_graph
 from deeplab_ksac.flops.memory import Peak, peak_memory
 from deeplab_ksac.losses import Objective
 from deeplab_ksac.losses.class_aware import ClassAware
 from deeplab_ksac.training.parts import build_parts
 from deeplab_ksac.training.step import TrainStep
 from deeplab_ksac.training.strategy import create_strategy
+from deeplab_ksac.zero_weights import zero_weights
 
 BYTES = 4  # of a number; what replicas exchange is float32 in every precision
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.foreign_code import has_foreign_code
 from deeplab_ksac.losses import Objective
 from deeplab_ksac.model import with_small_logits
 from deeplab_ksac.training.averaging import MovingAverages
@@ -78,7 +79,9 @@ class TrainStep:
         self.forward = forward or (lambda batch: self.trained(batch["image"], training=True))
         with strategy.scope():
             optimizer.build(model.trainable_variables)
-        self._one = tf.function(self._step, jit_compile=jit or None)  # None, since False would forbid XLA on a TPU
+        foreign = has_foreign_code(model, objective.losses)
+        compiled = jit or None  # False would forbid XLA on a TPU
+        self._one = tf.function(self._step, autograph=foreign, jit_compile=compiled)
         self._several = tf.function(self._steps)
 
     def __call__(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

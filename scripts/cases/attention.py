@@ -5,8 +5,9 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
+from deeplab_ksac.keras2 import keras
 from caa import AxialAttention, ChannelizedAxialAttention
+from deeplab_ksac.heads.self_attention import PixelAttention
 from deeplab_ksac.scripts.cases import Bound, Case
 
 CHANNELS, KEY_FILTERS, GROUPS = 512, 64, 16
@@ -14,6 +15,7 @@ LAYERS = {
     "axial": lambda: AxialAttention(CHANNELS, KEY_FILTERS),
     "channelized": lambda: ChannelizedAxialAttention(CHANNELS, KEY_FILTERS),
     "algorithm_2": lambda: ChannelizedAxialAttention(CHANNELS, KEY_FILTERS, groups=GROUPS),
+    "every_pixel": lambda: keras.Sequential([PixelAttention(CHANNELS, KEY_FILTERS)]),
 }
 TILE = 8  # side of the map that starts threads and memory pools before anything is measured
 

@@ -30,14 +30,14 @@ SECONDS = {}  # side -> seconds of each run
 
 
 @functools.cache
-def converted():
+def converted(records=RECORDS):
     """The data directory with a set of one small record many times, made once a process."""
     FOLDERS.append(tempfile.TemporaryDirectory(prefix="benchmark_"))
     data_dir = pathlib.Path(FOLDERS[-1].name)
     folder = dataset_dir(SPLIT.dataset, data_dir)
     folder.mkdir(parents=True)
     record = tf.train.Example(features=tf.train.Features(feature=_features())).SerializeToString()
-    bounds = [RECORDS * index // FILES for index in range(FILES + 1)]
+    bounds = [records * index // FILES for index in range(FILES + 1)]
     for index, (first, stop) in enumerate(itertools.pairwise(bounds)):
         with tf.io.TFRecordWriter(str(folder / shard_name(SPLIT.dataset, SPLIT.name, index, FILES))) as writer:
             for _ in range(first, stop):
@@ -46,11 +46,11 @@ def converted():
         name=SPLIT.dataset,
         class_names=("ground", "thing"),
         colors=((0, 0, 0), (255, 255, 255)),
-        num_examples={SPLIT.name: RECORDS},
-        pixel_counts={SPLIT.name: (RECORDS * SIDE**2, 0)},
+        num_examples={SPLIT.name: records},
+        pixel_counts={SPLIT.name: (records * SIDE**2, 0)},
         ignored_pixels={SPLIT.name: 0},
         num_shards={SPLIT.name: FILES},
-        num_bytes={SPLIT.name: RECORDS * len(record)},
+        num_bytes={SPLIT.name: records * len(record)},
     )
     save_info(info, folder)
     assert (folder / INFO_FILE).is_file()
@@ -80,9 +80,9 @@ def _features():
     }
 
 
-def prepare(side):
+def prepare(side, records=RECORDS):
     """Opens the set as a new process would, and takes the first batch; the seconds of that."""
-    data_dir = converted()
+    data_dir = converted(records)
     index = index_path(dataset_dir(SPLIT.dataset, data_dir), SPLIT.dataset, SPLIT.name)
 
     def run():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deeplab_ksac.scripts import benchmark
-from deeplab_ksac.scripts.cases import Bound, Case, interpreters, measuring
+from deeplab_ksac.scripts.cases import Bound, Case, growth, interpreters, measuring
 from tests.places import ROOT
 from tests.scripts.parsing import flags_of
 
@@ -50,6 +50,47 @@ def test_the_growth_of_memory_is_that_of_the_run():
     assert 2**27 - slack <= int(done.stdout) < 1.2 * 2**27
 
 
+def test_the_exponent_of_a_growth_is_that_of_its_power_law():
+    sides = {size: (lambda size=size: lambda: 1e-3 * size**1.5) for size in (4, 16, 100)}
+    known = growth.Growth("this", "size", 1.5, sides)
+    found = growth.grown(known, measuring.alternate(known.case(), rounds=3))
+    assert found.exponent == pytest.approx(1.5) and found.quartiles == pytest.approx((1.5, 1.5))
+    assert found.seconds == pytest.approx((0.008, 0.064, 1.0))
+    assert growth.line(found).split() == [
+        "this",
+        "size",
+        "1.50",
+        "1.50–1.50",
+        "1.5",
+        "4:",
+        "0.008,",
+        "16:",
+        "0.064,",
+        "100:",
+        "1",
+    ]
+    steeper = growth.grown(known, {"4": [1.0, 2.0], "16": [4.0, 8.0], "100": [25.0, 50.0]})
+    assert steeper.exponent == pytest.approx(1.0) and steeper.seconds == (1.5, 6.0, 37.5)
+
+
+def test_growth_is_drawn_with_measurement_and_theory(tmp_path, monkeypatch, capsys):
+    by_size = {size: (lambda size=size: lambda: 1e-3 * size) for size in (1, 10)}
+    laws = (growth.Growth("this", "size", 1.0, by_size), growth.Growth("that", "size", 2.0, by_size))
+    monkeypatch.setattr(growth, "GROWTHS", laws)
+    benchmark.run(flags_of(benchmark, growth=str(tmp_path / "growth.svg"), rounds=1))
+    drawn = (tmp_path / "growth.svg").read_text()
+    assert "this: 1.00 (1)" in drawn and "that: 1.00 (2)" in drawn and drawn.count("stroke-dasharray: 3.6") == 2
+    assert capsys.readouterr().out.count("1: 0.001, 10: 0.01") == 2
+
+
+def test_what_grows_has_sizes_of_its_own():
+    assert {law.by for law in growth.GROWTHS} == {
+        "pixels", "classes", "atrous rates", "replicas on two cores", "pictures of a data set"
+    }  # fmt: skip
+    for law in growth.GROWTHS:
+        assert list(law.sides) == sorted(law.sides) and len(law.sides) >= 3
+
+
 def test_every_bound_names_sides_that_there_are():
     for name, case in measuring.CASES.items():
         for bound in case.bounds:
@@ -72,6 +113,8 @@ def test_an_unknown_case_is_refused_in_words(tmp_path):
         ({"memory_of": "pyramid_33/nope"}, "--memory_of must be pyramid_33/ and one of .*, not 'nope'"),
         ({"output": "there/results.json"}, "there is no folder, so nothing can be written"),
         ({"output": "."}, r"\. is a folder, and is to be a file"),
+        ({"growth": "growth.svg"}, "--growth measures sizes of its own; leave out --cases"),
+        ({"growth": "there/growth.svg", "cases": []}, "there is no folder, so nothing can be written"),
         ({"other_python": "there"}, "--other_python=there is no program that can be run"),
     ),
 )
@@ -79,7 +122,7 @@ def test_a_flag_that_makes_no_sense_is_said_before_anything_is_measured(values, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").touch()
     with pytest.raises((ValueError, OSError), match=words):
-        benchmark.run(flags_of(benchmark, cases=["pyramid_33"], **values))
+        benchmark.run(flags_of(benchmark, **{"cases": ["pyramid_33"], **values}))
     assert not capsys.readouterr().out
 
 

@@ -9,7 +9,6 @@ from deeplab_ksac.construct import construct
 from deeplab_ksac.datasets import CATALOG, source
 from deeplab_ksac.experiment import Part
 from deeplab_ksac.experiments import EXPERIMENTS, TABLE_ROWS, TABLES, table_4_5
-from deeplab_ksac.flops.count import zero_weights
 from deeplab_ksac.heads import HEADS
 from deeplab_ksac.heads.decoders import DECODERS
 from deeplab_ksac.heads.necks import NECKS
@@ -17,6 +16,7 @@ from deeplab_ksac.heads.projection import PROJECTIONS
 from deeplab_ksac.losses import LOSSES, build_objective
 from deeplab_ksac.model import build_model
 from deeplab_ksac.training.optimizers import build_optimizer
+from deeplab_ksac.zero_weights import zero_weights
 from tests.deeplab_ksac.experiments.shrinking import shrunk, taken
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 

@@ -6,10 +6,11 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiments import TABLES
 from deeplab_ksac.flops.convention import CONVENTIONS, profiler_float_ops, thesis_gflops
-from deeplab_ksac.flops.count import GIGA, count_multiply_adds, model_graph, trace, zero_weights
+from deeplab_ksac.flops.count import GIGA, count_multiply_adds, model_graph, trace
 from deeplab_ksac.flops.tables import as_profiled, class_aware_gflops, convention_gflops, folded
 from deeplab_ksac.layers import AtrousConv2D, BatchNorm
 from deeplab_ksac.model import build_model
+from deeplab_ksac.zero_weights import zero_weights
 
 TOLERANCE = 0.002  # what was asked for; the figures agree to 0.0001
 
