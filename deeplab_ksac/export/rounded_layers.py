@@ -14,6 +14,8 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.export.whole_maps import with_whole_maps
+from deeplab_ksac.foreign_code import has_foreign_code
+from deeplab_ksac.prediction.scores import logits_model
 
 # operations whose numbers are those that they were given, at other places
 MOVES = frozenset(
@@ -62,7 +64,7 @@ def cost_by_layer(model: keras.Model, pictures: Iterable[np.ndarray], bands: Ban
     images = [tf.cast(picture[np.newaxis], tf.float32) / bands.unit for picture in pictures]
     if not images:
         raise ValueError("there are no pictures by which the layers' cost is measured")
-    simulation = _Simulation(with_whole_maps(model), bands)
+    simulation = _Simulation(logits_model(with_whole_maps(model)), bands)
     low, high = (np.nan_to_num(limits) for limits in simulation.ranges(images))
     expected = [simulation.classes(image, simulation.maps_of(None), low, high) for image in images]
     costs = {}
@@ -76,7 +78,7 @@ def cost_by_layer(model: keras.Model, pictures: Iterable[np.ndarray], bands: Ban
 
 
 class _Simulation:
-    """A model's graph in which the maps and kernels of a layer can be rounded.
+    """The graph of a model, image -> logits, in which the maps and kernels of a layer can be rounded.
 
     Attributes:
         layers: their names; within a head or a decoder the way to a layer, as the names of its weights.
@@ -86,15 +88,16 @@ class _Simulation:
 
     def __init__(self, network, bands):
         spec = tf.TensorSpec([1, None, None, bands.number], tf.float32)
-        logits = tf.function(lambda image: network(image, training=False)["logits"], input_signature=[spec])
-        traced = logits.get_concrete_function()
+        traced = tf.function(
+            lambda image: network(image, training=False), [spec], autograph=has_foreign_code(network)
+        ).get_concrete_function()
         (image, *captures), (result,) = traced.inputs, traced.outputs
-        operations = used_for(result.op)
+        operations = traced.graph.get_operations()
         names = _Names(network)
         found = [(place.name, names.of(start.name)) for place, start in sites(operations, image.op)]
         places, self.of_maps = [place for place, _ in found], [layer for _, layer in found]
         self.kernels = collections.defaultdict(list)  # layer -> (variable, numbers, rounded numbers)
-        self.copies = self._copies(network, zip(captures, traced.captured_inputs, strict=True), operations)
+        self.copies = self._copies(network, zip(captures, traced.captured_inputs, strict=True))
         self.layers = list(dict.fromkeys([*self.of_maps, *self.kernels]))
         plain = traced.graph.as_graph_def()
         rounding, switched = with_roundings(plain, places)
@@ -102,14 +105,14 @@ class _Simulation:
         def given(pixels):
             return {image.name: pixels, **{name: tf.identity(_handle(copy)) for name, copy in self.copies.items()}}
 
-        @tf.function(input_signature=[spec])
+        @tf.function(input_signature=[spec], autograph=False)
         def limits(image):
             maps = tf.graph_util.import_graph_def(plain, given(image), [f"{place}:0" for place in places])
             return tf.stack([tf.reduce_min(x) for x in maps]), tf.stack([tf.reduce_max(x) for x in maps])
 
         of_each = [tf.TensorSpec([len(places)], kind) for kind in (tf.bool, tf.float32, tf.float32)]
 
-        @tf.function(input_signature=[spec, *of_each])
+        @tf.function(input_signature=[spec, *of_each], autograph=False)
         def classes(image, chosen, low, high):
             switches = {
                 f"{name}:0": values[index]
@@ -121,14 +124,14 @@ class _Simulation:
 
         self.limits, self.classes = limits, classes
 
-    def _copies(self, network, captured, operations):
+    def _copies(self, network, captured):
         """{name of a placeholder: a copy of the weight that it stands for, or the constant}; kernels are noted."""
         of_weights = {id(weight.handle): weight for weight in network.weights}
         copies = {}
         for placeholder, handle in captured:
             weight = of_weights.get(id(handle))
             copies[placeholder.name] = handle if weight is None else tf.Variable(weight)
-            if weight is not None and len(weight.shape) > 1 and placeholder.op in operations:
+            if weight is not None and len(weight.shape) > 1:
                 layer, copy = weight.name.rpartition("/")[0], copies[placeholder.name]
                 self.kernels[layer].append((copy, weight.numpy(), rounded_kernel(weight)))
         return copies
@@ -177,21 +180,11 @@ class _Names:
         return operation
 
 
-def used_for(result):
-    """The operations that an operation's outputs are computed by, in their graph's order, as the keys of a dict."""
-    used, left = {result}, [result]
-    while left:
-        new = {tensor.op for tensor in left.pop().inputs} - used
-        used |= new
-        left.extend(new)
-    return {operation: None for operation in result.graph.get_operations() if operation in used}
-
-
 def sites(operations, image):
     """Yields (operation that gives a map which is rounded, operation of the layer that this map is of).
 
     Args:
-        operations: of the model, in the order in which they can be computed.
+        operations: of a graph, in the order in which they can be computed.
         image: the operation that gives the image.
     """
     follow, maps = collections.defaultdict(list), {image}
