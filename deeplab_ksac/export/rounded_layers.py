@@ -92,7 +92,7 @@ class _Simulation:
             lambda image: network(image, training=False), [spec], autograph=has_foreign_code(network)
         ).get_concrete_function()
         (image, *captures), (result,) = traced.inputs, traced.outputs
-        operations = traced.graph.get_operations()
+        operations = used_for(result.op)
         names = _Names(network)
         found = [(place.name, names.of(start.name)) for place, start in sites(operations, image.op)]
         places, self.of_maps = [place for place, _ in found], [layer for _, layer in found]
@@ -178,6 +178,16 @@ class _Names:
             if (name := "/".join(parts[:count])) in self.known:
                 return name
         return operation
+
+
+def used_for(result):
+    """The operations that an operation's outputs are computed by, in their graph's order."""
+    used, left = {result}, [result]
+    while left:
+        new = {tensor.op for tensor in left.pop().inputs} - used
+        used |= new
+        left.extend(new)
+    return [operation for operation in result.graph.get_operations() if operation in used]
 
 
 def sites(operations, image):

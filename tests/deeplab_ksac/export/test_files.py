@@ -16,6 +16,7 @@ from deeplab_ksac.export import export_onnx, export_tflite, fresh
 from deeplab_ksac.export.checking import rms, tolerance
 from deeplab_ksac.export.onnx_file import pad_explicitly
 from deeplab_ksac.export.tflite_file import operations_named
+from deeplab_ksac.heads.ccnet import CrissCrossAttention
 from deeplab_ksac.layers import ResizeLike, spatial_size
 from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.export.heads import build_head_model
@@ -104,12 +105,22 @@ def build_repeating_model():
     return keras.Model(image, {"logits": RepeatPixels(4, dtype="float32")([coarse, image])})
 
 
-@pytest.mark.parametrize("build", [build_patch_model, build_repeating_model])
+def build_criss_cross_model():
+    """A model whose pixels attend to their columns and rows."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input([None, None, 3], name="image")
+    pixels = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    features = keras.layers.Conv2D(8, 4, 4, padding="same", name="stem")(pixels)
+    logits = keras.layers.Conv2D(5, 1, name="classifier")(CrissCrossAttention(4)(features))
+    return keras.Model(image, {"logits": ResizeLike(dtype="float32")([logits, image])})
+
+
+@pytest.mark.parametrize("build", [build_patch_model, build_repeating_model, build_criss_cross_model])
 @pytest.mark.parametrize(
     ("write", "runner", "name"),
     [(export_onnx, fresh.run_onnx, "a.onnx"), (export_tflite, fresh.run_tflite, "a.tflite")],
 )
-def test_patches_at_the_edge_are_completed_alike(write, runner, name, build, tmp_path):
+def test_patches_repeated_pixels_and_criss_cross_attention_work_at_any_size(write, runner, name, build, tmp_path):
     model = build()
     check_parity(model, runner, write(model, tmp_path / name, info=fake_info(), check=False))
 
