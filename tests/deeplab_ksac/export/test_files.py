@@ -1,6 +1,7 @@
 """TensorFlow Lite and ONNX files against the models they were written from."""
 
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from deeplab_ksac.export.onnx_file import pad_explicitly
 from deeplab_ksac.export.tflite_file import operations_named
 from deeplab_ksac.heads.ccnet import CrissCrossAttention
 from deeplab_ksac.layers import ResizeLike, spatial_size
+from deeplab_ksac.layers.pooling import adaptive_average_pool
 from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.export.heads import build_head_model
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
@@ -132,6 +134,16 @@ def converted(function, *specs):
     session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
     return lambda *values: session.run(None, dict(zip(names, values, strict=True)))
+
+
+@pytest.mark.parametrize("bins", [2, 3])
+def test_onnx_pools_the_regions_of_a_map_as_the_model_does(bins):
+    run = converted(lambda x: adaptive_average_pool(x, bins), tf.TensorSpec([None, None, None, 2], name="map"))
+    for height, width in ((1, 2), (4, 5), (6, 7)):
+        features = np.random.default_rng(height).normal(size=(1, height, width, 2)).astype("float32")
+        edges = [[(k * n // bins, math.ceil((k + 1) * n / bins)) for k in range(bins)] for n in (height, width)]
+        expected = [[features[0, a:b, c:d].mean(axis=(0, 1)) for c, d in edges[1]] for a, b in edges[0]]
+        np.testing.assert_allclose(run(features)[0][0], expected, atol=1e-6)
 
 
 def test_onnx_rounds_the_windows_of_a_map_as_python_does():
