@@ -16,6 +16,7 @@ colors of the classes. "web" is a folder with a page that segments photographs i
 `python -m http.server --directory=page`.
 """
 
+import itertools
 import sys
 
 from absl import flags
@@ -29,7 +30,9 @@ from deeplab_ksac.storage import absolute, place
 from deeplab_ksac.whole_files import check_writable
 
 ROUNDINGS = ("dynamic_range", "float16", "int8")  # what --quantize alone means comes first
-LARGEST_COST = 1.0  # in points of mIoU, above which int8 is warned of
+LARGEST_COST = 1.0  # in points of mIoU, above which the layers that int8 costs most are told
+COSTLY_LAYERS = 5  # of these at most
+COSTLY_PICTURES = 2  # by which they are found
 FORMATS = ("saved_model", "tflite", "onnx", "web")
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -110,18 +113,37 @@ def evaluated(given, loaded):
 
 
 def tell_cost(path, given, loaded, pictures, views):
-    """Prints the mIoU of a file in 8 bits beside that of the model."""
+    """Prints the mIoU of a file in 8 bits beside that of the model; where it costs much, the layers that cost most."""
     from deeplab_ksac.runs.rounded_files import cost_of
 
     size = None if given.size == values.NONE else given.size
     cost = cost_of(path, given.format, loaded, pictures, views, size=size)
     print(cost.describe(given.quantize))
     if 100 * (cost.model - cost.file) > LARGEST_COST:
-        print(
-            f"export: int8 costs more than {LARGEST_COST:g} point; more or other pictures may help (--count, "
-            "--representative), or --quantize=float16",
-            file=sys.stderr,
-        )
+        for line in costly_layers(loaded, pictures, size, given.format):
+            print(f"export: {line}", file=sys.stderr)
+
+
+def costly_layers(loaded, pictures, size, form):
+    """Yields the lines that say which layers lose most, and what may help."""
+    from deeplab_ksac.export.rounded_layers import cost_by_layer
+    from deeplab_ksac.export.rounding import resized
+
+    shown = list(itertools.islice(pictures, COSTLY_PICTURES))
+    costs = cost_by_layer(
+        loaded.model, [resized(picture, size or picture.shape[:2]) for picture in shown], loaded.info.bands
+    )
+    yield (
+        f"int8 costs more than {LARGEST_COST:g} point; share of the pixels of {len(shown)} pictures that get another "
+        "class where one layer alone is rounded, the largest:"
+    )
+    for layer, share in itertools.islice(costs.items(), COSTLY_LAYERS):
+        yield f"{share:8.2%}  {layer}"
+    finer = "--quantize=float16" if form == "tflite" else "float32 (no --quantize)"
+    yield (
+        "where all are small, more or other pictures may help (--count, --representative); where one is large, its "
+        f"numbers are too uneven for 8 bits, and {finer} is left"
+    )
 
 
 def options_of(given):

@@ -33,7 +33,9 @@ class RepeatPixels(keras.layers.Layer):
         coarse, fine = inputs
         (height, width), channels = spatial_size(coarse), coarse.shape[-1]
         batch = tf.shape(coarse)[0] if coarse.shape[0] is None else coarse.shape[0]
-        repeated = tf.tile(coarse[:, :, tf.newaxis, :, tf.newaxis], [1, 1, self.factor, 1, self.factor, 1])
+        # TensorFlow Lite adds an axis by a reshape at any rank, by tf.newaxis only up to rank 5
+        apart = tf.reshape(coarse, [batch, height, 1, width, 1, channels])
+        repeated = tf.tile(apart, [1, 1, self.factor, 1, self.factor, 1])
         repeated = tf.reshape(repeated, [batch, height * self.factor, width * self.factor, channels])
         size = spatial_size(fine)
         return repeated[:, : size[0], : size[1]]

@@ -60,6 +60,8 @@ HEAD_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "fcn": {"filters": 16},
     "deeplabv3": {"filters": 16},
     "ksac": {"filters": 16},  # whose rates reach beyond the maps of these images
+    "experimental_ksac_learned": {"filters": 16},
+    "experimental_ksac_dynamic": {"filters": 16},
     "axial": ATTENTION,
     "axial_squeeze_excite": ATTENTION,
     "caa": {**ATTENTION, **GATE},

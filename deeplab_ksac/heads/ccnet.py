@@ -26,7 +26,8 @@ def attend_criss_cross(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf
     height = tf.shape(query)[1]
     column = at_least_float32(tf.matmul(swap_axes(query), swap_axes(key), transpose_b=True))  # [N, w, h, h]
     row = at_least_float32(tf.matmul(query, key, transpose_b=True))  # [N, h, w, w]
-    itself = tf.eye(height, dtype=tf.bool)
+    lines = tf.range(height)
+    itself = lines[:, tf.newaxis] == lines  # ONNX and TensorFlow Lite have no tf.eye of a computed size
     column = swap_axes(tf.where(itself, column.dtype.min, column))  # [N, h, w, h]
     weights = tf.cast(tf.nn.softmax(tf.concat([column, row], axis=-1)), value.dtype)
     along_column = tf.matmul(swap_axes(weights[..., :height]), swap_axes(value))

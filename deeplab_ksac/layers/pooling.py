@@ -61,7 +61,7 @@ def adaptive_average_pool(features: Tensor, bins: int) -> Tensor:
 def _region_means(size, bins, dtype):
     """The matrix [bins, size] whose rows take the means over the regions of one side."""
     first = ops.arange(bins) * size // bins
-    end = -(-ops.arange(1, bins + 1) * size // bins)
+    end = (ops.arange(1, bins + 1) * size + bins - 1) // bins  # ONNX files would round a negative quotient up
     pixels = ops.arange(size)
     inside = (pixels >= first[:, ops.newaxis]) & (pixels < end[:, ops.newaxis])
     return ops.cast(inside, dtype) / ops.cast(end - first, dtype)[:, ops.newaxis]

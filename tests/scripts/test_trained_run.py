@@ -225,11 +225,17 @@ INT8 = {"format": "tflite", "quantize": "int8", "representative": "tiny/train", 
 
 
 @pytest.mark.parametrize("size", [None, (33, 33)])
-def test_int8_is_told_beside_float32(place, tmp_path, capsys, size):
+def test_int8_is_told_beside_float32(place, tmp_path, capsys, size, monkeypatch):
+    monkeypatch.setattr(export, "LARGEST_COST", -100 if size else 100)
     output = tmp_path / "a.tflite"
     flags = given(workdir=place / "workdir", data_dir=place / "data", output=output, size=size, **INT8)
     assert export.run(flags) == 0
-    first, second = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr()
+    first, second = told.out.splitlines()
+    costly = re.findall(r"^export: +[\d.]+%  (.+)$", told.err, re.MULTILINE)
+    names = {layer.name for layer in load_model(place / "workdir").model.layers}
+    assert len(costly) == (export.COSTLY_LAYERS if size else 0)
+    assert {name.partition("/")[0] for name in costly} <= names
     assert first.startswith(f"tflite: {output} (")
     assert re.fullmatch(
         r"mIoU in % on 3 of the 3 pictures of tiny/val: [\d.]+ float32, [\d.]+ int8 \([+-][\d.]+\)", second

@@ -22,6 +22,7 @@ def test_no_backbone_and_no_head_is_left_out():
     assert {f"backbone/{every_format.architecture_of(name)}" for name in BACKBONES} | {
         f"head/{n}" for n in HEADS
     } == tried
+    assert set(every_format.HEAD_ARGUMENTS) == set(HEADS)
     assert set(every_format.whole_networks()) == {f"whole/{name}" for name in BACKBONES}
 
 

@@ -1,6 +1,7 @@
 """TensorFlow Lite and ONNX files against the models they were written from."""
 
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ from deeplab_ksac.keras2 import keras
 from caa.pixels import attend_pixels
 from deeplab_ksac.backbones.attention_windows import partition, split_heads, window_margins
 from deeplab_ksac.backbones.convolutions import patch_conv
+from deeplab_ksac.backbones.hrnet import RepeatPixels
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export import export_onnx, export_tflite, fresh
 from deeplab_ksac.export.checking import rms, tolerance
 from deeplab_ksac.export.onnx_file import pad_explicitly
 from deeplab_ksac.export.tflite_file import operations_named
+from deeplab_ksac.heads.ccnet import CrissCrossAttention
 from deeplab_ksac.layers import ResizeLike, spatial_size
+from deeplab_ksac.layers.pooling import adaptive_average_pool
 from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.export.heads import build_head_model
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
@@ -94,12 +98,32 @@ def build_patch_model():
     return keras.Model(image, {"logits": ResizeLike(dtype="float32")([logits, image])})
 
 
+def build_repeating_model():
+    """A model whose coarse map comes to the image's size as in HRNet: each pixel 4 × 4 times."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input([None, None, 3], name="image")
+    pixels = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    coarse = keras.layers.Conv2D(5, 4, 4, padding="same", name="classifier")(pixels)
+    return keras.Model(image, {"logits": RepeatPixels(4, dtype="float32")([coarse, image])})
+
+
+def build_criss_cross_model():
+    """A model whose pixels attend to their columns and rows."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input([None, None, 3], name="image")
+    pixels = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    features = keras.layers.Conv2D(8, 4, 4, padding="same", name="stem")(pixels)
+    logits = keras.layers.Conv2D(5, 1, name="classifier")(CrissCrossAttention(4)(features))
+    return keras.Model(image, {"logits": ResizeLike(dtype="float32")([logits, image])})
+
+
+@pytest.mark.parametrize("build", [build_patch_model, build_repeating_model, build_criss_cross_model])
 @pytest.mark.parametrize(
     ("write", "runner", "name"),
     [(export_onnx, fresh.run_onnx, "a.onnx"), (export_tflite, fresh.run_tflite, "a.tflite")],
 )
-def test_patches_at_the_edge_are_completed_alike(write, runner, name, tmp_path):
-    model = build_patch_model()
+def test_patches_repeated_pixels_and_criss_cross_attention_work_at_any_size(write, runner, name, build, tmp_path):
+    model = build()
     check_parity(model, runner, write(model, tmp_path / name, info=fake_info(), check=False))
 
 
@@ -110,6 +134,16 @@ def converted(function, *specs):
     session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
     return lambda *values: session.run(None, dict(zip(names, values, strict=True)))
+
+
+@pytest.mark.parametrize("bins", [2, 3])
+def test_onnx_pools_the_regions_of_a_map_as_the_model_does(bins):
+    run = converted(lambda x: adaptive_average_pool(x, bins), tf.TensorSpec([None, None, None, 2], name="map"))
+    for height, width in ((1, 2), (4, 5), (6, 7)):
+        features = np.random.default_rng(height).normal(size=(1, height, width, 2)).astype("float32")
+        edges = [[(k * n // bins, math.ceil((k + 1) * n / bins)) for k in range(bins)] for n in (height, width)]
+        expected = [[features[0, a:b, c:d].mean(axis=(0, 1)) for c, d in edges[1]] for a, b in edges[0]]
+        np.testing.assert_allclose(run(features)[0][0], expected, atol=1e-6)
 
 
 def test_onnx_rounds_the_windows_of_a_map_as_python_does():
