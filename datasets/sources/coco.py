@@ -15,6 +15,7 @@ where no instance covers it. Where instances overlap, the smaller is on top, sin
 import collections
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
 import re
@@ -65,6 +66,10 @@ def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -
     with _as_coco(path):
         drawn = (_segments if _is_panoptic(content) else _drawings)(path, content, classes)
         images = sorted(content["images"], key=lambda image: image["id"])
+        for one, other in itertools.pairwise(images):
+            if one["id"] == other["id"]:
+                names = f"{one['file_name']} and {other['file_name']}"
+                raise DatasetError(f"{path}: two images have the id {one['id']}: {names}")
         entries = [
             (annotations.id_of(image["file_name"]), folder / _slashes(image["file_name"]), drawn[image["id"]])
             for image in images

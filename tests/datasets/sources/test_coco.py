@@ -201,6 +201,7 @@ FAULTS = {
     "annotations in COCO's format: ": lambda content: content["images"][0].update(file_name=3),
     "has 2 classes called 'car'": lambda content: content["categories"][1].update(name="car"),
     "2 categories have the id 10, 'car' and": lambda content: content["categories"][1].update(id=10),
+    "two images have the id 1: a.png and d.png": lambda content: content["images"][3].update(id=1),
     "annotation 1: iscrowd is 'no', not 0 or 1": lambda content: content["annotations"][0].update(iscrowd="no"),
     "has 1 ids of more than one picture, the first a": lambda content: content["images"][1].update(file_name="a.jpg"),
 }
