@@ -4,8 +4,10 @@ import collections
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from deeplab_ksac.arguments import LONGEST_SIDE, check_whole_numbers
 from deeplab_ksac.datasets.class_list import CLASSES_FILE, read_class_list
@@ -66,8 +68,14 @@ def split_name(name: str) -> str:
     return TRAIN if name.lower() in NAMES_OF_ALL else name
 
 
-def drawn_examples(entries: Sequence[Entry], what: str, *, left_out: Iterable[str] = ()) -> Examples:
-    """`complete_examples` of pictures and their drawings, by id.
+def drawn_examples(
+    entries: Sequence[Entry],
+    what: str,
+    *,
+    left_out: Iterable[str] = (),
+    read: Callable[[Any], np.ndarray] = read_labels,
+) -> Examples:
+    """`complete_examples` of pictures and their drawings, or what else `read` takes, by id.
 
     Raises:
         DatasetError: two pictures of one id, or not one picture is there.
@@ -75,7 +83,7 @@ def drawn_examples(entries: Sequence[Entry], what: str, *, left_out: Iterable[st
     twice = [name for name, count in collections.Counter(name for name, *_ in entries).items() if count > 1]
     if twice:
         raise DatasetError(f"{what} has {len(twice)} ids of more than one picture, the first {twice[0]}")
-    found = complete_examples(entries, what, read_labels=read_labels)
+    found = complete_examples(entries, what, read_labels=read)
     found.left_out += tuple(left_out)
     return found
 

@@ -9,12 +9,14 @@ odd number of turns goes around are covered (even-odd rule). Two rules are in us
   the outline, drawn on a grid of a fifth of a pixel, passes above its middle. CVAT's exports of masks use it as well.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 UPSAMPLED = 5  # pycocotools' grid: points of it a pixel
 FARTHEST = 200_000  # pixels, three times the longest side of a picture
+TOLD_APART = 53  # bits of a whole number that a float64 holds exactly
 
 
 def corners_of(points: Sequence[Sequence[float]]) -> np.ndarray:
@@ -23,7 +25,14 @@ def corners_of(points: Sequence[Sequence[float]]) -> np.ndarray:
     Raises:
         ValueError: it is none, or a number is not finite.
     """
-    corners = np.array(points, np.float64).reshape(-1, 2) if len(points) == 0 else np.array(points, np.float64)
+    try:
+        if isinstance(points, list) and set(map(type, points)) == {list} and set(map(len, points)) == {2}:
+            numbers = itertools.chain.from_iterable(points)  # in half the time of NumPy's
+            corners = np.fromiter(numbers, np.float64, 2 * len(points)).reshape(-1, 2)
+        else:
+            corners = np.array(points, np.float64).reshape(-1, 2) if len(points) == 0 else np.array(points, np.float64)
+    except OverflowError as error:
+        raise ValueError(f"a polygon has a number that is too large: {error}") from None
     if corners.ndim != 2 or corners.shape[1] != 2:
         raise ValueError(f"a polygon of {len(points)} corners is no list of [x, y]")
     if not np.isfinite(corners).all():
@@ -45,7 +54,7 @@ def by_rows(outlines: Sequence[np.ndarray], height: int, width: int) -> tuple[np
     For each pixel row y, the edges that are not horizontal are intersected with y + 0.5, in float32 as the makers'
     library did, and sorted; each pair x₀, x₁ covers ⌈x₀ − 0.5⌉ … ⌊x₁ + 0.5⌋. An edge counts from its upper end to
     above its lower one, so that each row is crossed an even number of times, also where a corner lies at .5.
-    The outline itself is not drawn. What lies outside of the map is cut away. Runs of one row may overlap.
+    The outline itself is not drawn. What lies outside of the map is cut away. No two runs of a polygon overlap.
 
     Args:
         outlines: polygons [n, 2] each.
@@ -54,30 +63,68 @@ def by_rows(outlines: Sequence[np.ndarray], height: int, width: int) -> tuple[np
 
     Returns:
         (number of the polygon, first pixel, pixel behind the last) of each run, int64; pixels as in the flat map [H·W].
+
+    Raises:
+        ValueError: a corner that is farther away than a picture's can be.
     """
     sizes = np.array([len(corners) for corners in outlines], np.int64)
     stops = np.cumsum(sizes)
     polygon = np.repeat(np.arange(len(sizes)), sizes)
     following = np.arange(1, len(polygon) + 1)
     following[stops[sizes > 0] - 1] -= sizes[sizes > 0]
-    x0, y0 = np.concatenate([np.zeros((0, 2)), *outlines]).astype(np.float32).T
+    corners = np.concatenate([np.zeros((0, 2)), *outlines])
+    _check_reach(corners)
+    x0, y0 = corners.astype(np.float32).T
     x1, y1 = x0[following], y0[following]
     top = np.clip(np.ceil(np.minimum(y0, y1) - 0.5), 0, height).astype(np.int64)
     stop = np.clip(np.ceil(np.maximum(y0, y1) - 0.5), 0, height).astype(np.int64)
-    count = stop - top
-    with np.errstate(divide="ignore", invalid="ignore"):  # horizontal edges, which cross no row
-        slope = (x1 - x0) / (y1 - y0)
-    row = np.arange(count.sum()) + np.repeat(top - np.cumsum(count) + count, count)
-    crossing = (row.astype(np.float32) + np.float32(0.5) - np.repeat(y0, count)) * np.repeat(slope, count)
-    crossing += np.repeat(x0, count)
-    line = row + np.repeat(polygon * height, count)
+    crossed = top < stop  # by a row's middle; horizontal edges are not
+    x0, y0, x1, y1, top, count, polygon = (values[crossed] for values in (x0, y0, x1, y1, top, stop - top, polygon))
+    slope, bits = (x1 - x0) / (y1 - y0), height.bit_length()
+    line = np.arange(count.sum()) + np.repeat((polygon << bits) + top - np.cumsum(count) + count, count)
+    row = (line & (1 << bits) - 1).astype(np.float32)
+    crossing = (row + np.float32(0.5) - np.repeat(y0, count)) * np.repeat(slope, count) + np.repeat(x0, count)
     line, crossing = _sorted(line, crossing)
     line, crossing = line[::2], crossing.astype(np.float64)
     first = np.clip(np.ceil(crossing[::2] - 0.5), 0, width).astype(np.int64)
     stop = np.clip(np.floor(crossing[1::2] + 0.5) + 1, 0, width).astype(np.int64)
+    np.maximum(first[1:], stop[:-1], out=first[1:], where=line[1:] == line[:-1])  # what the run before has covered
     inside = first < stop
-    polygon, row = np.divmod(line[inside], height)
-    return polygon, row * width + first[inside], row * width + stop[inside]
+    line, first, stop = line[inside], first[inside], stop[inside]
+    row = (line & (1 << bits) - 1) * width
+    return line >> bits, row + first, row + stop
+
+
+def layered(
+    polygon: np.ndarray, first: np.ndarray, stop: np.ndarray, values: np.ndarray, unlabeled: int, size: int
+) -> np.ndarray:
+    """The flat map of what is seen of polygons that cover each other: uint8 [size].
+
+    Where a run begins or ends, the set of the polygons that cover a pixel changes, by one bit of a whole number; the
+    highest bit is the polygon on top. As many polygons as a float64 tells apart are looked at at a time.
+
+    Args:
+        polygon: the number of each run's polygon; later polygons cover earlier ones. Runs of one do not overlap.
+        first: its first pixel.
+        stop: the pixel behind its last.
+        values: uint8, of each polygon.
+        unlabeled: the value of the pixels in no polygon.
+        size: H·W, of the map.
+    """
+    bits = len(values).bit_length()
+    changes = np.sort(np.concatenate([first << bits | polygon, stop << bits | polygon]))
+    pixel, changed = changes >> bits, changes & (1 << bits) - 1
+    last = np.flatnonzero(np.diff(pixel, append=size + 1))  # of the changes at a pixel
+    seen = np.full(len(last), unlabeled, np.uint8)
+    for begin in range(0, len(values), TOLD_APART):
+        some = values[begin : begin + TOLD_APART]
+        bit = np.zeros(len(values), np.int64)
+        bit[begin : begin + len(some)] = 1 << np.arange(len(some))
+        covering = np.bitwise_xor.accumulate(bit[changed])[last]
+        top = np.frexp(covering.astype(np.float64))[1]  # the place of the highest bit, 0 for none
+        seen = np.where(top > 0, some[top - 1], seen)
+    seen = np.append(np.uint8(unlabeled), seen)
+    return np.repeat(seen, np.diff(pixel[last], prepend=0, append=size))
 
 
 def _sorted(line, crossing):
@@ -108,8 +155,7 @@ def by_columns(corners: np.ndarray, height: int, width: int) -> tuple[np.ndarray
     Raises:
         ValueError: a corner so far away that its outline would fill the memory.
     """
-    if len(corners) and np.abs(corners).max() > FARTHEST:
-        raise ValueError(f"a polygon has a corner at {np.abs(corners).max():g}, farther than {FARTHEST} pixels away")
+    _check_reach(corners)
     fine = np.trunc(UPSAMPLED * np.asarray(corners, np.float64) + 0.5).astype(np.int64)
     x, y = _outline(fine)
     left, right = x[:-1], x[1:]
@@ -120,6 +166,12 @@ def by_columns(corners: np.ndarray, height: int, width: int) -> tuple[np.ndarray
     row = np.ceil(np.clip(row, 0, height)).astype(np.int64)
     places = np.sort(column * height + row)
     return _odd(places, height * width)
+
+
+def _check_reach(corners):
+    farthest = np.abs(corners).max(initial=0)
+    if farthest > FARTHEST:
+        raise ValueError(f"a polygon has a corner at {farthest:g}, farther than {FARTHEST} pixels away")
 
 
 def _outline(corners):

@@ -83,24 +83,22 @@ def draw_polygons(path: pathlib.Path, numbers: Mapping[str, int]) -> np.ndarray:
     Raises:
         DatasetError: the file cannot be read, or names a class that is not in the list.
     """
-    content = read_json(path, "polygons of Cityscapes")
+    content, known = read_json(path, "polygons of Cityscapes"), []
     try:
         width, height = content["imgWidth"], content["imgHeight"]
         checked_size(height, width)
-        objects = [(str(o["label"]), polygons.corners_of(o["polygon"])) for o in content["objects"]]
-        labels = np.full((height, width), numbers["unlabeled"], np.uint8)
+        for one in content["objects"]:
+            name, corners = str(one["label"]), polygons.corners_of(one["polygon"])
+            number = numbers.get(name, numbers.get(name.removesuffix("group")))
+            if number is None:
+                raise ValueError(f"it has an object {name!r}, which is no class of Cityscapes")
+            if number >= 0:
+                known.append((number, corners))
+        runs = polygons.by_rows([corners for _, corners in known], height, width)
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} cannot be read as polygons of Cityscapes: {in_one_line(error)}") from error
-    known = []
-    for name, corners in objects:
-        number = numbers.get(name, numbers.get(name.removesuffix("group")))
-        if number is None:
-            raise DatasetError(f"{path} has an object {name!r}, which is no class of Cityscapes")
-        if number >= 0:
-            known.append((number, corners))
-    polygon, first, stop = polygons.by_rows([corners for _, corners in known], height, width)
-    polygons.fill(labels.reshape(-1), first, stop, np.array([number for number, _ in known], np.uint8)[polygon])
-    return labels
+    values = np.array([number for number, _ in known], np.uint8)
+    return polygons.layered(*runs, values, numbers["unlabeled"], height * width).reshape(height, width)
 
 
 def _frames(root, split, city):

@@ -15,6 +15,7 @@ where no instance covers it. Where instances overlap, the smaller is on top, sin
 import collections
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
 import re
@@ -65,6 +66,10 @@ def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -
     with _as_coco(path):
         drawn = (_segments if _is_panoptic(content) else _drawings)(path, content, classes)
         images = sorted(content["images"], key=lambda image: image["id"])
+        for one, other in itertools.pairwise(images):
+            if one["id"] == other["id"]:
+                names = f"{one['file_name']} and {other['file_name']}"
+                raise DatasetError(f"{path}: two images have the id {one['id']}: {names}")
         entries = [
             (annotations.id_of(image["file_name"]), folder / _slashes(image["file_name"]), drawn[image["id"]])
             for image in images
@@ -77,6 +82,10 @@ def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -
             f"{crowds} annotations with iscrowd=1, whose pixels are ignored (CVAT exports masks of its brush so; its "
             "other formats keep them)",
         )
+    parts = [part for one in drawn.values() for shape in getattr(one, "shapes", ()) for part in shape.parts]
+    without_area = sum(isinstance(part, np.ndarray) and len(part) < 3 for part in parts)
+    if without_area:
+        left_out += (f"{without_area} polygons of fewer than 3 points, which cover no area (in {path})",)
     here = [entry for entry in entries if all(file.is_file() for file in getattr(entry[2], "files", ()))]
     absent = [name for name, *_ in entries if name not in {name for name, *_ in here}]
     found = annotations.drawn_examples(here, str(path), left_out=left_out)
@@ -227,7 +236,7 @@ def _as_coco(path):
     """Inside, what is not as COCO has it is a `DatasetError`."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, DatasetError):
             raise
         lacks = f"something in it has no {error}" if isinstance(error, KeyError) else in_one_line(error)
@@ -235,13 +244,14 @@ def _as_coco(path):
 
 
 def _picture_folder(root, split, path, content):
-    """The folder in which the first image of an annotation file is."""
+    """The folder in which images of an annotation file are."""
     root, name = pathlib.Path(root), path.stem.partition("_")[2]
     below = [folder for word in (name, split) if word for folder in (root / "images" / word, root / word)]
     candidates = [path.parent, *below, root / "images", root]
     with _as_coco(path):
-        names = [_slashes(image["file_name"]) for image in content["images"][:1]]
-    return next((folder for folder in candidates for name in names if (folder / name).is_file()), candidates[-2])
+        names = [_slashes(image["file_name"]) for image in content["images"]]
+    with_some = (folder for folder in candidates if any((folder / name).is_file() for name in names))
+    return next(with_some, candidates[-2])
 
 
 def _slashes(name):
@@ -261,7 +271,7 @@ def _drawings(path, content, classes):
             raise DatasetError(f"{path}: annotation {annotation.get('id')}: iscrowd is {crowd!r}, not 0 or 1")
         try:
             parts = _parts(annotation["segmentation"])
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise DatasetError(f"{path}: annotation {annotation.get('id')}: {in_one_line(error)}") from error
         label = IGNORE_LABEL if crowd else classes.labels[categories[annotation["category_id"]]]
         shapes[number].append(Shape(label, parts))

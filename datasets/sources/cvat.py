@@ -21,7 +21,7 @@ from deeplab_ksac.datasets.color_table import ColorTable
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.legends import colors_by_class, read_legend
 from deeplab_ksac.datasets.outlines import Drawing, RunLengths, Shape, polygon_of_box, polygon_of_ellipse
-from deeplab_ksac.datasets.raw import IMAGE_SUFFIXES, Examples, complete_examples, find_files, find_stems, read_lines
+from deeplab_ksac.datasets.raw import IMAGE_SUFFIXES, Examples, find_files, find_stems, read_lines
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 from deeplab_ksac.errors import in_one_line
 
@@ -58,6 +58,34 @@ def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -
     if split not in (found := find_splits(root, reading)):
         raise DatasetError(f"{root} has no split {split!r} (found: {', '.join(found) or 'none'})")
     return (_of_masks if _is_of_masks(root) else _of_xml)(root, split, reading)
+
+
+def left_out(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[str, ...]:
+    """A sentence on the pictures and masks that no subset names."""
+    root = pathlib.Path(root)
+    if not _is_of_masks(root):
+        known = {_picture(root, image) for image in _read(root / XML).iter("image")}
+        return annotations.pictures_without_annotations(root / "images", known)
+    names = {name for path in _lists(root).values() for name in read_lines(path)}
+    found = [path for folder in (*PICTURES, MASKS) for path in find_files(root / folder)]
+    alone = [path for path in found if _stem_below(root, path) not in names]
+    return (
+        (f"{len(alone)} pictures or masks that no list in {root / LISTS} names (the first {alone[0]})",)
+        if alone
+        else ()
+    )
+
+
+def _stem_below(root, path):
+    """The path of a picture behind its folder, without extension."""
+    return pathlib.PurePosixPath(*path.relative_to(root).parts[1:]).with_suffix("").as_posix()
+
+
+def _picture(root, image):
+    """The path of a picture of the XML file."""
+    name = image.get("name", "")
+    folders = (root / "images" / image.get("subset", ""), root / "images", root)
+    return next((folder / name for folder in folders if (folder / name).is_file()), root / "images" / name)
 
 
 def _is_of_masks(root):
@@ -122,9 +150,7 @@ def _of_xml(root, split, reading):
             raise DatasetError(f"{path}: image {name!r} cannot be read: {in_one_line(error)}") from error
         drawn = [_shape(shape, classes, f"{path}: image {name}") for shape in image if shape.tag in DRAWN]
         drawn = tuple(shape for _, shape in sorted(drawn, key=lambda found: found[0]))
-        folders = (root / "images" / image.get("subset", ""), root / "images", root)
-        picture = next((folder / name for folder in folders if (folder / name).is_file()), root / "images" / name)
-        entries.append((number, picture, Drawing(f"of {name} in {path}", size, drawn, classes.unlabeled)))
+        entries.append((number, _picture(root, image), Drawing(f"of {name} in {path}", size, drawn, classes.unlabeled)))
     left_out = [
         f"{count} shapes of type {kind}, which cover no area (in {path})"
         for kind, count in collections.Counter(shape.tag for shape in shapes if shape.tag in WITHOUT_AREA).items()
@@ -178,16 +204,19 @@ def _of_masks(root, split, reading):
     names = {UNLABELED_COLOR: "background", **colors_by_class(legend, root / LEGEND)}
     labels = {color: classes.labels[name] for color, name in names.items() if name in classes.labels}
     labels.setdefault(UNLABELED_COLOR, classes.unlabeled)
-    pictures = {
-        path.relative_to(root / folder).with_suffix("").as_posix(): path
-        for folder in reversed(PICTURES)
-        for path in find_files(root / folder)
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    }
+    pictures = {}
+    for folder in PICTURES:
+        for path in find_files(root / folder):
+            name = _stem_below(root, path)
+            if path.suffix.lower() not in IMAGE_SUFFIXES:
+                continue
+            other = pictures.setdefault(name, path)
+            if other != path and other.parent == path.parent:
+                raise DatasetError(f"two images are called {name} in {root / folder}: {other.name}, {path.name}")
     if not pictures:
         raise DatasetError(f"{root} has no pictures in {' or '.join(PICTURES)}; export it with 'Save images'")
     entries = [
         (name, pictures.get(name, root / PICTURES[0] / name), root / MASKS / f"{name}.png")
         for name in read_lines(_lists(root)[split])
     ]
-    return complete_examples(entries, f"the split {split} of {root}", read_labels=ColorTable(labels, names).read)
+    return annotations.drawn_examples(entries, f"the split {split} of {root}", read=ColorTable(labels, names).read)

@@ -9,10 +9,8 @@ from deeplab_ksac.datasets import polygons
 
 
 def drawn_by_rows(corners, height, width):
-    flat = np.zeros(height * width, np.uint8)
-    _, first, stop = polygons.by_rows([polygons.corners_of(corners)], height, width)
-    polygons.fill(flat, first, stop, np.ones(len(first), np.uint8))
-    return flat.reshape(height, width)
+    runs = polygons.by_rows([polygons.corners_of(corners)], height, width)
+    return polygons.layered(*runs, np.ones(1, np.uint8), 0, height * width).reshape(height, width)
 
 
 def drawn_by_columns(corners, height, width):
@@ -129,7 +127,7 @@ def test_by_rows_is_the_rule_worked_out_by_hand(name):
 def literal_by_rows(corners, height, width):
     """The rule as it is written, row by row and pixel by pixel."""
     found = np.zeros((height, width), np.uint8)
-    points = np.float32(corners)
+    points = np.float32(corners).reshape(-1, 2)
     for y in range(height):
         middle, crossings = np.float32(y + 0.5), []
         for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0)):
@@ -151,6 +149,18 @@ def test_by_rows_is_the_rule_on_random_polygons(seed, step):
     np.testing.assert_array_equal(drawn_by_rows(corners, 24, 31), literal_by_rows(corners, 24, 31))
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 53, 54, 150])
+def test_later_polygons_cover_earlier_ones(count):
+    rng = np.random.default_rng(count)
+    outlines = [rng.uniform(-5, 35, (rng.integers(0, 7), 2)) for _ in range(count)]
+    values, expected = rng.integers(0, 256, count).astype(np.uint8), np.full((24, 31), 9)
+    for corners, value in zip(outlines, values):
+        expected[literal_by_rows(corners, 24, 31) == 1] = value
+    labels = polygons.layered(*polygons.by_rows(outlines, 24, 31), values, 9, 24 * 31)
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels.reshape(24, 31), expected)
+
+
 def test_several_polygons_are_drawn_at_once_and_in_order():
     outlines = [[[0, 0], [3, 0], [3, 3]], [], [[1, 1], [5, 1], [5, 2], [1, 2]], [[2, 2]]]
     number, first, stop = polygons.by_rows([polygons.corners_of(corners) for corners in outlines], 5, 7)
@@ -158,7 +168,7 @@ def test_several_polygons_are_drawn_at_once_and_in_order():
     for i in (0, 2):
         flat = np.zeros(35, np.uint8)
         for a, b in zip(first[number == i], stop[number == i]):
-            flat[a:b] = 1
+            flat[a:b] += 1  # no pixel twice
         np.testing.assert_array_equal(flat.reshape(5, 7), literal_by_rows(outlines[i], 5, 7))
     assert [len(part) for part in polygons.by_rows([], 5, 7)] == [0, 0, 0]
 
@@ -185,7 +195,9 @@ def test_by_columns_is_what_pycocotools_draws(seed):
     np.testing.assert_array_equal(drawn_by_columns(corners, height, width), mask.decode(runs))
 
 
-@pytest.mark.parametrize("points", [[1, 2], [[1, 2, 3]], [[1, 2], [3]], [["a", "b"]], [[float("nan"), 1]], 5])
+@pytest.mark.parametrize(
+    "points", [[1, 2], [[1, 2, 3]], [[1, 2], [3]], [["a", "b"]], [[float("nan"), 1]], 5, [[10**400, 1]], ["12"], None]
+)
 def test_what_is_no_list_of_corners_is_refused(points):
     with pytest.raises((ValueError, TypeError)):
         polygons.corners_of(points)

@@ -105,6 +105,9 @@ def test_polygons_without_objects_are_unlabeled(tmp_path):
         (polygons(("unicorn", box(0, 0, 3, 3))), "an object 'unicorn', which is no class"),
         (polygons(("car", [1, 2])), "cannot be read as polygons"),
         (polygons(("car", [[1, 2], [float("nan"), 3]])), "a polygon has 1 numbers that are not finite"),
+        (polygons(("car", [[1, 2], [1e12, 3], [4, 4]])), "a corner at 1e\\+12, farther than 200000 pixels away"),
+        (polygons(("car", [[1, 2], [10**400, 3], [4, 4]])), "a polygon has a number that is too large"),
+        (polygons(("car", None)), "cannot be read as polygons of Cityscapes: .*None"),
         (polygons(size=("32", 24)), "cannot be read as polygons"),
     ],
 )

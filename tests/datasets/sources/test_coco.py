@@ -98,7 +98,16 @@ def test_several_polygons_are_one_instance(tmp_path):
     root = tools.write_coco(tmp_path, {"a": ((5, 6), [("car", box(1, 1, 4, 3))])}, outline=outline)
     labels = np.zeros((5, 6), np.uint8)
     labels[1:3, 1:4], labels[:2, :2] = 1, 1
-    np.testing.assert_array_equal(coco.examples(root, "train")[0]["label"], labels)
+    found = coco.examples(root, "train")
+    np.testing.assert_array_equal(found[0]["label"], labels)
+    (told,) = found.left_out
+    assert told.startswith("1 polygons of fewer than 3 points, which cover no area (in ")
+
+
+def test_where_the_first_picture_is_missing_the_others_are_found(root):
+    (root / "images" / "train" / "a.png").unlink()
+    found = coco.examples(root, "train")
+    assert found.missing == ("a",) and [item["id"] for item in found] == ["b", "c", "d"]
 
 
 LAYOUTS = {  # annotation file, folder of the pictures, split
@@ -170,6 +179,9 @@ FAULTS = {
         a.update(segmentation=[]) for a in content["annotations"][:2]
     ],
     "annotation 1: ": lambda content: content["annotations"][0].update(segmentation=[[1, 2, 3]]),
+    "annotation 1: int too large to convert to float": lambda content: content["annotations"][0].update(
+        segmentation=[[0, 0, 10**400, 0, 0, 9]]
+    ),
     "annotation 3: a polygon has 1 numbers that are not finite": lambda content: content["annotations"][2].update(
         segmentation=[[1, 2, float("nan"), 4, 5, 6]]
     ),
@@ -189,6 +201,7 @@ FAULTS = {
     "annotations in COCO's format: ": lambda content: content["images"][0].update(file_name=3),
     "has 2 classes called 'car'": lambda content: content["categories"][1].update(name="car"),
     "2 categories have the id 10, 'car' and": lambda content: content["categories"][1].update(id=10),
+    "two images have the id 1: a.png and d.png": lambda content: content["images"][3].update(id=1),
     "annotation 1: iscrowd is 'no', not 0 or 1": lambda content: content["annotations"][0].update(iscrowd="no"),
     "has 1 ids of more than one picture, the first a": lambda content: content["images"][1].update(file_name="a.jpg"),
 }

@@ -164,3 +164,25 @@ def test_masks_with_a_color_that_the_legend_lacks_and_masks_without_pictures_are
     assert f"color of no class: (250, 50, 83) ({count} pixels; the nearest is (250, 50, 84), car)" in refusal(tmp_path)
     (tmp_path / "JPEGImages").rename(tmp_path / "elsewhere")
     assert "has no pictures in JPEGImages or images; export it with 'Save images'" in refusal(tmp_path)
+
+
+def test_pictures_and_masks_that_the_export_does_not_name_are_told(tmp_path, pictures):
+    write(tmp_path / "xml", pictures)
+    tools.save_picture(tmp_path / "xml" / "images" / "more.png", "a", (24, 32))
+    (words,) = cvat.left_out(tmp_path / "xml")
+    assert words == f"1 picture without annotations (the first {tmp_path / 'xml' / 'images' / 'more.png'})"
+    root = tools.write_cvat_masks(tmp_path / "masks", pictures)
+    assert cvat.left_out(root) == ()
+    for folder in ("JPEGImages", "SegmentationClass"):
+        tools.save_picture(root / folder / "more.png", "a", (24, 32))
+    (words,) = cvat.left_out(root)
+    assert words.startswith(f"2 pictures or masks that no list in {root / 'ImageSets' / 'Segmentation'} names")
+
+
+def test_ids_of_two_pictures_are_refused(tmp_path, pictures):
+    root = tools.write_cvat_masks(tmp_path, pictures)
+    tools.save_picture(root / "JPEGImages" / "a.bmp", "a", (24, 32))
+    assert f"two images are called a in {root / 'JPEGImages'}: a.bmp, a.png" in refusal(root)
+    (root / "JPEGImages" / "a.bmp").unlink()
+    (root / "ImageSets" / "Segmentation" / "default.txt").write_text("a\na\n")
+    assert "has 1 ids of more than one picture, the first a" in refusal(root)

@@ -11,7 +11,24 @@ from deeplab_ksac.datasets.raw_folder import RawFolder
 from tests.datasets.sources import tools
 
 JUNK = (
-    *(None, True, -1, 0, 1, 2.5, 1e308, float("nan"), float("inf"), 10**30, "", "x", "../..", "\ud800", "\x1b[2J"),
+    *(
+        None,
+        True,
+        -1,
+        0,
+        1,
+        2.5,
+        1e308,
+        float("nan"),
+        float("inf"),
+        10**30,
+        10**400,
+        "",
+        "x",
+        "../..",
+        "\ud800",
+        "\x1b[2J",
+    ),
     *([], [[]], [None], [[1, 2]], [[1, 2], [3, "x"]], {}, {"counts": "", "size": [1, 1]}, {"counts": [1], "size": []}),
 )
 SEED = 0

@@ -127,12 +127,15 @@ content = {column: [{"bytes": pathlib.Path(f"{column}{i}.png").read_bytes()} for
 saved = datasets.Dataset.from_dict(content, datasets.Features({column: datasets.Image() for column in columns}))
 if sys.argv[2] == "splits":
     saved = datasets.DatasetDict({"train": saved, "test": saved.select([2])})
+else:
+    pathlib.Path(sys.argv[1]).parent.joinpath("table").mkdir()
+    saved.to_parquet(sys.argv[1] + "/../table/train-00000-of-00001.parquet")
 saved.save_to_disk(sys.argv[1])
 """
 
 
 @pytest.mark.parametrize("form", ["splits", "one"])
-def test_what_save_to_disk_writes_is_read(tmp_path, form):
+def test_what_save_to_disk_and_to_parquet_write_is_read(tmp_path, form):
     try:
         metadata.version("datasets")
     except metadata.PackageNotFoundError:
@@ -151,6 +154,10 @@ def test_what_save_to_disk_writes_is_read(tmp_path, form):
         np.testing.assert_array_equal(labels, expected)
     if form == "splits":
         np.testing.assert_array_equal(labels_of("hf", tmp_path, "test")[0], EXPECTED[2])
+        return
+    (tmp_path.parent / "table" / "classes.txt").write_text(CLASS_LIST)
+    for labels, expected in zip(labels_of("hf", tmp_path.parent / "table"), EXPECTED, strict=True):
+        np.testing.assert_array_equal(labels, expected)
 
 
 def test_columns_are_named_where_there_are_several(tmp_path):

@@ -255,6 +255,15 @@ def write_ultralytics(root, pictures, *, split="train"):
     return root
 
 
+def write_ultralytics_masks(root, pictures, draw=draw_right_angles, *, split="train", more="masks_dir: masks\n"):
+    """Ultralytics' data set for semantic segmentation."""
+    root = write_folder(root, pictures, draw, split=split)
+    (root / "classes.txt").unlink()
+    names = "".join(f"  {i}: {name}\n" for i, name in enumerate(("background", *CLASSES)))
+    (root / "data.yaml").write_text(f"path: .\n{split}: images/{split}\n{more}names:\n{names}")
+    return root
+
+
 def encoded(pictures, draw=draw_right_angles):
     """(picture, label map) of each, as the bytes of PNG files."""
     found = []
