@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import ModelSpec, part
-from deeplab_ksac.flops.count import by_part, count_multiply_adds, count_parameters, model_graph, zero_weights
+from deeplab_ksac.flops.count import by_part, count_multiply_adds, count_parameters, model_graph
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, resize_bilinear, spatial_size
 from deeplab_ksac.losses import build_objective
 from deeplab_ksac.model import build_model
@@ -33,6 +33,7 @@ from deeplab_ksac.scripts.cases import Bound, Case
 from deeplab_ksac.scripts.cases.peer_process import prepare_process, torch_has
 from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.step import TrainStep
+from deeplab_ksac.zero_weights import zero_weights
 
 SIZE, NUM_CLASSES = (320, 320), 21
 TORCH_SIDE = pathlib.Path(__file__).with_name("torch_deeplab.py")

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from deeplab_ksac.datasets import encoding, records
-from deeplab_ksac.flops.count import zero_weights
 from deeplab_ksac.model import build_model
 from deeplab_ksac.scripts.cases import peer_input, peer_process, peers
+from deeplab_ksac.zero_weights import zero_weights
 from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone_known
 
 NETWORK = {"backbone": [7, 70], "classifier": [3, 30]}
