@@ -137,7 +137,7 @@ def test_the_table_and_the_file_say_what_a_ratio_means(tmp_path, capsys, monkeyp
     monkeypatch.setattr(measuring, "CASES", {"test": Case("a test", sides, (Bound("fast", "slow", 0.5),))})
     output = tmp_path / "new" / "results.json"
     given = types.SimpleNamespace(
-        memory_of=None, serve=None, other_python=None, cases=[], rounds=3, processes=0, output=str(output)
+        memory_of=None, serve=None, growth=None, other_python=None, cases=[], rounds=3, processes=0, output=str(output)
     )
     assert benchmark.run(given) == 0
     meaning, _, row = capsys.readouterr().out.splitlines()

@@ -11,6 +11,7 @@ from deeplab_ksac.experiment import ModelSpec, part
 from deeplab_ksac.flops import count as flops
 from deeplab_ksac.flops.convention import profiler_float_ops
 from deeplab_ksac.model import build_model
+from deeplab_ksac.zero_weights import zero_weights
 
 CLASSES = 3
 SPEC = ModelSpec(
@@ -133,7 +134,7 @@ def test_counts_are_a_table_of_the_parts():
 
 
 def test_weights_begin_at_zero_where_that_is_asked():
-    with flops.zero_weights():
+    with zero_weights():
         empty = keras_layer(keras.layers.Conv2D(5, 3))
     assert not empty.kernel.numpy().any() and empty.kernel.shape == [3, 3, 4, 5]
     assert keras_layer(keras.layers.Conv2D(5, 3)).kernel.numpy().any()
@@ -185,7 +186,7 @@ def test_a_saved_model_whose_loops_depend_on_the_image_is_refused(save):
 def pyramid(*rates, **options):
     """Multiply-adds of the kernel-sharing pyramid of ResNets at 513×513, output stride 16."""
     layer = KernelSharingAtrousConv(256, rates, **options)
-    with flops.zero_weights():
+    with zero_weights():
         layer.build([1, 33, 33, 2048])
     return counted(layer, [1, 33, 33, 2048])
 
