@@ -105,7 +105,7 @@ def test_outputs_losses_and_gradients_are_equal_to_rounding(place, kind):
     for name, (here, _) in double.items():
         layer, part = name.split("|")[:2]
         largest[layer, part] = max(largest.get((layer, part), 0.0), np.abs(here).max(initial=0))
-    assert len({layer for layer, _ in largest}) == {"heads": 22, "backbones": 9}[kind]
+    assert len({layer for layer, _ in largest}) == {"heads": 23, "backbones": 9}[kind]
     for name, exact in double.items():
         layer, part = name.split("|")[:2]
         assert np.isfinite(exact[0]).all(), name
@@ -181,7 +181,7 @@ def test_all_heads_in_a_keras_file_are_read_in_the_later_environment(place):
 
 
 def assert_same_outputs(found, expected):
-    assert set(found) == set(expected) and len(found) == 22
+    assert set(found) == set(expected) and len(found) == 23
     for name, value in expected.items():
         limit = ROUNDING * TERMS * np.abs(value).max()
         np.testing.assert_allclose(found[name], value, rtol=0, atol=limit, err_msg=name)
