@@ -10,7 +10,6 @@ from deeplab_ksac.flops.count import (
     count_saved_model,
     model_graph,
 )
-from deeplab_ksac.zero_weights import zero_weights
 
 __all__ = [
     "CONVENTIONS",
@@ -22,5 +21,4 @@ __all__ = [
     "count_saved_model",
     "model_graph",
     "thesis_gflops",
-    "zero_weights",
 ]
