@@ -54,15 +54,22 @@ def find_splits(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[s
 
 
 def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -> Examples:
-    """The pictures of a split that have annotations."""
+    """The pictures of a split that have annotations.
+
+    Raises:
+        DatasetError: there is no such split, a file cannot be read, or two are of one picture.
+    """
     found = _find_files(root)
     if split not in found:
         raise DatasetError(f"{root} has no split {split!r} (found: {', '.join(found)})")
-    classes, entries, without_area = _read_classes(root, reading), [], {}
+    classes, entries, without_area, files = _read_classes(root, reading), [], {}, {}
     folder = pathlib.Path(root) / ("" if _is_one_split(root) else split)
     for path in found[split]:
         content = _read(path)
         picture = _picture(path, content)
+        first = files.setdefault(os.path.abspath(picture), path)
+        if first is not path:
+            raise DatasetError(f"{first} and {path} annotate the same picture, {picture}; keep one of them")
         name = path.relative_to(folder).with_suffix("").as_posix()
         entries.append((name, picture, _drawing(path, content, classes, without_area)))
     words = [

@@ -161,6 +161,15 @@ def test_what_is_no_file_of_labelme_is_refused(tmp_path, text, words):
     assert "a.json cannot be read as annotations of Labelme" in (said := refusal(tmp_path)) and words in said
 
 
+def test_two_files_of_one_picture_are_refused(tmp_path):
+    write(tmp_path, shape("polygon", box(0, 0, 2, 2)))
+    (tmp_path / "deep").mkdir()
+    copy = (tmp_path / "a.json").read_text().replace('"a.png"', '"../a.png"')
+    (tmp_path / "deep" / "a.json").write_text(copy)
+    said = refusal(tmp_path)
+    assert "a.json and " in said and "deep/a.json annotate the same picture, " in said and "a.png; keep one" in said
+
+
 def test_a_folder_without_annotations_is_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"has no annotations; expected a \.json file of Labelme"):
         labelme.find_splits(tmp_path)

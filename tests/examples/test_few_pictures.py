@@ -1,0 +1,72 @@
+"""The study of few pictures trains on the first ones, tells its results apart, and draws them."""
+
+import runpy
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+import pytest
+
+from tests.fakes import write_camvid
+from tests.places import ROOT
+
+PATH = ROOT / "examples" / "few_pictures.py"
+RESULTS = {
+    "random": {25: {"val": 0.2, "test": 0.15}, 50: {"val": 0.3, "test": 0.25}},
+    "shipped": {25: {"val": 0.4, "test": 0.35}, 50: {"val": 0.50449, "test": 0.45}},
+}
+
+
+@pytest.fixture(scope="module")
+def study():
+    """The names of the script, which is not run as a program."""
+    return runpy.run_path(str(PATH))
+
+
+def test_the_first_pictures_of_the_official_order_are_trained_on(study, tmp_path):
+    write_camvid(tmp_path / "all", {"train": 3, "val": 1, "test": 1})
+    raw = study["first_pictures"](tmp_path / "all", 2, tmp_path / "two")
+    for split, count in {"train": 2, "val": 1, "test": 1}.items():
+        official = (tmp_path / "all" / f"{split}.txt").read_text().splitlines()
+        assert (raw / f"{split}.txt").read_text().splitlines() == official[:count]
+        assert sorted((raw / split).iterdir())
+    with pytest.raises(ValueError, match=r"train.txt lists 3 pictures, fewer than 4"):
+        study["first_pictures"](tmp_path / "all", 4, tmp_path / "four")
+
+
+def test_the_table_has_a_row_for_each_kind_of_weights_and_split(study):
+    lines = study["as_markdown"](RESULTS).splitlines()
+    assert lines[0] == "| pictures | 25 | 50 |"
+    assert lines[2:] == [
+        "| random weights, val | 20.0 | 30.0 |",
+        "| random weights, test | 15.0 | 25.0 |",
+        "| animals_ksac_lite0, val | 40.0 | 50.4 |",
+        "| animals_ksac_lite0, test | 35.0 | 45.0 |",
+    ]
+
+
+def test_the_figure_is_the_same_text_for_the_same_numbers(study, tmp_path):
+    for name in ("one.svg", "other.svg"):
+        study["draw"](RESULTS, tmp_path / name)
+    text = (tmp_path / "one.svg").read_text()
+    assert text == (tmp_path / "other.svg").read_text()
+    root = xml.etree.ElementTree.fromstring(text)
+    curves = [use for use in root.iter("{http://www.w3.org/2000/svg}g") if use.get("id", "").startswith("line2d")]
+    assert len(curves) > len(RESULTS)
+
+
+def test_it_trains_evaluates_and_does_nothing_twice(tmp_path):
+    write_camvid(tmp_path / "all", {"train": 9, "val": 1, "test": 1})
+    command = [sys.executable, PATH, f"--raw_dir={tmp_path / 'all'}", f"--workdir={tmp_path / 'few'}", "--counts=8"]
+    command += ["--weights=random,shipped", "--steps=1"]
+    first = subprocess.run(command, capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    assert [line.split()[1] for line in first.stdout.splitlines() if line.startswith("ksac ")] == [
+        "convert",
+        *2 * ["train", "evaluate", "evaluate"],
+    ]
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 0 and "ksac " not in again.stdout
+    table = (tmp_path / "few" / "few_pictures.md").read_text()
+    assert table.count("\n") == 6 and table in first.stdout and table in again.stdout
+    assert (tmp_path / "few" / "few_pictures.svg").read_text().startswith("<?xml")
