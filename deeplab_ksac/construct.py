@@ -1,16 +1,18 @@
 """From a part to the object that its name or import path stands for."""
 
 import contextlib
+import dataclasses
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from deeplab_ksac.experiment import Part
 from deeplab_ksac.import_paths import is_import_path, line_in, resolve
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+PLAIN = bool | int | float | str | tuple | None
 
 
 class PartError(ValueError):
@@ -78,6 +80,17 @@ def construct_with(arguments: Mapping[str, Any], constructor: Callable, kind: st
         return constructor(**{**{key: value for key, value in shared.items() if key in taken}, **arguments})
     except TypeError as error:
         raise ValueError(f"{kind!r} cannot be made of {dict(arguments)}: {error}") from error
+
+
+def with_defaults(table: Mapping[str, Callable], part: Part, names: Iterable[str]) -> Part:
+    """The part with the default of every argument among `names` that it does not give; as it is if not in the table.
+
+    Defaults that are no plain values, such as layers, are left out.
+    """
+    parameters = inspect.signature(table[part.name]).parameters if part.name in table else {}
+    defaults = {name: parameters[name].default for name in names if name in parameters}
+    plain = {name: value for name, value in defaults.items() if isinstance(value, PLAIN)}
+    return dataclasses.replace(part, args={**plain, **part.args})
 
 
 def bound(part: Part, /, *given: str) -> Callable:

@@ -5,8 +5,10 @@ import os
 from collections.abc import Callable, Sequence
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.pretrained import TIMM_FILES, load_weights, weight_arguments
 from deeplab_ksac.bands import RGB
+from deeplab_ksac.construct import with_defaults
 from deeplab_ksac.experiment import Experiment, Part, differences, to_dict
 from deeplab_ksac.models import hub
 from deeplab_ksac.models.loading import load
@@ -84,8 +86,10 @@ def _take_from(loaded, source, model, backbone, class_names, allow_new_layers, t
         told += "; no class in common, so the classifiers are new"
     elif transfer.new_classes:
         told += f"; classes with weights: {_listed(transfer.classes)}; new classes: {_listed(transfer.new_classes)}"
+    backbones = loaded.experiment.model.backbone, backbone
+    given = {argument for each in backbones for argument in each.args}
     recorded = [
-        {**to_dict(each), "name": recorded_path(each.name)} for each in (loaded.experiment.model.backbone, backbone)
+        {**to_dict(with_defaults(BACKBONES, each, given)), "name": recorded_path(each.name)} for each in backbones
     ]
     changed = differences(*recorded, "backbone")
     told += f"; they were trained with other settings: {', '.join(changed)}" if changed else ""

@@ -153,6 +153,20 @@ def test_settings_that_the_weights_were_not_trained_with_are_said(source):
     assert told.endswith("step 7; they were trained with other settings: backbone.args.norm: None -> {}")
 
 
+def test_a_setting_that_is_given_as_it_is_by_default_is_no_other(source):
+    def build(output_stride, norm, epsilon=1e-3, sides=(3, 5)):
+        return tiny_backbone(output_stride)
+
+    same = dataclasses.replace(FCN, backbone=part("tiny", epsilon=1e-3, sides=[3, 5]))
+    other = dataclasses.replace(FCN, backbone=part("tiny", epsilon=1e-5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "tiny", build)
+        _, (told,) = begun(source, NAMES, same)
+        assert told.endswith("step 7")
+        _, (told,) = begun(source, NAMES, other)
+        assert told.endswith("trained with other settings: backbone.args.epsilon: 0.001 -> 1e-05")
+
+
 def test_mostly_new_is_refused_unless_it_is_allowed_and_changes_nothing(source):
     other = dataclasses.replace(tiny.MODEL, decoder=part("low_level", filters=4, low_level_filters=2))
     model = randomize(build_model(other, 3), seed=9)
