@@ -5,15 +5,19 @@ import io
 from collections.abc import Mapping, Sequence
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from deeplab_ksac.figures.learning_curves import GRAY, SETTINGS
 
-PANEL = (3.1, 3.0)  # inches
+PANEL = (3.1, 3.6)  # inches
 COLUMNS = 3
 COLORS = ("#3b6fb6", "#c2571a", "#2f8f5b", "#8d5fb0", "#a8832c")  # told apart on white and on black
 DASHES = (0, (4, 3))
+NARROW = 150  # an axis from a to b of which b/a is smaller has marks at 2 and 5, too
+MANY = 1e6  # from here on numbers are written with their power of ten
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +69,18 @@ def _draw(axes: Axes, by, laws):
         axes.plot(ends, [(end / ends[0]) ** law.theory for end in ends], color=color, lw=0.9, ls=DASHES)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.5), max(high, 4.0))  # what does not grow is not magnified
+    for axis in (axes.xaxis, axes.yaxis):
+        narrow = np.divide(*sorted(axis.get_view_interval(), reverse=True)) < NARROW
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}" if value < MANY else f"{value:.0e}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(by, color=GRAY)
     axes.set_ylabel("times the first", color=GRAY)
     axes.grid(color=GRAY, alpha=0.3, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRAY)
     axes.tick_params(which="both", colors=GRAY)
-    legend = axes.legend(loc="upper left", fontsize=8, frameon=False, labelcolor=GRAY)
+    options = {"fontsize": 8, "frameon": False, "labelcolor": GRAY, "alignment": "left"}
+    legend = axes.legend(loc="lower left", bbox_to_anchor=(0, 1), **options)
     legend.set_title("exponent (theory)", prop={"size": 8})
     legend.get_title().set_color(GRAY)
