@@ -137,6 +137,8 @@ def draw(results, path):
 def main(arguments):
     """Trains, evaluates, writes table and figure."""
     given, counts = flags.FLAGS, sorted(map(int, flags.FLAGS.counts))
+    if min(counts, default=0) < 1:
+        raise app.UsageError(f"--counts are whole numbers from 1 on, not {','.join(given.counts)}")
     if arguments[1:]:
         raise app.UsageError(f"unknown argument {arguments[1]}")
     names = [name for name in given.weights if name != "imagenet" or given.backbone_weights]
@@ -154,4 +156,9 @@ def main(arguments):
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     define_flags()
-    app.run(main)
+    try:
+        app.run(main)
+    except subprocess.CalledProcessError as failed:  # the command has said why
+        sys.exit(failed.returncode)
+    except (OSError, ValueError) as error:
+        sys.exit(f"few_pictures: {error}")

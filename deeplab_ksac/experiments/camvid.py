@@ -3,7 +3,7 @@
 import dataclasses
 
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, Views, part
-from deeplab_ksac.experiments import animals
+from deeplab_ksac.experiments.animals import ANIMALS
 
 KSAC = Experiment(
     name="camvid_ksac",
@@ -31,7 +31,7 @@ KSAC = Experiment(
 
 LITE0 = Experiment(
     name="camvid_lite0",
-    model=animals.KSAC.model,
+    model=ANIMALS["animals_ksac_lite0"].model,
     stages=(
         Stage(
             data=Data(

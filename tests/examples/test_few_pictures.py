@@ -70,3 +70,37 @@ def test_it_trains_evaluates_and_does_nothing_twice(tmp_path):
     table = (tmp_path / "few" / "few_pictures.md").read_text()
     assert table.count("\n") == 6 and table in first.stdout and table in again.stdout
     assert (tmp_path / "few" / "few_pictures.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("--raw_dir=nowhere", "few_pictures: [Errno 2] No such file or directory: "),
+        ("--counts=0", "--counts are whole numbers from 1 on, not 0"),
+        ("--counts=few", "few_pictures: invalid literal for int() with base 10: 'few'"),
+        ("--counts=9", "train.txt lists 2 pictures, fewer than 9"),
+        ("--weights=other", "--weights: 'other' is none of random, imagenet, shipped"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(tmp_path, wrong, words):
+    write_camvid(tmp_path / "all", {"train": 2, "val": 1, "test": 1})
+    command = [
+        sys.executable,
+        PATH,
+        f"--raw_dir={tmp_path / 'all'}",
+        f"--workdir={tmp_path / 'few'}",
+        "--counts=2",
+        wrong,
+    ]
+    failed = subprocess.run(command, capture_output=True, text=True)
+    assert failed.returncode and words in failed.stdout + failed.stderr
+    assert "Traceback" not in failed.stdout + failed.stderr
+
+
+def test_a_broken_picture_is_named_by_the_command_that_reads_it(tmp_path):
+    write_camvid(tmp_path / "all", {"train": 2, "val": 1, "test": 1})
+    picture = sorted((tmp_path / "all" / "train").iterdir())[0]
+    picture.write_bytes(picture.read_bytes()[:50])
+    command = [sys.executable, PATH, f"--raw_dir={tmp_path / 'all'}", f"--workdir={tmp_path / 'few'}", "--counts=2"]
+    failed = subprocess.run(command, capture_output=True, text=True)
+    assert failed.returncode == 1 and picture.name in failed.stderr and "Traceback" not in failed.stderr
