@@ -86,6 +86,11 @@ class BandSums:
             self.values[band] += int(found.sum())
             self.squares[band] += int(np.square(found).sum())
 
+    @classmethod
+    def of(cls, bands: Bands) -> "BandSums | None":
+        """Sums for pictures of these bands; None for RGB, of which nothing is measured."""
+        return None if bands.is_rgb else cls(bands.number)
+
     def as_tuples(self) -> tuple[tuple[int, int, int], ...]:
         """(pixels, sum of the values, sum of their squares) of each band."""
         pairs = zip(self.values, self.squares, strict=True)

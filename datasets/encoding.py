@@ -119,6 +119,15 @@ def encode_labels(labels: np.ndarray) -> bytes:
     return PNG_SIGNATURE + b"".join(_chunk(kind, content) for kind, content in chunks)
 
 
+def without_labels(serialized: bytes) -> bytes:
+    """A serialized example with every pixel ignored; its picture and all else are as they were."""
+    example = tf.train.Example.FromString(serialized)
+    features = example.features.feature
+    height, width = (features[side].int64_list.value[0] for side in (HEIGHT, WIDTH))
+    features[LABELS].CopyFrom(_bytes(encode_labels(np.full((height, width), IGNORE_LABEL, np.uint8))))
+    return example.SerializeToString(deterministic=True)
+
+
 def check_labels(labels: np.ndarray, info: DatasetInfo, mask_name: str | os.PathLike) -> None:
     """Raises DatasetError for labels outside 0…K−1 and 255, with the values and their pixel counts."""
     wrong = ((labels < 0) | (labels >= info.num_classes)) & (labels != IGNORE_LABEL)
@@ -154,7 +163,8 @@ def parse_example(serialized: tf.Tensor | bytes) -> dict[str, tf.Tensor]:
 def decode_image(parsed: Mapping[str, tf.Tensor], bands: Bands = RGB) -> tf.Tensor:
     """The picture of a parsed example: uint8 [H, W, C], or of 16 bits float32; 0…255 in either case."""
     if not bands.is_rgb:
-        return _decode_bands(parsed["encoded"], bands)
+        values = decode_bands(parsed, bands)
+        return values if bands.depth == 8 else tf.cast(values, tf.float32) / bands.unit
     return tf.cond(
         parsed["format"] == "jpeg",
         lambda: tf.io.decode_jpeg(parsed["encoded"], channels=3, dct_method=JPEG_TRANSFORM),
@@ -162,11 +172,10 @@ def decode_image(parsed: Mapping[str, tf.Tensor], bands: Bands = RGB) -> tf.Tens
     )
 
 
-def _decode_bands(encoded, bands):
-    """What `band_pictures.encode_bands` has stored."""
-    planes = tf.io.decode_png(encoded, channels=1, dtype=tf.as_dtype(f"uint{bands.depth}"))
-    values = tf.transpose(tf.reshape(planes, [bands.number, -1, tf.shape(planes)[1]]), [1, 2, 0])
-    return values if bands.depth == 8 else tf.cast(values, tf.float32) / bands.unit
+def decode_bands(parsed: Mapping[str, tf.Tensor], bands: Bands) -> tf.Tensor:
+    """The picture of other bands than RGB as `band_pictures.encode_bands` stored it: uint8 or uint16 [H, W, C]."""
+    planes = tf.io.decode_png(parsed["encoded"], channels=1, dtype=tf.as_dtype(f"uint{bands.depth}"))
+    return tf.transpose(tf.reshape(planes, [bands.number, -1, tf.shape(planes)[1]]), [1, 2, 0])
 
 
 def decode_labels(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:

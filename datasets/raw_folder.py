@@ -77,7 +77,7 @@ class RawFolder:
         for name in info.class_names:
             if not name.strip() or not name.isprintable():
                 raise DatasetError(f"{self.root} has a class called {name!r}: expected a name in plain text")
-        return dataclasses.replace(info, name=_checked_name(self._name or info.name))
+        return dataclasses.replace(info, name=checked_name(self._name or info.name))
 
     def examples(self, splits: Sequence[str] | None = None) -> dict[str, Examples | KeptClasses]:
         """{split: its examples} of the splits given, or of those that the folder holds.
@@ -131,7 +131,8 @@ class RawFolder:
         return self.source.left_out(self.root, **self._reading) if hasattr(self.source, "left_out") else ()
 
 
-def _checked_name(name):
+def checked_name(name: str) -> str:
+    """The name of a data set; DatasetError if it is none."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise DatasetError(f"data set name {name!r}: expected lower-case letters, digits and _, a letter first")
     return name

@@ -1,13 +1,17 @@
 """Raw folders -> sharded TFRecords that tensorflow-datasets and a plain TFRecord reader both read."""
 
+import contextlib
 import dataclasses
 import functools
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
+from deeplab_ksac.datasets.band_pictures import BandSums
+from deeplab_ksac.datasets.encoding import encode_example
 from deeplab_ksac.datasets.hold_out import HeldOut
 from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetError, dataset_dir
 from deeplab_ksac.datasets.metadata import OF_TENSORFLOW_DATASETS, write_metadata
@@ -16,6 +20,8 @@ from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
 from deeplab_ksac.datasets.raw_folder import RawFolder
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
 from deeplab_ksac.datasets.shards import (
+    Shard,
+    WrittenShard,
     clear,
     find_written,
     forget_records,
@@ -36,6 +42,7 @@ from deeplab_ksac.datasets.whole_folders import (
     unfinished,
 )
 from deeplab_ksac.overwriting import check_inputs_stay
+from deeplab_ksac.storage import Place
 from deeplab_ksac.storage.copies import for_tensorflow
 from deeplab_ksac.whole_files import check_writable, unwritable
 
@@ -105,6 +112,36 @@ def write_records(
     root, info = raw.root, raw.info()
     target = dataset_dir(info.name, data_dir)
     check_inputs_stay([root], [target])
+    with reserved(target, overwrite=overwrite) as exists:
+        examples = raw.examples(splits)
+        if exists:
+            check_inputs_stay(_folders_read(examples), [target])
+            check_only_converted(target)
+        for words in _left_out(raw, examples):
+            tell(f"left out: {words}")
+        _check_counts(info, root, examples, allow_other_counts)
+        info = dataclasses.replace(info, bands=raw.bands(examples))
+        with put_together(target) as (temporary, working):
+            options = {"info": info, "shards": shards, "rotation": rotation, "working": working}
+            plans = {split: plan_shards(items, split, temporary, **options) for split, items in examples.items()}
+            write = functools.partial(_convert_shard, info=info, rotation=rotation)
+            written = write_splits(plans, examples, write, processes=processes, progress=progress)
+            converted = write_metadata(info, written, temporary)
+    return converted
+
+
+@contextlib.contextmanager
+def reserved(target: Place, *, overwrite: bool) -> Iterator[bool]:
+    """Inside, no other process writes the data set whose folder is `target`; whether there is one to be replaced.
+
+    Args:
+        target: the folder.
+        overwrite: whether an existing data set may be replaced.
+
+    Raises:
+        DatasetError: there is one and it may not, or another process is writing it.
+        OSError: nothing can be written there.
+    """
     check_writable(target.parent)
     with only_one(target):
         restore_previous(target)
@@ -113,30 +150,27 @@ def write_records(
             raise DatasetError(f"{target} exists; allow overwriting (--overwrite), or choose another name or data_dir")
         if exists:
             check_replaceable(target, DatasetError)
-        examples = raw.examples(splits)
-        if exists:
-            check_inputs_stay(_folders_read(examples), [target])
-            _check_only_converted(target)
-        for words in _left_out(raw, examples):
-            tell(f"left out: {words}")
-        _check_counts(info, root, examples, allow_other_counts)
-        info = dataclasses.replace(info, bands=raw.bands(examples))
-        temporary = unfinished(target)
-        try:
-            with working_folder(temporary) as working:
-                options = {"info": info, "shards": shards, "rotation": rotation, "working": working}
-                plans = {split: plan_shards(items, split, temporary, **options) for split, items in examples.items()}
-                write = functools.partial(write_shard, info=info, rotation=rotation)
-                written = _write_splits(plans, examples, write, processes=processes, progress=progress)
-            converted = write_metadata(info, written, temporary)
-        except BaseException as error:
-            clear(temporary)
-            if isinstance(error, OSError) and error.strerror and error.filename is None:  # as of a full disk
-                raise unwritable(target, error) from error
-            raise
-        move_into_place(temporary, target)
-        forget_records(target)
-    return converted
+        yield exists
+
+
+@contextlib.contextmanager
+def put_together(target: Place) -> Iterator[tuple[Place, Place]]:
+    """The hidden folder in which a data set is put together; it takes the place of `target` if nothing is raised.
+
+    Yields:
+        (the folder, that of this machine in which shards are written first: `shards.working_folder`).
+    """
+    temporary = unfinished(target)
+    try:
+        with working_folder(temporary) as working:
+            yield temporary, working
+    except BaseException as error:
+        clear(temporary)
+        if isinstance(error, OSError) and error.strerror and error.filename is None:  # as of a full disk
+            raise unwritable(target, error) from error
+        raise
+    move_into_place(temporary, target)
+    forget_records(target)
 
 
 def read_records(name: str, split: str, data_dir: str | os.PathLike) -> tuple[tf.data.Dataset, int]:
@@ -162,8 +196,8 @@ def _folders_read(examples):
     return {os.path.dirname(os.path.realpath(path)) for path in paths}
 
 
-def _check_only_converted(target):
-    """Makes sure that a folder holds nothing but what a conversion has written there."""
+def check_only_converted(target: Place) -> None:
+    """Raises DatasetError for a folder that holds anything else than what a conversion has written there."""
     names = (r"\..*", re.escape(INFO_FILE), OF_TENSORFLOW_DATASETS, r".+\.tfrecord-\d+-of-\d+", r".+\.index\.json")
     known = re.compile("|".join(names), re.DOTALL)
     others = [name for name in sorted(os.listdir(target)) if not known.fullmatch(name)]
@@ -206,8 +240,34 @@ def _count_problem(items, official):
     return words
 
 
-def _write_splits(plans, examples, write, *, processes, progress):
-    """{split: the `WrittenShard` of each of its `Shard`s}; those of an interrupted conversion are not written again."""
+def _convert_shard(shard, items, tick, *, info, rotation):
+    """Encodes and writes a shard's examples of its split; its `WrittenShard`."""
+    sums = BandSums.of(info.bands)
+    numbers = range(shard.first, shard.stop)
+    encoded = (encode_example(items[number], info, rotation=rotation, sums=sums) for number in numbers)
+    return write_shard(shard, encoded, tick, sums=sums)
+
+
+def write_splits(
+    plans: Mapping[str, Sequence[Shard]],
+    examples: Mapping[str, Sequence[Any]],
+    write: Callable[[Shard, Sequence[Any], Callable[[], None]], WrittenShard],
+    *,
+    processes: int | None,
+    progress: Progress | None,
+) -> dict[str, list[WrittenShard]]:
+    """Writes the shards of all splits, but for those that an interrupted conversion has finished.
+
+    Args:
+        plans: the shards of each split.
+        examples: the examples of each split.
+        write: called as `write(shard, examples of its split, tick)`, in several processes if there may be.
+        processes: how many work at once; None takes all cores.
+        progress: as of `write_records`.
+
+    Returns:
+        {split: the `WrittenShard` of each of its shards}.
+    """
     written = {shard: find_written(shard) for plan in plans.values() for shard in plan}
     temporary = next(iter(written)).folder
     remove_others(temporary, [shard for shard, result in written.items() if result])

@@ -10,13 +10,12 @@ import os
 import pathlib
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from deeplab_ksac.datasets import encoding
 from deeplab_ksac.datasets.band_pictures import BandSums
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.datasets.stored import shard_name
@@ -93,7 +92,7 @@ def working_folder(folder: Place) -> Iterator[Place]:
 
 
 def plan_shards(
-    items: Sequence[Mapping[str, Any]],
+    items: Sequence[Any],
     split: str,
     folder: Place,
     *,
@@ -132,11 +131,10 @@ def plan_shards(
 
 def write_shard(
     shard: Shard,
-    items: Sequence[Mapping[str, Any]],
+    encoded: Iterable[tuple[bytes, np.ndarray]],
     tick: Callable[[], None],
     *,
-    info: DatasetInfo,
-    rotation: str,
+    sums: BandSums | None = None,
 ) -> WrittenShard:
     """Writes a shard's examples under a temporary name, and its `WrittenShard` once the file is complete and on disk.
 
@@ -145,18 +143,15 @@ def write_shard(
 
     Args:
         shard: which one.
-        items: the examples of its split.
+        encoded: its examples, (serialized, pixel counts [256] of the labels 0…255).
         tick: called after each example.
-        info: the `DatasetInfo` of the labels.
-        rotation: see `datasets.pictures.read_picture`.
+        sums: what pictures of other bands than RGB are added to while they are encoded.
     """
     partial = shard.path.with_name(f".{shard.path.name}.partial")
     counts, lengths = np.zeros(256, np.int64), []
-    sums = None if info.bands.is_rgb else BandSums(info.bands.number)
     try:
         with tf.io.TFRecordWriter(str(partial)) as writer:
-            for index in range(shard.first, shard.stop):
-                serialized, values = encoding.encode_example(items[index], info, rotation=rotation, sums=sums)
+            for serialized, values in encoded:
                 writer.write(serialized)
                 counts += values
                 lengths.append(len(serialized))
@@ -186,6 +181,8 @@ def upload_shard(shard: Shard, written: WrittenShard) -> None:
 
 
 def _record(shard, written):
+    if not shard.fingerprint:  # nothing could tell that it is the same again
+        return
     shard.record_path.parent.mkdir(exist_ok=True)
     write_whole(shard.record_path, json.dumps({"fingerprint": shard.fingerprint, **dataclasses.asdict(written)}) + "\n")
 

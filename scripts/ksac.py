@@ -17,6 +17,7 @@ from deeplab_ksac.scripts.commandline.stdout import written
 COMMANDS = {  # module of this package -> the first line of its docstring; the modules are not loaded to list them
     "convert": "Converts raw data sets to TFRecords, on all cores.",
     "inspect_data": "Looks through a data set before training: numbers, contact sheet, warnings.",
+    "select_pictures": "Makes a data set of some pictures of others: the first, evenly spread ones, those of a list.",
     "train": "Trains an experiment, or continues a run that was stopped.",
     "cache_features": "Computes a frozen backbone's features of all pictures once, for heads to be trained on.",
     "evaluate": "Evaluates a trained model on a split of a data set: mIoU, per-class table, boundaries, pictures.",
@@ -30,7 +31,7 @@ COMMANDS = {  # module of this package -> the first line of its docstring; the m
     "run_page": "Writes one page for a training run: its evaluations, learning curves and figures.",
     "report": "Sets what was measured beside the thesis's numbers: all tables, with learning curves.",
     "study": "Tries the thesis's claims on generated scenes made for them: several seeds, mean and spread.",
-    "paired_study": "Compares two heads on cached features of photographs: paired by seed, with bootstrap intervals.",
+    "paired_study": "Compares heads on cached features of photographs: paired by seed, with bootstrap intervals.",
     "flops": "Counts parameters and multiply-adds of an experiment, a SavedModel or the thesis's tables.",
     "scale": "Works out what training needs on many devices, before there are any: memory, network, pictures a second.",
     "backbones": "Prints the backbones' sizes beside the thesis's, or their features' errors against timm's.",
@@ -47,7 +48,8 @@ def main() -> int | str | None:
     if name == "--version":
         return written(lambda: print(importlib.metadata.version("deeplab-ksac")), name="ksac")
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        begun = [command for command in COMMANDS if name and command.startswith(name)]
+        near = begun or difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" did you mean {near[0]!r}?" if near else ""
         print(f"ksac: no command is named {name!r};{hint} there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 1
@@ -58,7 +60,7 @@ def main() -> int | str | None:
 
 def listed() -> str:
     """The commands, one a line."""
-    lines = [f"  {name:<14} {sentence}" for name, sentence in COMMANDS.items()]
+    lines = [f"  {name:<15} {sentence}" for name, sentence in COMMANDS.items()]
     return "\n".join((
         "usage: ksac <command> --flag=value …", "", *lines, "",
         "ksac <command> --help lists the flags of a command, ksac --version tells the version.",

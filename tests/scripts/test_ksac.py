@@ -91,7 +91,13 @@ def test_the_version_is_the_installed_packages():
 
 
 @pytest.mark.parametrize(
-    "name, words", (("trian", "did you mean 'train'?"), ("inspect", "did you mean 'inspect_data'?"), ("?", "there are"))
+    "name, words",
+    (
+        ("trian", "did you mean 'train'?"),
+        ("inspect", "did you mean 'inspect_data'?"),
+        ("select", "did you mean 'select_pictures'?"),
+        ("?", "there are"),
+    ),
 )
 def test_an_unknown_command_is_one_line_with_the_nearest_name(name, words):
     done = call("-m", "deeplab_ksac.scripts.ksac", name, "--workdir=x")
