@@ -1,10 +1,10 @@
-"""Compares two heads on cached features of photographs: paired by seed, with bootstrap intervals.
+"""Compares heads on cached features of photographs: paired by seed, with bootstrap intervals.
 
-    ksac paired_study --study=ksac --pilot --data_dir=data --backbone_weights=lite0.safetensors --workdir=runs/pilot
-    ksac paired_study --study=ksac --seeds=0,1,2,3,4,5 --data_dir=data --backbone_weights=… --workdir=runs/ksac
+    ksac paired_study --study=ksac --pilot --data_dir=data --backbone_weights=lite0.safetensors --workdir=runs/claims
+    ksac paired_study --study=ksac --seeds=0,1,2,3,4,5 --data_dir=data --backbone_weights=… --workdir=runs/claims
 
-The design is docs/claims.md. The first call caches the features (hours on a small machine); what was cached, trained or
-evaluated before is not done again. Leaves <workdir>/paired_study.json and paired_study.md.
+The design is docs/claims.md. The first call caches the features (minutes on two cores); what was selected, cached,
+trained or counted before is not done again. Leaves <workdir>/<study>.json and <study>.md, or <study>_pilot.….
 """
 
 import sys
@@ -12,7 +12,7 @@ import sys
 from absl import flags
 
 from deeplab_ksac.experiment import LARGEST_SEED
-from deeplab_ksac.experiments.claims_on_pictures import PAIRS
+from deeplab_ksac.experiments.claims_on_pictures import STUDIES
 from deeplab_ksac.scripts.commandline import devices, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
@@ -20,26 +20,31 @@ from deeplab_ksac.scripts.commandline.progress import Progress
 
 def define_flags():
     """What is compared, how often, and where."""
-    flags.DEFINE_enum("study", None, sorted(PAIRS), "which two networks")
-    flags.DEFINE_string("data_dir", None, "folder of the converted data sets; the features become one beside them")
-    flags.DEFINE_string("workdir", None, "folder for runs and results")
+    flags.DEFINE_enum("study", None, sorted(STUDIES), "which networks")
+    flags.DEFINE_string("data_dir", None, "folder of the converted data sets; the features become folders beside them")
+    flags.DEFINE_string("workdir", None, "folder for runs and results, of all studies")
     flags.DEFINE_string("backbone_weights", None, "weights of the frozen backbone: as of `ksac train`")
     values.whole_numbers("seeds", "0,1,2,3,4,5", "a training of each network for each of them", most=LARGEST_SEED)
-    flags.DEFINE_bool("pilot", False, "take the five seeds of the pilot, by which the number of seeds is found")
+    flags.DEFINE_bool(
+        "pilot", False, "the primary comparison with the five seeds of the pilot, by which the number of seeds is found"
+    )
     values.whole_number("steps", None, "optimizer steps (default: the experiments')", least=1)
     devices.define_flags()
     flags.mark_flags_as_required(["study", "data_dir", "workdir"])
 
 
 def run(given):
-    """Features, trainings, evaluations, table."""
+    """Pictures, features, trainings, counts, table."""
     from deeplab_ksac.runs import paired_study
+    from deeplab_ksac.runs.claims_pictures import select_pictures
 
     print(f"paired_study on {devices.prepare(given)}", file=sys.stderr)
-    result = paired_study.run_pair(
-        PAIRS[given.study],
-        data_dir=given.data_dir,
-        workdir=given.workdir,
+    study, places = STUDIES[given.study], {"data_dir": given.data_dir, "workdir": given.workdir}
+    select_pictures(study.pilot if given.pilot else study, given.data_dir, progress=Progress)
+    result = paired_study.run_study(
+        study.pilot if given.pilot else study,
+        **places,
+        name=f"{given.study}_pilot" if given.pilot else given.study,
         seeds=paired_study.PILOT_SEEDS if given.pilot else given.seeds,
         steps=given.steps,
         backbone_weights=given.backbone_weights,

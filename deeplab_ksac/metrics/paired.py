@@ -1,60 +1,67 @@
-"""Two networks compared by seed on the same pictures: difference of mIoU, its intervals, and the seeds that it takes.
+"""Networks compared by seed on the same pictures: differences of a measure, their intervals, and the seeds they take.
 
-What is compared are confusion matrices [seeds, pictures, K, K] of the two, in the same order of seeds and pictures. All
-differences are in points, 0.01 of mIoU. docs/claims.md says why the numbers are what they are.
+What a network makes of a picture is an array of counts; those of several pictures add up, and a measure is a function
+of the sum. So the counts of a network are [seeds, pictures, …], in the same order of seeds and pictures as those of the
+others. A comparison is a sum of measures with coefficients, such as 1 and −1, its terms: (coefficient, counts). All
+values are in points, of percent. docs/claims.md says why the numbers are what they are.
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-
-from deeplab_ksac.metrics.confusion import mean_iou
 
 POINTS = 100.0
 NORMAL = 1.959964 + 0.841621  # quantiles of a two-sided test at 5 % and of 80 % power
 FOR_STUDENT = 2  # seeds more, for Student's t in place of the normal distribution
 CAUTION = {5: 1.56}  # seeds of a pilot -> factor to the upper 80 % limit of a standard deviation
+OF_PICTURES = 0.25  # of the variance over pictures, that the seeds may add where no number of seeds is enough
 LEAST_SEEDS, MOST_SEEDS = 6, 20
+LEVEL = 0.05
 DRAWS = 10_000
 AT_ONCE = 500  # draws
 
+Term = tuple[float, np.ndarray]
+Measure = Callable[[np.ndarray], np.ndarray]  # sums of counts [..., *one picture's] -> points [...]
 
-def differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """mIoU of the first minus that of the second, in points, by seed: [S, P, K, K] twice -> [S]."""
-    one, other = (np.array([mean_iou(matrix) for matrix in each.sum(axis=1)]) for each in (first, second))
-    return POINTS * (one - other)
+
+def differences(terms: Sequence[Term], measure: Measure) -> np.ndarray:
+    """The comparison by seed, in points: terms of [S, P, …] -> [S]."""
+    return sum(coefficient * measure(counts.sum(axis=1)) for coefficient, counts in terms)
 
 
 def bootstrap(
-    first: np.ndarray,
-    second: np.ndarray,
+    terms: Sequence[Term],
+    measure: Measure,
     *,
     draws: int = DRAWS,
     seed: int = 0,
     seeds: bool = True,
     pictures: bool = True,
 ) -> np.ndarray:
-    """The mean difference over the seeds, in points, in draws with replacement: [S, P, K, K] twice -> [draws].
+    """The comparison's mean over the seeds, in points, in draws with replacement: terms of [S, P, …] -> [draws].
 
-    A draw takes the same pictures and seeds for both networks.
+    A draw takes the same pictures and seeds for all networks.
 
     Args:
-        first, second: the confusion matrices.
+        terms: the coefficients and counts.
+        measure: of summed counts.
         draws: how many.
         seed: of the draws.
         seeds: whether seeds are drawn; otherwise each counts once.
         pictures: whether pictures are drawn; otherwise each counts once.
     """
-    rng, (number, count, classes, _) = np.random.default_rng(seed), first.shape
-    flat = [np.asarray(each, np.float64).reshape([number, count, classes * classes]) for each in (first, second)]
+    rng, (number, count, *shape) = np.random.default_rng(seed), terms[0][1].shape
+    flat = [(factor, np.asarray(counts, np.float64).reshape([number, count, -1])) for factor, counts in terms]
     found = []
     for begin in range(0, draws, AT_ONCE):
         size = min(AT_ONCE, draws - begin)
         of_pictures = _weights(rng, size, count) if pictures else np.ones([size, count])
         of_seeds = _weights(rng, size, number) if seeds else np.ones([size, number])
-        one, other = (mean_ious((of_pictures @ each).reshape([number, size, classes, classes])) for each in flat)
-        found.append(np.sum(of_seeds.T * (one - other), axis=0) / number)
-    return POINTS * np.concatenate(found)
+        summed = ((factor, (of_pictures @ counts).reshape([number, size, *shape])) for factor, counts in flat)
+        compared = sum(factor * measure(each) for factor, each in summed)
+        found.append(np.sum(of_seeds.T * compared, axis=0) / number)
+    return np.concatenate(found)
 
 
 def _weights(rng, size, count):
@@ -63,22 +70,59 @@ def _weights(rng, size, count):
 
 
 def mean_ious(matrices: np.ndarray) -> np.ndarray:
-    """`mean_iou` of many: [..., K, K] -> [...]; a class that is neither true nor predicted does not count."""
+    """mIoU of many confusion matrices, in points: [..., K, K] -> [...].
+
+    A class that is neither true nor predicted does not count.
+    """
     matrices = np.asarray(matrices, np.float64)
     right = np.diagonal(matrices, axis1=-2, axis2=-1)
     union = matrices.sum(axis=-1) + matrices.sum(axis=-2) - right
-    iou = np.divide(right, union, out=np.zeros_like(union), where=union > 0)
-    return iou.sum(axis=-1) / np.maximum((union > 0).sum(axis=-1), 1)
+    return POINTS * _mean_of_known(right, union)
+
+
+def mean_object_ious(sums: np.ndarray) -> np.ndarray:
+    """The mean over the classes of the mean IoU of their objects, in points: [..., K, 2] -> [...].
+
+    A class without objects does not count.
+
+    Args:
+        sums: for each class, Σ IoU and the number of its objects.
+    """
+    sums = np.asarray(sums, np.float64)
+    return POINTS * _mean_of_known(sums[..., 0], sums[..., 1])
+
+
+def _mean_of_known(numerators, denominators):
+    """The mean of the ratios whose denominator is not 0, over the last axis."""
+    ratios = np.divide(numerators, denominators, out=np.zeros_like(denominators), where=denominators > 0)
+    return ratios.sum(axis=-1) / np.maximum((denominators > 0).sum(axis=-1), 1)
 
 
 def interval(drawn: np.ndarray) -> tuple[float, float]:
     """The 95 % percentile interval of bootstrap draws."""
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = np.percentile(drawn, [100 * LEVEL / 2, 100 - 100 * LEVEL / 2])
     return float(low), float(high)
 
 
-def seeds_needed(deviation: float, picture_deviation: float, effect: float = 1.0) -> int | None:
-    """How many paired seeds find a difference with 80 % power at 5 %: between 6 and 20; None where no number does.
+def p_value(drawn: np.ndarray) -> float:
+    """Twice the share of bootstrap draws on the rarer side of 0: two-sided, at least 2 / draws, at most 1."""
+    rarer = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
+    return min(2 * max(rarer, 1) / len(drawn), 1.0)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """p values corrected for their number by Holm's method: {name: p} -> {name: p}."""
+    corrected, before = {}, 0.0
+    for rank, name in enumerate(sorted(p_values, key=p_values.get)):
+        before = max(before, min((len(p_values) - rank) * p_values[name], 1.0))
+        corrected[name] = before
+    return {name: corrected[name] for name in p_values}
+
+
+def seeds_needed(deviation: float, picture_deviation: float, effect: float = 1.0) -> int:
+    """How many paired seeds find a difference with 80 % power at 5 %: between 6 and 20.
+
+    Where the pictures are too few for any number of seeds, as many as leave the variance to the pictures.
 
     Args:
         deviation: of the differences over seeds on the same pictures, in points, as a pilot gives it, with its caution.
@@ -86,9 +130,8 @@ def seeds_needed(deviation: float, picture_deviation: float, effect: float = 1.0
         effect: the difference, in points.
     """
     room = (effect / NORMAL) ** 2 - picture_deviation**2
-    if room <= 0:
-        return None
-    return min(max(math.ceil(deviation**2 / room) + FOR_STUDENT, LEAST_SEEDS), MOST_SEEDS)
+    needed = deviation**2 / room + FOR_STUDENT if room > 0 else deviation**2 / (OF_PICTURES * picture_deviation**2)
+    return min(max(math.ceil(needed), LEAST_SEEDS), MOST_SEEDS)
 
 
 def smallest_found(deviation: float, picture_deviation: float, seeds: int) -> float:
@@ -96,10 +139,15 @@ def smallest_found(deviation: float, picture_deviation: float, seeds: int) -> fl
     return NORMAL * math.sqrt(deviation**2 / seeds + picture_deviation**2)
 
 
-def outcome(low: float, high: float, effect: float = 1.0) -> str:
-    """What is said of a difference, by its interval and the effect that was looked for, both in points."""
-    if low > 0:
-        return "supported"
-    if high < 0:
-        return "contradicted"
+def outcome(low: float, high: float, p: float = 0.0, effect: float = 1.0) -> str:
+    """What is said of a comparison.
+
+    Args:
+        low, high: its interval, in points.
+        p: corrected for the number of comparisons; 0 where it is the only one.
+        effect: that was looked for, in points.
+    """
+    if low > 0 or high < 0:
+        said = "supported" if low > 0 else "contradicted"
+        return said if p < LEVEL else f"undecided: {said} alone, not among the comparisons of the study"
     return "no effect of a point" if -effect < low and high < effect else "undecided"

@@ -1,4 +1,4 @@
-"""A study of two networks on cached features: paired by seed, with bootstrap intervals (docs/claims.md)."""
+"""A study of networks on cached features: paired by seed, with bootstrap intervals (docs/claims.md)."""
 
 import dataclasses
 import io
@@ -9,89 +9,107 @@ import statistics
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from deeplab_ksac.datasets.info import load_info
-from deeplab_ksac.datasets.pipeline import eval_batches
-from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.errors import in_one_line
-from deeplab_ksac.experiment import Experiment, differences, to_dict
-from deeplab_ksac.experiments.claims_on_pictures import VIEWS
+from deeplab_ksac.experiment import differences, to_dict
+from deeplab_ksac.experiments.claims_on_pictures import VIEWS, Comparison, PairedStudy
 from deeplab_ksac.experiments.common import with_stage
-from deeplab_ksac.metrics import confusion_matrix, paired
-from deeplab_ksac.prediction import scores
+from deeplab_ksac.metrics import paired
 from deeplab_ksac.runs.checkpoints import load_model
+from deeplab_ksac.runs.picture_features import PictureFeatures
+from deeplab_ksac.runs.picture_measures import MEASURES, CountingNetwork, Measure, median_sizes
 from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment
 from deeplab_ksac.training.feature_caching import cache_features
 from deeplab_ksac.training.initial_weights import with_backbone_weights
 from deeplab_ksac.training.loop import train
 from deeplab_ksac.whole_files import read_whole, remove_partial, write_whole
 
-MATRICES_FILE = "matrices.npz"  # in the folder of a finished training
-PILOT_SEEDS = (1000, 1001, 1002, 1003, 1004)  # the study uses none of them
+COUNTS_FILE = "picture_counts.npz"  # in the folder of a finished training
+SIZES_FILE = "median_sizes.json"
+PILOT_SEEDS = (1000, 1001, 1002, 1003, 1004)  # the studies use none of them
+
+Counts = Mapping[str, np.ndarray]  # {measure: counts [pictures, scales, …]}
 
 
-def run_pair(
-    variants: Mapping[str, Experiment],
+def run_study(
+    study: PairedStudy,
     *,
     data_dir: str | os.PathLike,
     workdir: str | os.PathLike,
     seeds: Sequence[int],
+    name: str,
     steps: int | None = None,
     backbone_weights: str | None = None,
+    measures: Mapping[str, Measure] = MEASURES,
     progress: Callable[..., Any] | None = None,
 ) -> dict[str, Any]:
-    """Caches the features, trains both variants with every seed, evaluates them picture by picture, and compares them.
+    """Caches the features, trains all variants with every seed, counts picture by picture, and compares.
 
-    What was done before is not done again. Leaves paired_study.json and paired_study.md in the folder.
+    What was done before is not done again, whichever study of the folder did it. The variants of a seed are trained one
+    after the other, so that a study that is stopped has whole seeds. Leaves <name>.json and <name>.md in the folder.
 
     Args:
-        variants: two experiments by name; the second is subtracted from the first. Their features are the same.
-        data_dir: where converted data sets are; the features become one beside them.
-        workdir: folder for runs and results.
+        study: networks and comparisons.
+        data_dir: where converted data sets are; the features become folders beside them.
+        workdir: folder for runs and results, of all studies.
         seeds: one training of each variant for each of them.
+        name: of the result.
         steps: optimizer steps (default: the experiments').
         backbone_weights: as `training.loop.train`.
+        measures: by name, those that the study names among them.
         progress: as `training.loop.train`.
 
     Returns:
-        What `compare` gives, with "seconds": those of each training that was not interrupted.
+        What `compare` gives, with "seconds": those of each training that was not interrupted, in minutes and what it is
+        of.
 
     Raises:
         ValueError: the folder holds runs of another configuration; or as `cache_features` and `train`.
         OSError: as they.
     """
-    workdir, matrices, seconds = pathlib.Path(workdir), {name: [] for name in variants}, []
+    workdir, seconds = pathlib.Path(workdir), []
     planned = {
-        (name, seed): dataclasses.replace(
+        (variant, seed): dataclasses.replace(
             experiment if steps is None else with_stage(experiment, steps=steps), seed=seed
         )
-        for name, experiment in variants.items()
         for seed in seeds
+        for variant, experiment in study.variants.items()
     }
     folders = {key: workdir / f"{experiment.name}_seed{experiment.seed}" for key, experiment in planned.items()}
     for key, experiment in planned.items():
         _check(folders[key], with_backbone_weights(experiment, backbone_weights, folders[key]))
-    first = next(iter(variants.values()))
-    cached = {"name": first.stages[0].features, "views": VIEWS, "backbone_weights": backbone_weights}
-    cache_features(first, data_dir=data_dir, **cached, progress=progress)
-    for (name, _), experiment in planned.items():
-        folder = folders[name, experiment.seed]
-        if not (folder / MATRICES_FILE).exists():
+    for features, experiment in {each.stages[0].features: each for each in study.variants.values()}.items():
+        wanted = {"name": features, "views": VIEWS, "backbone_weights": backbone_weights}
+        cache_features(experiment, data_dir=data_dir, **wanted, progress=progress)
+    wanted = {key: {each: measures[each] for each in measures_of(study, key[0])} for key in planned}
+    counted = {variant: [] for variant in study.variants}
+    for (variant, seed), experiment in planned.items():
+        folder = folders[variant, seed]
+        if not (folder / COUNTS_FILE).exists():
             fresh, begun = not folder.exists(), time.perf_counter()
             options = {"backbone_weights": backbone_weights, "evaluates": False, "progress": progress}
             train(experiment, data_dir=data_dir, workdir=folder, **options)
             seconds += [time.perf_counter() - begun] if fresh else []
-            _write_matrices(folder, picture_matrices(folder, experiment, data_dir))
-        matrices[name].append(_read_matrices(folder / MATRICES_FILE))
-    result = {**compare({name: np.stack(each) for name, each in matrices.items()}, seeds), "seconds": seconds}
-    remove_partial(workdir, ["paired_study.json", "paired_study.md"])
-    write_whole(workdir / "paired_study.json", json.dumps(result, indent=1) + "\n")
-    write_whole(workdir / "paired_study.md", as_markdown(result) + "\n")
+        counted[variant].append(_counts(folder, wanted[variant, seed], data_dir, workdir, study, progress))
+    together = {
+        variant: {each: np.stack([counts[each] for counts in by_seed]) for each in measures_of(study, variant)}
+        for variant, by_seed in counted.items()
+    }
+    result = {**compare(study, together, seeds, measures), "seconds": seconds}
+    remove_partial(workdir, [f"{name}.json", f"{name}.md"])
+    write_whole(workdir / f"{name}.json", json.dumps(result, indent=1) + "\n")
+    write_whole(workdir / f"{name}.md", as_markdown(result) + "\n")
     return result
+
+
+def measures_of(study: PairedStudy, variant: str) -> list[str]:
+    """The measures that a study needs of a variant."""
+    compared = [each.measure for each in study.comparisons.values() if variant in each.variants]
+    return list(dict.fromkeys([*compared, *study.described]))
 
 
 def _check(folder, experiment):
@@ -103,64 +121,101 @@ def _check(folder, experiment):
         raise ValueError(f"{folder} holds another run than this study's: {'; '.join(changed)}; take another workdir")
 
 
-def picture_matrices(workdir: str | os.PathLike, experiment: Experiment, data_dir: str | os.PathLike) -> np.ndarray:
-    """The confusion matrix of each picture of an experiment's evaluation, by the newest checkpoint: int32 [P, K, K]."""
-    forward = scores.logits_function(load_model(workdir).model)
-    split = Split.parse(experiment.evaluation.dataset)
-    num_classes, matrices = load_info(split.dataset, data_dir).num_classes, []
-    for batch in eval_batches(split.dataset, split.name, data_dir=data_dir):
-        classes = scores.predict_classes(forward, batch["image"], experiment.evaluation.views)
-        matrices.append(confusion_matrix(batch["labels"], classes, num_classes).numpy())
-    return np.stack(matrices).astype(np.int32)
+def _counts(folder, measures, data_dir, workdir, study, progress):
+    """The counts of a finished training by measure; those that its file lacks are counted and written there."""
+    path = folder / COUNTS_FILE
+    known = _read_counts(path) if path.exists() else {}
+    missing = {name: measure for name, measure in measures.items() if name not in known}
+    if missing:
+        model = load_model(folder).model
+        features = PictureFeatures(workdir / "picture_features", model, data_dir, progress)
+        network = CountingNetwork(model, features, _median_sizes(workdir, study, data_dir))
+        known |= network.counts(missing)
+        stream = io.BytesIO()
+        np.savez_compressed(stream, **known)
+        write_whole(path, stream.getvalue())
+    return known
 
 
-def _write_matrices(folder, matrices):
-    stream = io.BytesIO()
-    np.savez_compressed(stream, matrices=matrices)
-    write_whole(folder / MATRICES_FILE, stream.getvalue())
+def _median_sizes(workdir, study, data_dir):
+    """Those of the objects that the first variant is trained on, looked for once."""
+    path = workdir / SIZES_FILE
+    if path.exists():
+        return np.array(json.loads(path.read_text()))
+    (source, *_) = next(iter(study.variants.values())).stages[0].data.sources
+    sizes = median_sizes(source, data_dir)
+    write_whole(path, json.dumps(sizes.tolist()) + "\n")
+    return sizes
 
 
-def _read_matrices(path):
+def _read_counts(path):
     try:
         with np.load(io.BytesIO(read_whole(path))) as file:
-            matrices = file["matrices"]
-        if matrices.ndim != 3 or matrices.dtype != np.int32:
-            raise ValueError(f"int32 [pictures, K, K] is expected, not {matrices.dtype} {matrices.shape}")
+            counts = dict(file)
+        if any(each.ndim < 3 or not np.isfinite(each).all() for each in counts.values()):
+            raise ValueError("finite numbers [pictures, scales, …] are expected")
     except (ValueError, KeyError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} cannot be read ({in_one_line(error)}); remove it, and it is made again") from error
-    return matrices
+    return counts
 
 
-def compare(matrices: Mapping[str, np.ndarray], seeds: Sequence[int]) -> dict[str, Any]:
-    """The difference of two variants in points of mIoU, with intervals, and what a pilot has to give.
+def compare(
+    study: PairedStudy, counts: Mapping[str, Counts], seeds: Sequence[int], measures: Mapping[str, Measure] = MEASURES
+) -> dict[str, Any]:
+    """What a study compares, with intervals, and what a pilot has to give.
 
     Args:
-        matrices: [seeds, pictures, K, K] of the first and of the second.
+        study: its comparisons.
+        counts: {variant: {measure: [seeds, pictures, scales, …]}}.
         seeds: of the trainings.
+        measures: by name.
 
     Returns:
-        {"variants", "seeds", "pictures", "miou": percent by variant and seed, "differences" by seed, "difference",
-        "interval" over seeds and pictures, which decides, "interval_these_pictures" over seeds alone, "outcome",
-        "deviation" over seeds, "picture_deviation", "smallest_found", "seeds_needed"}; the last is None where no number
-        of seeds is enough, and both it and what depends on a deviation over seeds for a single seed.
+        {"seeds", "figures": {measure: {variant: figure by seed}}, "comparisons": {name: {"terms", "measure", "primary",
+        "pictures", "differences" by seed, "difference", "interval" over seeds and pictures, which decides,
+        "interval_these_pictures" over seeds alone, "p", of secondary ones corrected by Holm's method, "outcome",
+        "deviation" over seeds, "picture_deviation", "smallest_found", "seeds_needed"}}}; of a single seed the deviation
+        and what depends on it are None.
     """
-    (first_name, first), (second_name, second) = matrices.items()
-    by_seed = paired.differences(first, second)
-    of_pictures = paired.bootstrap(first, second, draws=1000, seeds=False)
-    low, high = paired.interval(paired.bootstrap(first, second))
+    names = dict.fromkeys(each for variant in study.variants for each in measures_of(study, variant))
+    compared = {name: _compared(each, counts, seeds, measures) for name, each in study.comparisons.items()}
+    secondary = {name: found["p"] for name, found in compared.items() if not found["primary"]}
+    for name, p in paired.holm(secondary).items():
+        compared[name]["p"] = p
+    for found in compared.values():
+        found["outcome"] = paired.outcome(*found["interval"], 0.0 if found["primary"] else found["p"])
+    return {
+        "seeds": list(seeds),
+        "figures": {
+            name: {
+                variant: measures[name].points(counts[variant][name].sum(axis=1)).tolist()
+                for variant in study.variants
+                if name in counts[variant]
+            }
+            for name in names
+        },
+        "comparisons": compared,
+    }
+
+
+def _compared(comparison: Comparison, counts, seeds, measures):
+    """One comparison, but for what follows from the others."""
+    points = measures[comparison.measure].points
+    terms = [(factor, counts[variant][comparison.measure]) for variant, factor in comparison.variants.items()]
+    by_seed, drawn = paired.differences(terms, points), paired.bootstrap(terms, points)
     deviation = statistics.stdev(by_seed) if len(seeds) > 1 else None
-    picture_deviation = float(np.std(of_pictures, ddof=1))
+    picture_deviation = float(np.std(paired.bootstrap(terms, points, draws=1000, seeds=False), ddof=1))
     cautious = None if deviation is None else deviation * paired.CAUTION.get(len(seeds), 1.0)
     return {
-        "variants": [first_name, second_name],
-        "seeds": list(seeds),
-        "pictures": first.shape[1],
-        "miou": {name: (100 * paired.mean_ious(each.sum(axis=1))).tolist() for name, each in matrices.items()},
+        "terms": dict(comparison.variants),
+        "measure": comparison.measure,
+        "primary": comparison.primary,
+        "pictures": terms[0][1].shape[1],
         "differences": by_seed.tolist(),
         "difference": float(by_seed.mean()),
-        "interval": [low, high],
-        "interval_these_pictures": list(paired.interval(paired.bootstrap(first, second, pictures=False))),
-        "outcome": paired.outcome(low, high),
+        "interval": list(paired.interval(drawn)),
+        "interval_these_pictures": list(paired.interval(paired.bootstrap(terms, points, pictures=False))),
+        "p": paired.p_value(drawn),
         "deviation": deviation,
         "picture_deviation": picture_deviation,
         "smallest_found": None
@@ -171,19 +226,44 @@ def compare(matrices: Mapping[str, np.ndarray], seeds: Sequence[int]) -> dict[st
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
-    """The result of `compare` as a table and two lines."""
-    first, second = result["variants"]
-    lines = [f"| seed | {first} | {second} | difference |", "|---|---|---|---|"]
-    rows = zip(result["seeds"], result["miou"][first], result["miou"][second], result["differences"], strict=True)
-    lines += [f"| {seed} | {one:.2f} | {other:.2f} | {gap:+.2f} |" for seed, one, other, gap in rows]
-    (low, high), (near, far) = result["interval"], result["interval_these_pictures"]
-    deviation = "unknown" if result["deviation"] is None else f"{result['deviation']:.2f}"
-    return "\n".join([
-        *lines,
-        "",
-        f"{first} − {second}: {result['difference']:+.2f} [{low:+.2f}, {high:+.2f}] points of mIoU on "
-        f"{result['pictures']} pictures: {result['outcome']}. On these pictures alone: [{near:+.2f}, {far:+.2f}].",
-        "",
-        f"Deviation over seeds {deviation}, over pictures {result['picture_deviation']:.2f}; seeds needed for a point: "
-        f"{result['seeds_needed'] or 'no number is enough'}.",
-    ])  # fmt: skip
+    """The result of `compare` as two tables: the comparisons, and each figure's mean and deviation over the seeds."""
+    lines = [
+        "| | difference | measure | pictures | points | these pictures alone | p | outcome |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, found in result["comparisons"].items():
+        (low, high), (near, far) = found["interval"], found["interval_these_pictures"]
+        lines.append(
+            f"| {name}{' (primary)' * found['primary']} | {_sum(found['terms'])} | {found['measure']} | "
+            f"{found['pictures']} | {found['difference']:+.2f} [{low:+.2f}, {high:+.2f}] | [{near:+.2f}, {far:+.2f}] | "
+            f"{found['p']:.4f} | {found['outcome']} |"
+        )
+    lines += ["", "| | deviation over seeds | over pictures | smallest difference found | seeds for a point |"]
+    lines += ["|---|---|---|---|---|"]
+    for name, found in result["comparisons"].items():
+        numbers = (found[key] for key in ("deviation", "picture_deviation", "smallest_found"))
+        lines.append(f"| {name} | {' | '.join(map(_number, numbers))} | {found['seeds_needed'] or '—'} |")
+    variants = dict.fromkeys(variant for figures in result["figures"].values() for variant in figures)
+    lines += ["", f"| {len(result['seeds'])} seeds | {' | '.join(variants)} |", "|---" * (len(variants) + 1) + "|"]
+    for measure, figures in result["figures"].items():
+        cells = (_spread(figures.get(variant, [])) for variant in variants)
+        lines.append(f"| {measure} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _sum(terms: Mapping[str, int]) -> str:
+    """The terms as a sum, such as "ksac − aspp"."""
+    words = "".join(f" {'+' if factor > 0 else '−'} {variant}" for variant, factor in terms.items())
+    return words.removeprefix(" + ").strip()
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.2f}"
+
+
+def _spread(values: Iterable[float]) -> str:
+    """Mean ± deviation."""
+    values = list(values)
+    if len(values) < 2:
+        return f"{values[0]:.2f}" if values else ""
+    return f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"

@@ -17,7 +17,7 @@ NOT_OF_VIEWS = ("sources", "weights")  # fields of `Data` that say which picture
 
 
 class CachedForward:
-    """The outputs of a model for a batch of its backbone's features, as they are in training.
+    """The outputs of a model for a batch of its backbone's features.
 
     Args:
         model: of `build_model`, image -> outputs by name.
@@ -29,14 +29,18 @@ class CachedForward:
         self.behind = behind_backbone(model)
         self.bands = model.input.shape[-1]
 
-    def __call__(self, batch: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """{level: [N, h, w, C], "labels": [N, H, W]} -> the model's outputs for pictures of H × W pixels."""
+    def __call__(self, batch: Mapping[str, tf.Tensor], *, training: bool = True) -> Mapping[str, tf.Tensor]:
+        """{level: [N, h, w, C], "labels": [N, H, W]} -> the model's outputs for pictures of H × W pixels.
+
+        Of the labels only the size is read.
+        """
         labels = batch["labels"]
-        inputs = {"image": tf.zeros([*labels.shape, self.bands])}  # of which the outputs take their size, and no value
+        image = tf.zeros(tf.concat([tf.shape(labels), [self.bands]], axis=0))  # the outputs take its size, and no value
+        inputs = {"image": tf.ensure_shape(image, [*labels.shape, self.bands])}
         for level, maps in self.pyramid.items():
             there = level in self.levels
             inputs[level] = tf.cast(batch[level], maps.dtype) if there else _nothing(maps, tf.shape(labels)[0])
-        return self.behind(inputs, training=True)
+        return self.behind(inputs, training=training)
 
 
 def _nothing(maps, number):
