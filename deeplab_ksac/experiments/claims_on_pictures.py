@@ -39,7 +39,7 @@ def on_features(name: str, head: Part, *, sources: tuple[str, ...] = (ALL,), pro
                     scales=(0.5, 0.75, 1.0, 1.25, 1.5, 2.0),
                     weights=(1.0,) * len(sources) if several else (),
                 ),
-                steps=3000,
+                steps=1500,
                 batch_size=BATCH_SIZE * len(sources),
                 optimizer=part("adamw", learning_rate=1e-3, weight_decay=0.05),
                 l2=0.0,
@@ -47,6 +47,7 @@ def on_features(name: str, head: Part, *, sources: tuple[str, ...] = (ALL,), pro
                 features="_".join(["lite0", *(source.replace("/", "_") for source in sources)]),
             ),
         ),
+        losses=(part("cross_entropy", stride=4),),
         evaluation=EvalSpec("animals/val"),
     )
 

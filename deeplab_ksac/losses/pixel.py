@@ -15,6 +15,7 @@ import tensorflow as tf
 from deeplab_ksac.arguments import check_numbers, check_whole_numbers, in_interval
 from deeplab_ksac.losses.reading import LOGITS, before_resize
 from deeplab_ksac.losses.strips import Strips
+from deeplab_ksac.tensor_ops.maps import resize_bilinear
 
 REDUCE_SUM = tf.distribute.ReduceOp.SUM
 
@@ -52,12 +53,18 @@ class PixelLoss(abc.ABC):
     Args:
         output: the logits it reads, [N, H, W, K].
         weight: factor of the term; the thesis's auxiliary losses have 0.4.
+        stride: of the rows and columns whose pixels count: of 4, a sixteenth of all, evenly spread, which is most of
+            the work of a small head. The sides are a multiple of it and one more, so that the corners are among them.
         num_classes: K, for `mass`; None takes it from the logits, and gives no mass.
+
+    Raises:
+        ValueError: an argument out of its range; in a call, labels of other sides.
     """
 
     output: str = "logits"
     weight: float = 1.0
     _: dataclasses.KW_ONLY
+    stride: int = 1
     num_classes: int | None = None
 
     name: ClassVar[str]
@@ -66,17 +73,18 @@ class PixelLoss(abc.ABC):
 
     def __post_init__(self):
         check_numbers("(0, inf)", weight=self.weight)
+        check_whole_numbers(1, stride=self.stride)
         if self.num_classes is not None:
             check_whole_numbers(1, num_classes=self.num_classes)
 
     def __call__(self, outputs: Mapping[str, tf.Tensor], labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """labels [N, H, W] in 0…K-1, all else ignored -> {"<name>/<output>": scalar}."""
+        labels, small = self._counted(labels), outputs.get(before_resize(self.output))
         num_classes = outputs[self.output].shape[-1]
         known = tf.where((labels >= 0) & (labels < num_classes), labels, 0)
-        small = outputs.get(before_resize(self.output))
         strips = None if small is None else Strips.between(small, labels)
         if strips is None:
-            losses = self.losses(tf.cast(outputs[self.output], tf.float32), known)
+            losses = self.losses(tf.cast(self._logits(outputs, labels), tf.float32), known)
             weights = self.weigh(losses, labels, num_classes)
             total = tf.reduce_sum(losses * weights)
         else:
@@ -86,6 +94,27 @@ class PixelLoss(abc.ABC):
             total = strips.weighted_sum(self.losses, small, known, weights)
         mean = over_global_batch(total, tf.reduce_sum(weights))
         return {f"{self.name}/{self.output}": self.weight * mean}
+
+    def _counted(self, labels):
+        """The labels of the pixels that count."""
+        if self.stride == 1:
+            return labels
+        wrong = [side for side in labels.shape[1:] if side is None or (side - 1) % self.stride]
+        if wrong:
+            raise ValueError(
+                f"stride={self.stride} wants sides of a multiple of it and one more, as "
+                f"{self.stride * 20 + 1}, not {wrong[0]}"
+            )
+        return labels[:, :: self.stride, :: self.stride]
+
+    def _logits(self, outputs, labels):
+        """The logits of the pixels that count; where corners are aligned, those of a smaller map are among them."""
+        small = outputs.get(before_resize(self.output))
+        if self.stride == 1:
+            return outputs[self.output]
+        if small is None:
+            return outputs[self.output][:, :: self.stride, :: self.stride]
+        return resize_bilinear(small, labels.shape[1:])
 
     @abc.abstractmethod
     def losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -106,7 +135,7 @@ class PixelLoss(abc.ABC):
         """What the mean over these labels is divided by, over all replicas: a scalar."""
         if self.num_classes is None:
             raise ValueError(f"{self.name} can only be accumulated if it knows num_classes")
-        return sum_over_replicas(tf.reduce_sum(self.label_weights(labels, self.num_classes)))
+        return sum_over_replicas(tf.reduce_sum(self.label_weights(self._counted(labels), self.num_classes)))
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)

@@ -4,8 +4,9 @@ import dataclasses
 import functools
 import types
 
-from deeplab_ksac.experiment import EvalSpec
+from deeplab_ksac.experiment import EvalSpec, part
 from deeplab_ksac.experiments.animals import ANIMALS
+from deeplab_ksac.experiments.common import with_model
 from deeplab_ksac.scripts.cases import Bound, Case
 from deeplab_ksac.scripts.cases.training import converted, stage_run
 
@@ -29,13 +30,18 @@ def cached():
     cache_features(experiment(), data_dir=converted(), name=NAME, views=VIEWS)
 
 
-def steps(**changes):
-    """A callable that takes one step of the stage with changed fields, and the batch for it from the stage's data."""
+def steps(*, bare=False, **changes):
+    """A callable that takes one step of the stage with changed fields, and the batch for it from the stage's data.
+
+    A bare head has no decoder, and a loss of every fourth row and column (docs/claims.md).
+    """
     import tensorflow as tf
 
     from deeplab_ksac.keras2 import keras
 
     planned = experiment(**changes)
+    if bare:
+        planned = with_model(dataclasses.replace(planned, losses=(part("cross_entropy", stride=4),)), decoder=None)
     if planned.stages[0].features:
         cached()
     keras.utils.set_random_seed(planned.seed)
@@ -55,9 +61,14 @@ CASES = {
         title="a step of the head on cached features, Lite0, 321×321",
         sides={
             "cached": functools.partial(steps, **FROZEN, features=NAME),
+            "cached, bare head": functools.partial(steps, **FROZEN, features=NAME, bare=True),
             "frozen": functools.partial(steps, **FROZEN),
             "whole": steps,
         },
-        bounds=(Bound("cached", "whole", None), Bound("cached", "frozen", None)),
+        bounds=(
+            Bound("cached", "whole", None),
+            Bound("cached", "frozen", None),
+            Bound("cached, bare head", "whole", 0.1),
+        ),
     ),
 }

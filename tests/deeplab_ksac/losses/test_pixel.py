@@ -1,5 +1,7 @@
 """Losses of pixels and classes against NumPy: ignored pixels, absent classes, weights, and replicas that make one."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -167,12 +169,26 @@ def test_the_parts_of_a_batch_add_up_to_the_mean_of_the_whole():
         assert float(sum(part[name] for part in parts)) == pytest.approx(float(value), rel=1e-6)
 
 
+@pytest.mark.parametrize("loss", PARTS[:3], ids=lambda loss: loss.name)
+def test_of_a_stride_the_pixels_in_between_do_not_count(loss):
+    logits, labels = batch()
+    (plain,), (thinned,) = (
+        build_objective((each,), K).losses
+        for each in (loss, dataclasses.replace(loss, args={**loss.args, "stride": 2}))
+    )
+    assert judge(thinned, logits, labels) == judge(plain, logits[:, ::2, ::2], labels[:, ::2, ::2])
+    assert float(thinned.mass(tf.constant(labels))) == float(plain.mass(tf.constant(labels[:, ::2, ::2])))
+    with pytest.raises(ValueError, match="stride=2 wants sides of a multiple of it and one more, as 41, not 6"):
+        judge(thinned, logits[:, :, :6], labels[:, :, :6])
+
+
 @pytest.mark.parametrize(
     "name, arguments, words",
     (
         ("cross_entropy", {"label_smoothing": 1.0}, r"label_smoothing must be a number in \[0, 1\), not 1.0"),
         ("cross_entropy", {"class_weights": (1.0, 2.0)}, "class_weights must be 4, one for each class, not 2"),
         ("cross_entropy", {"class_weights": (0, 0, 0, 0)}, "class_weights must be finite, at least 0 and not all 0"),
+        ("cross_entropy", {"stride": 0}, "stride must be an integer of at least 1, not 0"),
         ("focal", {"gamma": -1}, r"gamma must be a number in \[0, inf\), not -1"),
         ("focal", {"weight": float("nan")}, r"weight must be a number in \(0, inf\), not nan"),
         ("ohem", {"threshold": 0}, r"threshold must be a number in \(0, 1\], not 0"),
@@ -182,7 +198,7 @@ def test_the_parts_of_a_batch_add_up_to_the_mean_of_the_whole():
         (
             "ohem",
             {"class_weights": None},
-            "'ohem' takes no 'class_weights'; it takes output, weight, num_classes, threshold",
+            "'ohem' takes no 'class_weights'; it takes output, weight, stride, num_classes, threshold",
         ),
     ),
 )

@@ -1,5 +1,7 @@
 """Losses in strips: the values and gradients of the whole map, which is never held."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -65,6 +67,17 @@ def test_strips_have_the_loss_and_the_gradient_of_the_whole_map(loss):
     expected = judged(objective, small, labels, in_strips=False)
     assert float(tf.reduce_max(tf.abs(expected[1]))) > 0
     assert_rounded(judged(objective, small, labels), expected)
+
+
+@pytest.mark.parametrize("images, strips", ((3, 0), (6, 2)))
+@pytest.mark.parametrize("loss", PARTS, ids=lambda loss: loss.name)
+def test_of_a_stride_only_the_pixels_that_count_are_interpolated(loss, images, strips):
+    """Corners are aligned: what lies between is left out, nothing is moved, and the values are the whole map's."""
+    small, labels = batch(images)
+    objective = build_objective((dataclasses.replace(loss, args={**loss.args, "stride": 2}),), K)
+    found = Strips.between(small, labels[:, ::2, ::2])
+    assert (found.count if found else 0) == strips
+    assert_rounded(judged(objective, small, labels), judged(objective, small, labels, in_strips=False))
 
 
 def test_half_logits_are_interpolated_in_float32():
