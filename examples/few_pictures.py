@@ -39,24 +39,9 @@ def define_flags():
     flags.DEFINE_integer("seed", 0, "of each training", lower_bound=0)
 
 
-def first_pictures(raw_dir, count, folder):
-    """A raw folder that has CamVid's val and test, and of its training list the first `count` lines."""
-    raw_dir, folder = pathlib.Path(raw_dir).resolve(), pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for split in ("train", *SPLITS):
-        lines = (raw_dir / f"{split}.txt").read_text().splitlines(keepends=True)
-        if split == "train" and count > len(lines):
-            raise ValueError(f"{raw_dir / 'train.txt'} lists {len(lines)} pictures, fewer than {count}")
-        (folder / f"{split}.txt").write_text("".join(lines[:count] if split == "train" else lines))
-        for name in (split, f"{split}annot"):
-            if not (folder / name).exists():
-                (folder / name).symlink_to(raw_dir / name)
-    return folder
-
-
-def ksac(command, *arguments):
+def ksac(command, *arguments, words=()):
     """Runs a command of the toolkit, which is shown."""
-    words = [f"--{name}={value}" for name, value in arguments]
+    words = [*words, *(f"--{name}={value}" for name, value in arguments)]
     print("ksac", command, *map(shlex.quote, words), flush=True)
     subprocess.run([sys.executable, "-m", "deeplab_ksac.scripts.ksac", command, *words], check=True)
 
@@ -70,15 +55,23 @@ def initial_weights(name, backbone_weights):
     return [("config.stages[0].optimizer.args.backbone_lr", 1.0)]
 
 
+def first_pictures(count, raw_dir, data_dir):
+    """The name of the data set of CamVid's val and test and of its first `count` training pictures; makes it."""
+    name = f"camvid{count}"
+    if not (data_dir / "camvid").exists():
+        reading = [("dataset", "camvid"), ("raw_dir", raw_dir), ("allow_other_counts", True)]
+        ksac("convert", *reading, ("data_dir", data_dir))
+    if not (data_dir / name).exists():
+        splits = (f"train=camvid/train,first={count}", *(f"{split}=camvid/{split}" for split in SPLITS))
+        ksac("select_pictures", ("name", name), ("data_dir", data_dir), words=splits)
+    return name
+
+
 def trained(name, count, given):
     """{split: mIoU} of one training."""
     place = pathlib.Path(given.workdir)
-    dataset, run = f"camvid{count}", place / f"{name}_{count}_seed{given.seed}"
-    data = ("data_dir", place / "data")
-    if not (place / "data" / dataset).exists():
-        raw = first_pictures(given.raw_dir, count, place / "raw" / str(count))
-        reading = [("dataset", "camvid"), ("raw_dir", raw), ("name", dataset), ("allow_other_counts", True)]
-        ksac("convert", *reading, data)
+    data, run = ("data_dir", place / "data"), place / f"{name}_{count}_seed{given.seed}"
+    dataset = first_pictures(count, given.raw_dir, place / "data")
     found = {split: run / f"eval_{dataset}_{split}_ms1.5.json" for split in SPLITS}
     if not all(map(pathlib.Path.exists, found.values())):
         changes = {

@@ -1,5 +1,6 @@
 """The study of few pictures trains on the first ones, tells its results apart, and draws them."""
 
+import pathlib
 import runpy
 import subprocess
 import sys
@@ -7,6 +8,9 @@ import xml.etree.ElementTree
 
 import pytest
 
+from deeplab_ksac.datasets.access import RecordTable
+from deeplab_ksac.datasets.info import load_info
+from deeplab_ksac.datasets.pipeline import filenames
 from tests.fakes import write_camvid
 from tests.places import ROOT
 
@@ -25,13 +29,12 @@ def study():
 
 def test_the_first_pictures_of_the_official_order_are_trained_on(study, tmp_path):
     write_camvid(tmp_path / "all", {"train": 3, "val": 1, "test": 1})
-    raw = study["first_pictures"](tmp_path / "all", 2, tmp_path / "two")
-    for split, count in {"train": 2, "val": 1, "test": 1}.items():
-        official = (tmp_path / "all" / f"{split}.txt").read_text().splitlines()
-        assert (raw / f"{split}.txt").read_text().splitlines() == official[:count]
-        assert sorted((raw / split).iterdir())
-    with pytest.raises(ValueError, match=r"train.txt lists 3 pictures, fewer than 4"):
-        study["first_pictures"](tmp_path / "all", 4, tmp_path / "four")
+    name = study["first_pictures"](2, tmp_path / "all", tmp_path / "data")
+    assert load_info(name, tmp_path / "data").num_examples == {"train": 2, "val": 1, "test": 1}
+    listed = (tmp_path / "all" / "train.txt").read_text().splitlines()
+    official = [pathlib.PurePath(line.split()[0]).stem for line in listed]
+    table = RecordTable((f"{name}/train",), tmp_path / "data")
+    assert filenames(table, range(2)) == official[:2]
 
 
 def test_the_table_has_a_row_for_each_kind_of_weights_and_split(study):
@@ -63,6 +66,7 @@ def test_it_trains_evaluates_and_does_nothing_twice(tmp_path):
     assert first.returncode == 0, first.stderr
     assert [line.split()[1] for line in first.stdout.splitlines() if line.startswith("ksac ")] == [
         "convert",
+        "select_pictures",
         *2 * ["train", "evaluate", "evaluate"],
     ]
     again = subprocess.run(command, capture_output=True, text=True)
@@ -75,10 +79,10 @@ def test_it_trains_evaluates_and_does_nothing_twice(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ("--raw_dir=nowhere", "few_pictures: [Errno 2] No such file or directory: "),
+        ("--raw_dir=nowhere", "convert: the raw folder nowhere does not exist"),
         ("--counts=0", "--counts are whole numbers from 1 on, not 0"),
         ("--counts=few", "few_pictures: invalid literal for int() with base 10: 'few'"),
-        ("--counts=9", "train.txt lists 2 pictures, fewer than 9"),
+        ("--counts=9", "camvid/train: first=9 of 2 pictures"),
         ("--weights=other", "--weights: 'other' is none of random, imagenet, shipped"),
     ],
 )
