@@ -4,6 +4,8 @@ One place for it, shared by evaluation, prediction and export. Everything is a p
 works eagerly and in a `tf.function`, with static and dynamic sizes.
 """
 
+import functools
+import itertools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -13,7 +15,7 @@ from deeplab_ksac.bands import RGB
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.foreign_code import has_foreign_code
 from deeplab_ksac.layers import resize_bilinear, spatial_size
-from deeplab_ksac.prediction.sliding import sliding_logits
+from deeplab_ksac.prediction.sliding import add_windows, as_maps, sliding_logits
 
 PADDING_COLOR = 127.5  # what training pads with
 MAX_RATIO = 2**10  # of a scale's numerator and denominator, so that their products with a side fit int32
@@ -103,23 +105,54 @@ def _mean_over_views(model, image, views, transform=None):
     """The mean of transform(logits) over all scales and flips, at the image's size."""
     height, width = spatial_size(image)
     image = image if views.pad_to is None else _padded(image, views.pad_to)
-    size = spatial_size(image)
-    total, before = 0.0, []  # each view waits for the one before: else all would be held in memory at once
+    if views.window is not None and transform is None:
+        total = _sum_of_windows(model, image, views)
+    else:
+        total = _sum_of_views(model, image, views, transform)
+    total = total if views.pad_to is None else total[:, :height, :width]
+    return total / (len(views.scales) * len(_sides(views)))
+
+
+def _sides(views):
+    """Whether each view of one scale is mirrored."""
+    return (False, True) if views.flip else (False,)
+
+
+def _sum_of_views(model, image, views, transform):
+    """The sum of transform(logits) over all views; they wait for one another, else all would be held at once."""
+    size, total, before = spatial_size(image), 0.0, []
     for scale in views.scales:
-        seen = []
-        for mirrored in (False, True) if views.flip else (False,):
+        seen, resized_to = [], None if scale == 1.0 else size
+        for mirrored in _sides(views):
             with tf.control_dependencies(before):
-                scaled = image if scale == 1.0 else resize_bilinear(image, [side_at_scale(s, scale) for s in size])
-                logits = _view_logits(model, _mirror(scaled) if mirrored else scaled, views.window)
+                scaled = _scaled(image, scale)
+                logits = _view_logits(model, _mirror(scaled) if mirrored else scaled, views.window, resized_to)
             seen.append(_mirror(logits) if mirrored else logits)
             before = [logits]
         if transform is None:  # resizing is linear: once for both views
             seen = [tf.add_n(seen)]
         for view in seen:
-            resized = view if scale == 1.0 else resize_bilinear(view, size)
+            resized = view if resized_to is None or views.window is not None else resize_bilinear(view, size)
             total += resized if transform is None else transform(resized)
-    total = total if views.pad_to is None else total[:, :height, :width]
-    return total / (len(views.scales) * (2 if views.flip else 1))
+    return total
+
+
+def _sum_of_windows(model, image, views):
+    """The sum of the logits over all views through a window, in one map at the image's size."""
+    size, total, forward = spatial_size(image), None, functools.partial(_forward, model)
+    if not tf.executing_eagerly():  # the loop of each view would have a network of its own
+        spec = tf.TensorSpec([None, None, None, image.shape[-1]], image.dtype)
+        forward = tf.function(forward, [spec], autograph=False, experimental_attributes={"_noinline": True})
+    for scale, mirrored in itertools.product(views.scales, _sides(views)):
+        with tf.control_dependencies([] if total is None else [total]):
+            scaled = _scaled(image, scale)
+            resized_to = None if scale == 1.0 else size
+            total = add_windows(total, forward, scaled, views.window, resized_to, mirrored=mirrored)
+    return as_maps(total, tf.shape(image)[0], size)
+
+
+def _scaled(image, scale):
+    return image if scale == 1.0 else resize_bilinear(image, [side_at_scale(s, scale) for s in spatial_size(image)])
 
 
 def _padded(image, pad_to):
@@ -136,10 +169,10 @@ def _mirror(x):
     return tf.reverse(x, axis=[2])
 
 
-def _view_logits(model, image, window):
+def _view_logits(model, image, window, size):
     if window is None:
         return _forward(model, image)
-    return sliding_logits(lambda crop: _forward(model, crop), image, window)
+    return sliding_logits(lambda crop: _forward(model, crop), image, window, size)
 
 
 def _forward(model, image):

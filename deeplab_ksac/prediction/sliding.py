@@ -7,6 +7,9 @@ import tensorflow as tf
 import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac.layers import spatial_size
 
+Forward = Callable[[tf.Tensor], tf.Tensor]
+Size = tuple[int | tf.Tensor, int | tf.Tensor]
+
 
 def window_starts(size: int | tf.Tensor, window: int) -> tf.Tensor:
     """Where the windows of one axis begin: step int(2/3 · window), the last one flush with the border.
@@ -18,40 +21,102 @@ def window_starts(size: int | tf.Tensor, window: int) -> tf.Tensor:
     return tf.minimum(tf.range(0, last + stride, stride), last)
 
 
-def sliding_logits(forward: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor, window: tuple[int, int]) -> tf.Tensor:
-    """The logits of all windows, averaged by coverage: [N, H, W, 3] -> [N, H, W, K].
-
-    In strips left to right, then the strips downwards, one window at a time.
+def sliding_logits(forward: Forward, image: tf.Tensor, window: tuple[int, int], size: Size | None = None) -> tf.Tensor:
+    """The logits of all windows, averaged by coverage, and resized: [N, h, w, 3] -> [N, H, W, K].
 
     Args:
-        forward: image [N, h, w, 3] -> logits [N, h, w, K] float32.
+        forward, image, window, size: as `add_windows`.
+    """
+    total = add_windows(None, forward, image, window, size)
+    return as_maps(total, tf.shape(image)[0], spatial_size(image) if size is None else size)
+
+
+def add_windows(
+    total: tf.Tensor | None,
+    forward: Forward,
+    image: tf.Tensor,
+    window: tuple[int, int],
+    size: Size | None = None,
+    *,
+    mirrored: bool = False,
+) -> tf.Tensor:
+    """Adds the logits of all windows, averaged by coverage and resized, to a sum of such: image [N, h, w, 3].
+
+    In strips left to right, then the strips downwards, one window at a time. Averaging and resizing are linear: every
+    window is weighted, resized and added to one map of the result's size, in place in a `tf.function`. There is none of
+    the image's size.
+
+    Args:
+        total: of earlier calls of the same sizes, [H, W · N · K]; None for zeros. `as_maps` makes maps of it.
+        forward: image [N, a, b, 3] -> logits [N, a, b, K] float32.
         image: float32 RGB 0 … 255.
         window: (height, width) in pixels; cut to the image where it is larger.
+        size: (H, W), as `resize_bilinear` resizes; by default the image's.
+        mirrored: whether the image is seen mirrored left to right, and its logits mirrored back.
     """
-    height, width = spatial_size(image)
-    window_height, window_width = (tf.minimum(side, size) for side, size in zip(window, (height, width), strict=True))
-    starts = window_starts(width, window[1])
-    spec = tf.TensorSpec([None] * 4, tf.float32)
+    sides = spatial_size(image)
+    targets = sides if size is None else size
+    height, width = (tf.minimum(length, side) for length, side in zip(window, sides, strict=True))
+    tops, lefts = window_starts(sides[0], window[0]), window_starts(sides[1], window[1])
+    lefts = sides[1] - width - lefts if mirrored else lefts
+    covered = coverage(tops, height, sides[0])[:, tf.newaxis] * coverage(lefts, width, sides[1])
+    images, strip = tf.shape(image)[0], tf.size(lefts)
 
-    def strip_at(top):
-        strip = image[:, top : top + window_height]
-        windows = tf.map_fn(  # [windows, N, window_height, window_width, K]
-            lambda left: forward(strip[:, :, left : left + window_width]),
-            starts,
-            fn_output_signature=spec,
-            parallel_iterations=1,
-        )
-        return tf.transpose(overlap_mean(tf.transpose(windows, [0, 3, 1, 2, 4]), starts, width), [1, 2, 0, 3])
+    def seen(crop):
+        return tf.reverse(forward(tf.reverse(crop, axis=[2])), axis=[2]) if mirrored else forward(crop)
 
-    tops = window_starts(height, window[0])
-    strips = tf.map_fn(strip_at, tops, fn_output_signature=spec, parallel_iterations=1)
-    return tf.transpose(overlap_mean(tf.transpose(strips, [0, 2, 1, 3, 4]), tops, height), [1, 0, 2, 3])
+    def add_window(index, total):
+        top, left = tops[index // strip], lefts[index % strip]
+        bottom, right = top + height, left + width
+        part = seen(image[:, top:bottom, left:right]) / covered[top:bottom, left:right, tf.newaxis]
+        if size is not None:
+            part, top, bottom = _resized_part(part, 1, top, sides[0], targets[0])
+            part, left, right = _resized_part(part, 2, left, sides[1], targets[1])
+        depth = images * tf.shape(part)[3]
+        part = tf.reshape(tf.transpose(part, [1, 2, 0, 3]), [bottom - top, (right - left) * depth])
+        # a matrix, since slices are written into it three times as fast; its width is known from the first window on
+        total = tf.broadcast_to(total, [targets[0], targets[1] * depth])
+        begin, end = (top, left * depth), (bottom, right * depth)
+        part += total[begin[0] : end[0], begin[1] : end[1]]
+        total = tf.raw_ops.TensorStridedSliceUpdate(input=total, begin=begin, end=end, strides=(1, 1), value=part)
+        return index + 1, total
+
+    _, total = tf.while_loop(
+        lambda index, total: index < tf.size(tops) * strip,
+        add_window,
+        (0, tf.zeros([1, 1]) if total is None else total),
+        shape_invariants=(tf.TensorSpec([], tf.int32), tf.TensorSpec([None, None])),
+        parallel_iterations=1,
+    )
+    return total
 
 
-def overlap_mean(windows: tf.Tensor, starts: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
-    """Lays windows over an axis and averages them by coverage: [windows, length, ...], starts [windows] ->
-    [size, ...]."""
-    positions = starts[:, tf.newaxis] + tf.range(tf.shape(windows)[1])
-    total = tf.math.unsorted_segment_sum(windows, positions, size)
-    coverage = tf.math.unsorted_segment_sum(tf.ones_like(positions, windows.dtype), positions, size)
-    return total / tf.reshape(coverage, tf.concat([[size], tf.ones([tf.rank(windows) - 2], tf.int32)], axis=0))
+def as_maps(total: tf.Tensor, images: int | tf.Tensor, size: Size) -> tf.Tensor:
+    """What `add_windows` has summed, as maps: [H, W · N · K] -> [N, H, W, K]."""
+    return tf.transpose(tf.reshape(total, [*size, images, -1]), [2, 0, 1, 3])
+
+
+def coverage(starts: tf.Tensor, window: int | tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
+    """How many windows each pixel of an axis is in: starts [windows] -> float32 [size]."""
+    positions = tf.range(size) - starts[:, tf.newaxis]
+    return tf.reduce_sum(tf.cast((positions >= 0) & (positions < window), tf.float32), axis=0)
+
+
+def _resized_part(part, axis, start, size, target):
+    """What a part of a map, with zeros around it, is along one axis when the map is resized: (it, its start, its end).
+
+    Positions are exact fractions, so that parts which adjoin fit together.
+    """
+    length, steps, whole = tf.shape(part)[axis], size - 1, tf.maximum(target - 1, 1)
+    positions = tf.range(target) * steps  # in units of 1 / whole pixels
+    begin = tf.math.count_nonzero(positions <= (start - 1) * whole, dtype=tf.int32)
+    end = tf.math.count_nonzero(positions < (start + length) * whole, dtype=tf.int32)
+    positions = positions[begin:end]
+    first, share = positions // whole - start, tf.cast(positions % whole, tf.float32) / tf.cast(whole, tf.float32)
+
+    def tap(index, weight):
+        weight = tf.where((index >= 0) & (index < length), weight, 0.0)
+        pixels = tf.gather(part, tf.clip_by_value(index, 0, length - 1), axis=axis)
+        return pixels * tf.reshape(weight, [-1] + [1] * (3 - axis))
+
+    return tap(first, 1.0 - share) + tap(first + 1, share), begin, end
