@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+import deeplab_ksac.keras2  # noqa: F401 - chosen before the layers are loaded
 from deeplab_ksac.arguments import check_numbers, check_whole_numbers, in_interval
 from deeplab_ksac.losses.reading import LOGITS, before_resize
 from deeplab_ksac.losses.strips import Strips

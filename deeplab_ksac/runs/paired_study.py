@@ -16,8 +16,9 @@ import numpy as np
 
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import differences, to_dict
-from deeplab_ksac.experiments.claims_on_pictures import VIEWS, Comparison, PairedStudy
+from deeplab_ksac.experiments.claims_on_pictures import ALL, VIEWS, Comparison, PairedStudy
 from deeplab_ksac.experiments.common import with_stage
+from deeplab_ksac.json_files import check_fields, is_list_of, is_number, read_object
 from deeplab_ksac.metrics import paired
 from deeplab_ksac.runs.checkpoints import load_model
 from deeplab_ksac.runs.picture_features import PictureFeatures
@@ -32,6 +33,8 @@ COUNTS_FILE = "picture_counts.npz"  # in the folder of a finished training
 SIZES_FILE = "median_sizes.json"
 PILOT_SEEDS = (1000, 1001, 1002, 1003, 1004)  # the studies use none of them
 
+SIZES = ("numbers", lambda value: is_list_of(value, is_number))
+
 Counts = Mapping[str, np.ndarray]  # {measure: counts [pictures, scales, …]}
 
 
@@ -45,6 +48,7 @@ def run_study(
     steps: int | None = None,
     backbone_weights: str | None = None,
     measures: Mapping[str, Measure] = MEASURES,
+    sizes_of: str = ALL,
     progress: Callable[..., Any] | None = None,
 ) -> dict[str, Any]:
     """Caches the features, trains all variants with every seed, counts picture by picture, and compares.
@@ -61,11 +65,11 @@ def run_study(
         steps: optimizer steps (default: the experiments').
         backbone_weights: as `training.loop.train`.
         measures: by name, those that the study names among them.
+        sizes_of: "data set/split" whose objects' median sizes say what is small and large.
         progress: as `training.loop.train`.
 
     Returns:
-        What `compare` gives, with "seconds": those of each training that was not interrupted, in minutes and what it is
-        of.
+        What `compare` gives, with "seconds": those of each training that was not interrupted.
 
     Raises:
         ValueError: the folder holds runs of another configuration; or as `cache_features` and `train`.
@@ -94,7 +98,7 @@ def run_study(
             options = {"backbone_weights": backbone_weights, "evaluates": False, "progress": progress}
             train(experiment, data_dir=data_dir, workdir=folder, **options)
             seconds += [time.perf_counter() - begun] if fresh else []
-        counted[variant].append(_counts(folder, wanted[variant, seed], data_dir, workdir, study, progress))
+        counted[variant].append(_counts(folder, wanted[variant, seed], data_dir, workdir, sizes_of, progress))
     together = {
         variant: {each: np.stack([counts[each] for counts in by_seed]) for each in measures_of(study, variant)}
         for variant, by_seed in counted.items()
@@ -121,7 +125,7 @@ def _check(folder, experiment):
         raise ValueError(f"{folder} holds another run than this study's: {'; '.join(changed)}; take another workdir")
 
 
-def _counts(folder, measures, data_dir, workdir, study, progress):
+def _counts(folder, measures, data_dir, workdir, sizes_of, progress):
     """The counts of a finished training by measure; those that its file lacks are counted and written there."""
     path = folder / COUNTS_FILE
     known = _read_counts(path) if path.exists() else {}
@@ -129,7 +133,7 @@ def _counts(folder, measures, data_dir, workdir, study, progress):
     if missing:
         model = load_model(folder).model
         features = PictureFeatures(workdir / "picture_features", model, data_dir, progress)
-        network = CountingNetwork(model, features, _median_sizes(workdir, study, data_dir))
+        network = CountingNetwork(model, features, _median_sizes(workdir, sizes_of, data_dir))
         known |= network.counts(missing)
         stream = io.BytesIO()
         np.savez_compressed(stream, **known)
@@ -137,15 +141,14 @@ def _counts(folder, measures, data_dir, workdir, study, progress):
     return known
 
 
-def _median_sizes(workdir, study, data_dir):
-    """Those of the objects that the first variant is trained on, looked for once."""
+def _median_sizes(workdir, split, data_dir):
+    """Those of a split's objects, looked for once."""
     path = workdir / SIZES_FILE
-    if path.exists():
-        return np.array(json.loads(path.read_text()))
-    (source, *_) = next(iter(study.variants.values())).stages[0].data.sources
-    sizes = median_sizes(source, data_dir)
-    write_whole(path, json.dumps(sizes.tolist()) + "\n")
-    return sizes
+    if not path.exists():
+        write_whole(path, json.dumps({split: median_sizes(split, data_dir).tolist()}) + "\n")
+    fields = read_object(path)
+    check_fields(path, fields, {split: SIZES}, {})
+    return np.array(fields[split])
 
 
 def _read_counts(path):

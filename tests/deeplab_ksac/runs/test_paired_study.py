@@ -54,7 +54,7 @@ STUDY = PairedStudy(
 def test_a_study_trains_what_is_missing_and_compares_what_evaluation_says(tmp_path, monkeypatch):
     monkeypatch.setitem(BACKBONES, TINY_BACKBONE.name, seeded_backbone)
     data_dir, workdir = tiny.convert(tmp_path), tmp_path / "study"
-    options = {"data_dir": data_dir, "workdir": workdir, "steps": 1, "measures": MEASURES}
+    options = {"data_dir": data_dir, "workdir": workdir, "steps": 1, "measures": MEASURES, "sizes_of": "tiny/train"}
     one = paired_study.run_study(STUDY.pilot, seeds=(0,), name="pilot", **options)
     assert len(one["seconds"]) == 2 and list(one["comparisons"]) == ["T1"]
     assert one["comparisons"]["T1"]["deviation"] is None and one["comparisons"]["T1"]["seeds_needed"] is None
@@ -73,6 +73,7 @@ def test_a_study_trains_what_is_missing_and_compares_what_evaluation_says(tmp_pa
     described = dataclasses.replace(STUDY, described=("usual",))
     described = paired_study.run_study(described, seeds=(0, 1), name="tried", **options)
     assert not described["seconds"] and set(described["figures"]["usual"]) == {"narrow", "wide"}
+    assert list(json.loads((workdir / paired_study.SIZES_FILE).read_text())) == ["tiny/train"]
     with pytest.raises(
         ValueError, match=r"first_seed0 holds another run than this study's: stages\[0\]\.steps: 1 -> 2"
     ):

@@ -25,7 +25,8 @@ from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert
 
 SIZES = {  # of the pictures of each data set, (height, width); of VOC and COCO the sides are at most 500 and 640
     **{"camvid": (360, 480), "scenes": (161, 193), "cityscapes": (1024, 2048), "ade20k": (512, 683)},
-    **dict.fromkeys(("voc2012", "animals", "sbd", "pascal_context", "pascal_context_60"), (375, 500)),
+    **dict.fromkeys(("voc2012", "sbd", "pascal_context", "pascal_context_60"), (375, 500)),
+    **dict.fromkeys(("animals", "animals_held_out", "animals_few"), (375, 500)),
     **dict.fromkeys(("coco_voc", "coco_stuff10k", "coco_stuff164k"), (480, 640)),
     **{f"scenes_{study}": (129, 161) for study in ("scales", "small", "combinations")},
 }
