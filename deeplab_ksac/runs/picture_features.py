@@ -38,7 +38,7 @@ class PictureFeatures:
         progress: (total, label) -> an object with `update(n)` and `close()`; None shows nothing.
 
     Attributes:
-        levels: of the pyramid, that the model reads.
+        levels: of the pyramid, that the model reads, and their channels.
 
     Raises:
         ValueError: the folder holds features of another backbone.
@@ -52,8 +52,8 @@ class PictureFeatures:
         progress: Callable[..., Any] | None = None,
     ):
         self.folder, self.data_dir, self.progress = pathlib.Path(folder), data_dir, progress
-        self.levels = tuple(levels_read(model))
         self._backbone = backbone_of(model)
+        self.levels = {level: self._backbone.output[level].shape[-1] for level in levels_read(model)}
         self._compute = tf.function(
             self._features, [tf.TensorSpec([1, None, None, None]), tf.TensorSpec([2], tf.int32)]
         )

@@ -186,8 +186,10 @@ class CountingNetwork:
         self.num_classes = model.output["logits"].shape[-1]
         self._forward = CachedForward(model, features.levels)
         sizes = {"scaled": tf.TensorSpec([2], tf.int32), "size": tf.TensorSpec([2], tf.int32)}
-        levels = {level: tf.TensorSpec([1, None, None, None], tf.float16) for level in features.levels}
-        self._see = tf.function(self._seen, [levels, sizes])
+        levels = {
+            level: tf.TensorSpec([1, None, None, channels], tf.float16) for level, channels in features.levels.items()
+        }
+        self._see = tf.function(self._seen, [levels, sizes], autograph=False)
 
     def counts(self, measures: Mapping[str, Measure]) -> dict[str, np.ndarray]:
         """{name of a measure: its counts [pictures, scales, …]}."""

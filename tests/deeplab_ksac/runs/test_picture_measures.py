@@ -33,7 +33,9 @@ from tests.deeplab_ksac.tiny_backbone import TINY_BACKBONE, tiny_backbone
 from tests.deeplab_ksac.training import tiny
 
 K, SCALES = 3, (0.5, 1.0, 2.0)
-SPEC = dataclasses.replace(tiny.EXPERIMENT.model, projection=part("linear", filters=4))
+SPEC = dataclasses.replace(
+    tiny.EXPERIMENT.model, head=part("ksac", filters=4, atrous_rates=(1, 2)), projection=part("linear", filters=4)
+)
 
 
 @pytest.fixture(scope="module")
