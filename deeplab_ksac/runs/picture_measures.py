@@ -189,7 +189,8 @@ class CountingNetwork:
         levels = {
             level: tf.TensorSpec([1, None, None, channels], tf.float16) for level, channels in features.levels.items()
         }
-        self._see = tf.function(self._seen, [levels, sizes], autograph=False)
+        # traced once: TensorFlow warns where a process has many functions, as a study has networks
+        self._see = tf.function(self._seen, [levels, sizes], autograph=False).get_concrete_function()
 
     def counts(self, measures: Mapping[str, Measure]) -> dict[str, np.ndarray]:
         """{name of a measure: its counts [pictures, scales, …]}."""
@@ -210,7 +211,8 @@ class CountingNetwork:
             views = {}
             for scale, levels in by_scale.items():
                 scaled = [side_at_scale(side, scale) for side in labels.shape]
-                classes, features = self._see(levels, {"scaled": scaled, "size": labels.shape})
+                sizes = {"scaled": tf.constant(scaled), "size": tf.constant(labels.shape)}
+                classes, features = self._see(tf.nest.map_structure(tf.constant, levels), sizes)
                 classes, features = classes.numpy(), features.numpy()
                 views[scale] = Seen(labels, classes, features, self.num_classes, self.median_sizes)
             yield views
