@@ -2,9 +2,11 @@
 
     ksac paired_study --study=ksac --pilot --data_dir=data --backbone_weights=lite0.safetensors --workdir=runs/claims
     ksac paired_study --study=ksac --seeds=0,1,2,3,4,5 --data_dir=data --backbone_weights=… --workdir=runs/claims
+    ksac paired_study --study=ksac --counts=docs/claims/ksac_counts.npz
 
 The design is docs/claims.md. The first call caches the features (minutes on two cores); what was selected, cached,
-trained or counted before is not done again. Leaves <workdir>/<study>.json and <study>.md, or <study>_pilot.….
+trained or counted before is not done again. Leaves <workdir>/<study>.json, <study>.md and <study>_counts.npz, or
+<study>_pilot.…. With --counts the tables are computed anew of such a file, in seconds.
 """
 
 import sys
@@ -29,8 +31,9 @@ def define_flags():
         "pilot", False, "the primary comparison with the five seeds of the pilot, by which the number of seeds is found"
     )
     values.whole_number("steps", None, "optimizer steps (default: the experiments')", least=1)
+    flags.DEFINE_string("counts", None, "a study's counts, in place of all that they are counted of")
     devices.define_flags()
-    flags.mark_flags_as_required(["study", "data_dir", "workdir"])
+    flags.mark_flag_as_required("study")
 
 
 def run(given):
@@ -38,12 +41,18 @@ def run(given):
     from deeplab_ksac.runs import paired_study
     from deeplab_ksac.runs.claims_pictures import select_pictures
 
+    study = STUDIES[given.study].pilot if given.pilot else STUDIES[given.study]
+    if given.counts:
+        print(paired_study.as_markdown(paired_study.compare_recorded(study, given.counts)))
+        return 0
+    if not given.data_dir or not given.workdir:
+        raise ValueError("give --data_dir and --workdir, or the --counts that a study left")
     print(f"paired_study on {devices.prepare(given)}", file=sys.stderr)
-    study, places = STUDIES[given.study], {"data_dir": given.data_dir, "workdir": given.workdir}
-    select_pictures(study.pilot if given.pilot else study, given.data_dir, progress=Progress)
+    select_pictures(study, given.data_dir, progress=Progress)
     result = paired_study.run_study(
-        study.pilot if given.pilot else study,
-        **places,
+        study,
+        data_dir=given.data_dir,
+        workdir=given.workdir,
         name=f"{given.study}_pilot" if given.pilot else given.study,
         seeds=paired_study.PILOT_SEEDS if given.pilot else given.seeds,
         steps=given.steps,

@@ -37,6 +37,11 @@ def define_flags():
         "box", None, "top,left,height,width of a frame (default: where the predictions differ most)", count=4
     )
     values.whole_number("channels", 25, "feature maps of each rate (branch_features)", least=1)
+    flags.DEFINE_bool(
+        "originals",
+        True,
+        "show the pictures and their truth; --nooriginals leaves out what a license may forbid to pass on",
+    )
     large_pictures.define_flag()
     flags.DEFINE_string("output_dir", None, "where to write (default: figures in the first run's folder)")
 
@@ -58,6 +63,7 @@ def run(figure, given):
         point=given.point,
         box=given.box,
         channels=given.channels,
+        originals=given.originals,
         progress=Progress,
     )
     if figure == "curves":

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Part, Stage, part
+from deeplab_ksac.experiments.common import with_model
 
 ALL, HELD_OUT, LABELED, UNLABELED = (
     "animals/train_aug",
@@ -12,6 +13,7 @@ ALL, HELD_OUT, LABELED, UNLABELED = (
     "animals_few/unlabeled",  # all pictures, with empty masks
 )
 VIEWS, FILTERS, BATCH_SIZE = 4, 128, 8
+STRIDE = 4  # of the rows and columns that the losses take
 RATES, FIVE_RATES = (6, 12, 18), (1, 6, 12, 18, 24)
 
 
@@ -47,7 +49,7 @@ def on_features(name: str, head: Part, *, sources: tuple[str, ...] = (ALL,), pro
                 features="_".join(["lite0", *(source.replace("/", "_") for source in sources)]),
             ),
         ),
-        losses=(part("cross_entropy", stride=4),),
+        losses=(part("cross_entropy", stride=STRIDE),),
         evaluation=EvalSpec("animals/val"),
     )
 
@@ -108,6 +110,13 @@ def difference(first: str, second: str, measure: str = "overall", *, primary: bo
 def held_out(name: str, head: Part, *, projected: bool = False) -> Experiment:
     """As `on_features`, trained without the pictures that its study is tested on."""
     return on_features(name, head, sources=(HELD_OUT,), projected=projected)
+
+
+def conflicting(name: str, head: Part, *outputs: str) -> Experiment:
+    """A network of two attentions, of which those `outputs` say what one would predict alone (Sect. 3.2.1)."""
+    plain = held_out(name, head)
+    alone = (part("cross_entropy", output=output, stride=STRIDE) for output in outputs)
+    return dataclasses.replace(plain, losses=(*plain.losses, *alone))
 
 
 KSAC_HEAD = part("ksac", filters=FILTERS, atrous_rates=RATES)
@@ -193,6 +202,16 @@ STUDIES = {
         ("overall",),
     ),
 }
+FIGURE_NETWORKS = (  # Figs. 3.3 and 3.4: compared with nothing
+    with_model(
+        conflicting("danet", part("danet", filters=FILTERS), "position_logits", "channel_logits"), bottleneck=None
+    ),
+    conflicting("sequential", part("sequential", filters=FILTERS), "channel_logits"),
+)
 CLAIMS_ON_PICTURES = {
-    experiment.name: experiment for study in STUDIES.values() for experiment in study.variants.values()
+    experiment.name: experiment
+    for experiment in (
+        *(experiment for study in STUDIES.values() for experiment in study.variants.values()),
+        *FIGURE_NETWORKS,
+    )
 }

@@ -98,6 +98,7 @@ def predictions(
     info: DatasetInfo,
     *,
     boxes: Sequence[Sequence[Box]] | None = None,
+    originals: bool = True,
 ) -> np.ndarray:
     """Image | truth | prediction of each model, or of each of its attentions, a row for each image.
 
@@ -109,6 +110,7 @@ def predictions(
         by_model: {name: predictions, each integers [H, W]}.
         info: has `class_names` and `colors`.
         boxes: for each image the (top, left, height, width) of frames.
+        originals: whether images and truths are shown, and not only what models made of them.
 
     Raises:
         ValueError: there is no image.
@@ -118,8 +120,8 @@ def predictions(
     rows, shown = [], []
     for index, image in enumerate(images):
         frames = tuple(boxes[index]) if boxes is not None else ()
-        row = [Panel(to_bytes(image), "image", boxes=frames)]
-        maps = {} if truths is None else {"truth": truths[index]}
+        row = [Panel(to_bytes(image), "image", boxes=frames)] if originals else []
+        maps = {"truth": truths[index]} if originals and truths is not None else {}
         maps |= {name: answers[index] for name, answers in by_model.items()}
         for name, classes in maps.items():
             title = name if truths is None or name == "truth" else f"{name} ({_right(classes, truths[index], info)})"
@@ -138,7 +140,11 @@ def _right(classes, truth, info):
 
 
 def branch_features(
-    image: ArrayLike, by_model: Mapping[str, Mapping[int, np.ndarray]], *, channels: int = 25
+    image: ArrayLike,
+    by_model: Mapping[str, Mapping[int, np.ndarray]],
+    *,
+    channels: int = 25,
+    originals: bool = True,
 ) -> np.ndarray:
     """Per atrous rate a square grid of feature maps, the same channels of every model, one color scale (Fig. 2.4).
 
@@ -146,6 +152,7 @@ def branch_features(
         image: RGB 0…255, [H, W, 3].
         by_model: {name: {rate: [h, w, C]}}.
         channels: how many maps; those with the largest variance over all rates of the first model.
+        originals: whether the image is shown.
 
     Raises:
         ValueError: fewer channels than asked for.
@@ -153,7 +160,7 @@ def branch_features(
     chosen = busiest_channels(next(iter(by_model.values())), channels)
     grids = {name: {rate: tile(maps[..., chosen]) for rate, maps in rates.items()} for name, rates in by_model.items()}
     top = max(float(np.percentile(grid, 99.5)) for rates in grids.values() for grid in rates.values())
-    rows = [[Panel(to_bytes(image), "image")]]
+    rows = [[Panel(to_bytes(image), "image")]] if originals else []
     for name, rates in grids.items():
         rows.append(
             [Panel(grid, f"{name}, rate {rate}", limits=(0, top), colormap="gray") for rate, grid in rates.items()]
@@ -187,6 +194,8 @@ def attention(
     pixel: tuple[int, int],
     maps: Mapping[str, np.ndarray],
     whole: np.ndarray,
+    *,
+    originals: bool = True,
 ) -> np.ndarray:
     """Axial attention of one pixel: along its row and its column, and both in turn; the gates beside them.
 
@@ -197,12 +206,13 @@ def attention(
         maps: {"columns": [w, h, h], "rows": [h, w, w]}, and {"row_gates": [h, C], "column_gates": [w, C]} where there
             are gates.
         whole: [h, w], what the pixel attends to by rows and columns in turn.
+        originals: whether the image is shown.
     """
     extent, (row, column) = image.shape[:2], pixel
     along, down = np.zeros_like(whole), np.zeros_like(whole)
     along[row], down[:, column] = maps["rows"][row, column], maps["columns"][column, row]
     shown = (("along its row", along), ("along its column", down), ("by row and column in turn", whole))
-    first = [Panel(to_bytes(image), "image", point=point)]
+    first = [Panel(to_bytes(image), "image", point=point)] if originals else []
     first += [Panel(weights, title, point=point, extent=extent) for title, weights in shown]
     gates = {
         "gates of the rows (row × channel)": "row_gates",
@@ -222,6 +232,8 @@ def pixel_relation(
     by_model: Mapping[str, np.ndarray],
     predicted: Mapping[str, ArrayLike],
     info: DatasetInfo,
+    *,
+    originals: bool = True,
 ) -> np.ndarray:
     """How similar all pixels are to the marked one, and what is predicted, for each model (Figs. 4.4, 4.6, 4.7).
 
@@ -231,14 +243,18 @@ def pixel_relation(
         by_model: {name: [h, w] in −1 … 1}.
         predicted: {name: integers [H, W]}.
         info: has `class_names` and `colors`.
+        originals: whether the image is shown.
     """
     extent = image.shape[:2]
-    rows = [[Panel(to_bytes(image), "image", point=point)], []]
-    for name, relation in by_model.items():
-        rows[0].append(Panel(relation, name, limits=(0, 1), colormap="jet", point=point, extent=extent))
-    rows[1] = [None, *(Panel(colorize(predicted[name], info.colors), f"{name}: prediction") for name in by_model)]
+    similar = [
+        Panel(relation, name, limits=(0, 1), colormap="jet", point=point, extent=extent)
+        for name, relation in by_model.items()
+    ]
+    answers = [Panel(colorize(predicted[name], info.colors), f"{name}: prediction") for name in by_model]
+    if originals:
+        similar, answers = [Panel(to_bytes(image), "image", point=point), *similar], [None, *answers]
     names, colors = named_classes(list(predicted.values()), info)
-    return panels(rows, names=names, colors=colors)
+    return panels([similar, answers], names=names, colors=colors)
 
 
 def class_dependency(maps: Mapping[str, np.ndarray], class_names: Sequence[str]) -> np.ndarray:

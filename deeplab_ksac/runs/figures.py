@@ -60,12 +60,14 @@ class Options:
         point: (row, column) of the chosen pixel in the image; None for the middle.
         box: (top, left, height, width) of a frame in pixels; None for where the predictions differ most.
         channels: feature maps of each rate.
+        originals: whether the picture and its truth are shown beside what the models made of it.
         progress: (total, label) -> an object with `update()` and `close()`, for what takes a whole split.
     """
 
     point: tuple[int, int] | None = None
     box: tuple[int, int, int, int] | None = None
     channels: int = 25
+    originals: bool = True
     progress: Callable[[int, str], Any] | None = None
 
 
@@ -254,7 +256,9 @@ def branch_features(models: Models, examples: Iterable[Example], options: Option
     """What each atrous rate sees, the models below each other: a drawing of each example."""
     for name, image, _ in examples:
         maps = {run: probes.branch_features(loaded.model, image) for run, loaded in models.items()}
-        picture = drawing.branch_features(_shown(image, models), maps, channels=options.channels)
+        picture = drawing.branch_features(
+            _shown(image, models), maps, channels=options.channels, originals=options.originals
+        )
         arrays = {f"{run}_rate_{rate}": x for run, rates in maps.items() for rate, x in rates.items()}
         yield Drawing(f"branch_features_{name}", picture, arrays)
 
@@ -279,7 +283,7 @@ def attention(models: Models, examples: Iterable[Example], options: Options = Op
             maps = probes.axial_attention(loaded.model, image)
             pixel = relations.feature_pixel(point, image.shape[:2], maps["rows"].shape[:2])
             whole = probes.attended_by(maps, pixel)
-            picture = drawing.attention(_shown(image, models), point, pixel, maps, whole)
+            picture = drawing.attention(_shown(image, models), point, pixel, maps, whole, originals=options.originals)
             yield Drawing(f"attention_{run}_{name}", picture, {**maps, "attended": whole, "pixel": np.array(pixel)})
 
 
@@ -294,7 +298,9 @@ def pixel_relation(models: Models, examples: Iterable[Example], options: Options
             pixel = relations.feature_pixel(point, image.shape[:2], features.shape[:2])
             similar[run] = relations.pixel_relation(features, pixel)
             answers[run] = np.argmax(found["logits"][0], axis=-1)
-        picture = drawing.pixel_relation(_shown(image, models), point, similar, answers, _info(models))
+        picture = drawing.pixel_relation(
+            _shown(image, models), point, similar, answers, _info(models), originals=options.originals
+        )
         arrays = {f"{run}_similarity": x for run, x in similar.items()}
         arrays |= {f"{run}_classes": x for run, x in answers.items()}
         yield Drawing(f"pixel_relation_{name}", picture, arrays)
@@ -362,14 +368,15 @@ def _shown(image, models):
 
 def _side_by_side(name, example, answers, info, options):
     """Image | truth | answers, {title: [H, W]}, with the frames."""
-    truth = {} if example.truth is None else {"truth": example.truth}
     picture = drawing.predictions(
         [as_rgb(example.image, info.bands)],
-        list(truth.values()) or None,
+        None if example.truth is None else [example.truth],
         {title: [classes] for title, classes in answers.items()},
         info,
         boxes=[_boxes(options, answers.values(), example.truth, example.image.shape[:2])],
+        originals=options.originals,
     )
+    truth = {"truth": example.truth} if options.originals and example.truth is not None else {}
     return Drawing(name, picture, {**truth, **answers})
 
 

@@ -1,41 +1,43 @@
 """A study of networks on cached features: paired by seed, with bootstrap intervals (docs/claims.md)."""
 
 import dataclasses
-import io
 import json
 import os
 import pathlib
 import statistics
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import differences, to_dict
 from deeplab_ksac.experiments.claims_on_pictures import ALL, VIEWS, Comparison, PairedStudy
 from deeplab_ksac.experiments.common import with_stage
 from deeplab_ksac.json_files import check_fields, is_list_of, is_number, read_object
 from deeplab_ksac.metrics import paired
 from deeplab_ksac.runs.checkpoints import load_model
+from deeplab_ksac.runs.counts_files import (
+    Counts,
+    read_counts,
+    read_study_counts,
+    write_counts,
+    write_study_counts,
+)
 from deeplab_ksac.runs.picture_features import PictureFeatures
 from deeplab_ksac.runs.picture_measures import MEASURES, CountingNetwork, Measure, median_sizes
 from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment
 from deeplab_ksac.training.feature_caching import cache_features
 from deeplab_ksac.training.initial_weights import with_backbone_weights
 from deeplab_ksac.training.loop import train
-from deeplab_ksac.whole_files import read_whole, remove_partial, write_whole
+from deeplab_ksac.whole_files import remove_partial, write_whole
 
 COUNTS_FILE = "picture_counts.npz"  # in the folder of a finished training
+COUNTS_ENDING = "_counts.npz"  # of a study's
 SIZES_FILE = "median_sizes.json"
 PILOT_SEEDS = (1000, 1001, 1002, 1003, 1004)  # the studies use none of them
 
 SIZES = ("numbers", lambda value: is_list_of(value, is_number))
-
-Counts = Mapping[str, np.ndarray]  # {measure: counts [pictures, scales, …]}
 
 
 def run_study(
@@ -75,45 +77,75 @@ def run_study(
         ValueError: the folder holds runs of another configuration; or as `cache_features` and `train`.
         OSError: as they.
     """
-    workdir, seconds = pathlib.Path(workdir), []
-    planned = {
-        (variant, seed): dataclasses.replace(
-            experiment if steps is None else with_stage(experiment, steps=steps), seed=seed
-        )
-        for seed in seeds
-        for variant, experiment in study.variants.items()
-    }
+    workdir, seconds, counted = pathlib.Path(workdir), [], {variant: [] for variant in study.variants}
+    planned = _planned(study, seeds, steps)
     folders = {key: workdir / f"{experiment.name}_seed{experiment.seed}" for key, experiment in planned.items()}
     for key, experiment in planned.items():
         _check(folders[key], with_backbone_weights(experiment, backbone_weights, folders[key]))
-    for features, experiment in {each.stages[0].features: each for each in study.variants.values()}.items():
+    untrained = [key for key in planned if not (folders[key] / COUNTS_FILE).exists()]
+    for features, experiment in {planned[key].stages[0].features: planned[key] for key in untrained}.items():
         wanted = {"name": features, "views": VIEWS, "backbone_weights": backbone_weights}
         cache_features(experiment, data_dir=data_dir, **wanted, progress=progress)
-    wanted = {key: {each: measures[each] for each in measures_of(study, key[0])} for key in planned}
-    counted = {variant: [] for variant in study.variants}
-    for (variant, seed), experiment in planned.items():
-        folder = folders[variant, seed]
-        if not (folder / COUNTS_FILE).exists():
+    for number, (key, experiment) in enumerate(planned.items(), 1):
+        folder, shown = folders[key], _named(progress, f"{number} of {len(planned)}: {folders[key].name}")
+        if key in untrained:
             fresh, begun = not folder.exists(), time.perf_counter()
-            options = {"backbone_weights": backbone_weights, "evaluates": False, "progress": progress}
+            options = {"backbone_weights": backbone_weights, "evaluates": False, "progress": shown}
             train(experiment, data_dir=data_dir, workdir=folder, **options)
             seconds += [time.perf_counter() - begun] if fresh else []
-        counted[variant].append(_counts(folder, wanted[variant, seed], data_dir, workdir, sizes_of, progress))
+        wanted = {name: measures[name] for name in measures_of(study, key[0])}
+        counted[key[0]].append(_counts(folder, wanted, data_dir, workdir, sizes_of, shown))
     together = {
         variant: {each: np.stack([counts[each] for counts in by_seed]) for each in measures_of(study, variant)}
         for variant, by_seed in counted.items()
     }
     result = {**compare(study, together, seeds, measures), "seconds": seconds}
-    remove_partial(workdir, [f"{name}.json", f"{name}.md"])
-    write_whole(workdir / f"{name}.json", json.dumps(result, indent=1) + "\n")
-    write_whole(workdir / f"{name}.md", as_markdown(result) + "\n")
+    files = {ending: workdir / f"{name}{ending}" for ending in (".json", ".md", COUNTS_ENDING)}
+    remove_partial(workdir, [path.name for path in files.values()])
+    write_study_counts(files[COUNTS_ENDING], seeds, together, [each.measure for each in study.comparisons.values()])
+    write_whole(files[".json"], json.dumps(result, indent=1) + "\n")
+    write_whole(files[".md"], as_markdown(result) + "\n")
     return result
+
+
+def compare_recorded(
+    study: PairedStudy, path: str | os.PathLike, measures: Mapping[str, Measure] = MEASURES
+) -> dict[str, Any]:
+    """What `compare` gives for the counts that a study left: without its pictures, features and networks.
+
+    Args:
+        study: its comparisons.
+        path: the study's <name>_counts.npz.
+        measures: by name.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds other counts.
+    """
+    seeds, counts = read_study_counts(path, {variant: measures_of(study, variant) for variant in study.variants})
+    return compare(study, counts, seeds, measures)
 
 
 def measures_of(study: PairedStudy, variant: str) -> list[str]:
     """The measures that a study needs of a variant."""
     compared = [each.measure for each in study.comparisons.values() if variant in each.variants]
     return list(dict.fromkeys([*compared, *study.described]))
+
+
+def _planned(study, seeds, steps):
+    """{(variant, seed): experiment}, the variants of a seed one after the other."""
+    return {
+        (variant, seed): dataclasses.replace(
+            experiment if steps is None else with_stage(experiment, steps=steps), seed=seed
+        )
+        for seed in seeds
+        for variant, experiment in study.variants.items()
+    }
+
+
+def _named(progress, name):
+    """The same progress, with a name in front of its labels."""
+    return progress and (lambda total, label, **options: progress(total, f"{name}, {label}", **options))
 
 
 def _check(folder, experiment):
@@ -128,16 +160,14 @@ def _check(folder, experiment):
 def _counts(folder, measures, data_dir, workdir, sizes_of, progress):
     """The counts of a finished training by measure; those that its file lacks are counted and written there."""
     path = folder / COUNTS_FILE
-    known = _read_counts(path) if path.exists() else {}
+    known = read_counts(path) if path.exists() else {}
     missing = {name: measure for name, measure in measures.items() if name not in known}
     if missing:
         model = load_model(folder).model
         features = PictureFeatures(workdir / "picture_features", model, data_dir, progress)
         network = CountingNetwork(model, features, _median_sizes(workdir, sizes_of, data_dir))
         known |= network.counts(missing)
-        stream = io.BytesIO()
-        np.savez_compressed(stream, **known)
-        write_whole(path, stream.getvalue())
+        write_counts(path, known)
     return known
 
 
@@ -149,17 +179,6 @@ def _median_sizes(workdir, split, data_dir):
     fields = read_object(path)
     check_fields(path, fields, {split: SIZES}, {})
     return np.array(fields[split])
-
-
-def _read_counts(path):
-    try:
-        with np.load(io.BytesIO(read_whole(path))) as file:
-            counts = dict(file)
-        if any(each.ndim < 3 or not np.isfinite(each).all() for each in counts.values()):
-            raise ValueError("finite numbers [pictures, scales, …] are expected")
-    except (ValueError, KeyError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read ({in_one_line(error)}); remove it, and it is made again") from error
-    return counts
 
 
 def compare(

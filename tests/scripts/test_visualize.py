@@ -33,6 +33,7 @@ def given(place, runs, output, **flags):
         "point": None,
         "box": None,
         "channels": 4,
+        "originals": True,
         "output_dir": str(output),
     }
     return types.SimpleNamespace(**{**values, **flags})

@@ -34,6 +34,28 @@ def test_predictions_without_a_truth_have_a_panel_less():
     assert without.shape[1] < with_truth.shape[1]
 
 
+def test_originals_can_be_left_out_of_every_figure_of_a_picture():
+    photograph = np.broadcast_to(np.array([12.0, 34.0, 210.0]), (40, 60, 3))
+    truth, answer, small = np.full((40, 60), 1), {"one": np.full((40, 60), 2)}, np.full((4, 6), 1 / 24)
+    attended = {"columns": np.full((6, 4, 4), 0.25), "rows": np.full((4, 6, 6), 1 / 6)}
+    drawn = {
+        "predictions": lambda **options: figures.predictions(
+            [photograph], [truth], {name: [classes] for name, classes in answer.items()}, INFO, **options
+        ),
+        "branch_features": lambda **options: figures.branch_features(
+            photograph, {"one": {6: RNG.uniform(size=(5, 5, 4))}}, channels=4, **options
+        ),
+        "attention": lambda **options: figures.attention(photograph, (20, 30), (2, 3), attended, small, **options),
+        "pixel_relation": lambda **options: figures.pixel_relation(
+            photograph, (20, 30), {"one": small}, answer, INFO, **options
+        ),
+    }
+    for draw in drawn.values():
+        assert (12, 34, 210) in colors_in(draw()) and (12, 34, 210) not in colors_in(draw(originals=False))
+    seen = colors_in(drawn["predictions"](originals=False))
+    assert INFO.colors[2] in seen and INFO.colors[1] not in seen
+
+
 def test_a_sheet_shows_the_classes_of_images_of_any_size_without_global_state():
     info, rng = fake_info(), np.random.default_rng(0)
     shapes = [(40, 60), (90, 30)]

@@ -48,6 +48,22 @@ def test_predictions_of_loose_images_have_no_truth(place):
     assert set(written["predictions_000"][1]) == {"ksac"}
 
 
+@pytest.mark.parametrize(
+    ("figure", "run"),
+    [
+        ("predictions", "ksac"),
+        ("branch_features", "ksac"),
+        ("attention_conflict", "danet"),
+        ("attention", "caa"),
+        ("pixel_relation", "ksac"),
+    ],
+)
+def test_without_originals_a_figure_is_smaller_and_its_arrays_hold_no_truth(place, figure, run):
+    ((whole, _),) = draw(place, figure, run, count=1).values()
+    ((without, arrays),) = draw(place, figure, run, count=1, originals=False).values()
+    assert without.size < whole.size and arrays and "truth" not in arrays
+
+
 def test_branch_features_hold_every_rate(place):
     ((_, arrays),) = draw(place, "branch_features", "ksac", count=1).values()
     assert set(arrays) == {"ksac_rate_1", "ksac_rate_2"}
