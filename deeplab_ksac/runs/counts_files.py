@@ -91,6 +91,10 @@ def read_study_counts(
         wrong = [key for key in wanted.values() if arrays[key].ndim < 4 or len(arrays[key]) != len(seeds)]
         if wrong:
             raise ValueError(f"{wrong[0]!r} is not of shape [{len(seeds)}, pictures, scales, …]")
+        shapes = {name: {arrays[key].shape for (_, each), key in wanted.items() if each == name} for _, name in wanted}
+        differing = [name for name, several in shapes.items() if len(several) > 1]
+        if differing:
+            raise ValueError(f"{differing[0]!r} is not of one shape in all networks")
     except ValueError as error:
         raise ValueError(f"{path} does not hold the counts of this study ({in_one_line(error)})") from error
     counts = {variant: {name: arrays[wanted[variant, name]] for name in names} for variant, names in measures.items()}
@@ -106,12 +110,13 @@ def narrowed(array: np.ndarray) -> np.ndarray:
 
 
 def _arrays(path):
-    """The arrays of an npz, all of finite numbers; ValueError for whatever is wrong with it."""
+    """The arrays of an npz, all of finite numbers; ValueError for whatever is wrong with what it holds."""
+    content = read_whole(path)
     try:
-        with np.load(io.BytesIO(read_whole(path))) as file:
+        with np.load(io.BytesIO(content)) as file:
             arrays = dict(file)
         if any(not np.issubdtype(each.dtype, np.number) or not np.isfinite(each).all() for each in arrays.values()):
             raise ValueError("finite numbers are expected")
-    except (KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (KeyError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(in_one_line(error)) from error
     return arrays

@@ -42,6 +42,7 @@ def test_narrowed_numbers_are_the_same(values):
         ({"a/overall": None}, "there is no 'a/overall'"),
         ({"seeds": np.array([0.5])}, "its seeds are no list of integers"),
         ({"a/overall": np.zeros([1, 5, 1, 3, 3])}, r"'a/overall' is not of shape \[2, pictures, scales, …\]"),
+        ({"a/overall": np.zeros([2, 4, 1, 3, 3])}, "'overall' is not of one shape in all networks"),
         ({"a/overall": np.full([2, 5, 1, 3, 3], np.nan)}, "finite numbers are expected"),
     ],
 )
