@@ -29,11 +29,22 @@ def command_line(module, *words):
 
 def flags_of(module, **values):
     """The flags of a command as it sees them, at their defaults but for some values; nothing is parsed."""
+    found = _defaults(module)
+    assert set(values) <= set(found), f"{module.__name__} has no flags {set(values) - set(found)}"
+    return types.SimpleNamespace(**{**found, **values})
+
+
+def flags_among(module, **values):
+    """As `flags_of`, of values for several commands: those of flags that this one lacks are left out."""
+    own = _defaults(module)
+    return flags_of(module, **{name: value for name, value in values.items() if name in own})
+
+
+def _defaults(module):
     known = set(flags.FLAGS)
     module.define_flags()
     own = set(flags.FLAGS) - known
     found = {name: flags.FLAGS[name].value for name in own}
     for name in own:
         delattr(flags.FLAGS, name)
-    assert set(values) <= own, f"{module.__name__} has no flags {set(values) - own}"
-    return types.SimpleNamespace(**{**found, **values})
+    return found

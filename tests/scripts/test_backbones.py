@@ -1,7 +1,5 @@
 """The table of a reference's errors, from a reference of our own making."""
 
-import types
-
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -10,13 +8,10 @@ from deeplab_ksac.backbones import BACKBONES, comparison
 from deeplab_ksac.backbones.pretrained import TIMM
 from deeplab_ksac.scripts import backbones
 from tests.deeplab_ksac.backbones.seeded import seeded_image
+from tests.scripts.parsing import flags_of
 
 TINY = {"blocks": (1, 1, 1, 1), "width": 4, "multi_grid": (1,)}
 TO_TIMM = {"conv": (3, 2, 0, 1), "same": None}
-
-
-def given(**flags):
-    return types.SimpleNamespace(**{"reference": None, "backbones": [], **flags})
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +38,7 @@ def reference(tmp_path):
 
 
 def test_features_that_agree_are_a_table_and_status_0(reference, capsys):
-    assert backbones.run(given(reference=reference[0])) == 0
+    assert backbones.run(flags_of(backbones, reference=reference[0])) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["network", "output", "stride", "image", "c2", "c3", "c4", "c5"]
     assert lines[1].split()[:3] == ["tiny", "16", "33×33"] and len(lines[1].split()) == 7
@@ -53,7 +48,7 @@ def test_features_that_do_not_agree_are_status_1_and_one_line(reference, capsys)
     folder, image, features = reference
     wrong = {**features, "c4": features["c4"] + 0.01 * np.abs(features["c4"]).max()}
     np.savez(folder / "tiny_os16.npz", image=image, **wrong)
-    assert backbones.run(given(reference=folder)) == 1
+    assert backbones.run(flags_of(backbones, reference=folder)) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("backbones: errors of up to 9.9e-03") or "1.0e-02" in captured.err
     assert captured.out.splitlines()[1].split()[5] in ("9.9e-03", "1.0e-02")
@@ -64,16 +59,16 @@ def test_folders_without_known_references_are_refused(name, message, tmp_path):
     if name:
         safetensors.numpy.save_file({"a": np.zeros(1)}, tmp_path / f"{name}.safetensors")
     with pytest.raises((OSError, ValueError), match=message):
-        backbones.run(given(reference=tmp_path))
+        backbones.run(flags_of(backbones, reference=tmp_path))
 
 
 def test_an_unknown_backbone_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="no backbone is named 'mobilenet'"):
-        backbones.run(given(backbones=["mobilenet"]))
+        backbones.run(flags_of(backbones, backbones=["mobilenet"]))
 
 
 def test_sizes_are_a_table_with_the_thesis_models(capsys):
-    assert backbones.run(given(backbones=["resnet50"])) == 0
+    assert backbones.run(flags_of(backbones, backbones=["resnet50"])) == 0
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.endswith("in the thesis, with its head")
     assert [row.split()[:2] for row in rows] == [["resnet50", "8"], ["resnet50", "16"]]

@@ -26,7 +26,6 @@ from tests.scripts.parsing import flags_of
 from tests.scripts.test_backbones import TINY, reference, tiny_network  # noqa: F401
 from tests.scripts.test_convert import DEFAULTS
 from tests.scripts.test_damaged_metadata import OF_TRAINING
-from tests.scripts.test_trained_run import given as flags
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +88,9 @@ def test_damaged_pictures_are_named_and_the_others_are_predicted(place, tmp_path
         (tmp_path / "photos" / f"a.{form}").write_bytes(data.draw(damaged(buffer.getvalue())))
     Image.fromarray(fakes.picture(1, (33, 40))).save(tmp_path / "photos" / "whole.png")
     out = tmp_path / "out"
-    given = flags(workdir=place / "workdir", images=str(tmp_path / "photos"), output_dir=str(out), kinds=["index"])
+    given = flags_of(
+        predict, workdir=place / "workdir", images=str(tmp_path / "photos"), output_dir=str(out), kinds=["index"]
+    )
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stderr", said)
@@ -109,7 +110,7 @@ COMMANDS_ON_RECORDS = {"evaluate": 4, "inspect": 8, "train": 2}  # how many are 
 def of_records(command, place, data):
     """The work of a command on a data folder."""
     if command == "evaluate":
-        return lambda: evaluate.run(flags(workdir=place / "workdir", data_dir=data))
+        return lambda: evaluate.run(flags_of(evaluate, workdir=place / "workdir", data_dir=data))
     if command == "inspect":
         values = {"data_dir": str(data), "splits": ["val"], "samples": 1, "output": str(data / "sheet.png")}
         return lambda: inspect_data.inspect("tiny", flags_of(inspect_data, **values))
@@ -147,11 +148,11 @@ def of_a_run(command, run, place, output, test_set):
     """The work of a command on a run's folder."""
     picture = str(place / "raw" / "images" / "val" / "0.png")
     if command == "evaluate":
-        return lambda: evaluate.run(flags(workdir=run, data_dir=place / "data"))
+        return lambda: evaluate.run(flags_of(evaluate, workdir=run, data_dir=place / "data"))
     if command == "predict":
-        return lambda: predict.run(flags(workdir=run, images=picture, output_dir=str(output)))
+        return lambda: predict.run(flags_of(predict, workdir=run, images=picture, output_dir=str(output)))
     if command == "export":
-        return lambda: export.run(flags(workdir=run, output=output, scales=(1.0,), flip=False))
+        return lambda: export.run(flags_of(export, workdir=run, output=output, scales=(1.0,), flip=False))
     if command == "visualize":
         values = {
             "workdir": [str(run)],
@@ -160,11 +161,11 @@ def of_a_run(command, run, place, output, test_set):
             "dataset": None,
             "output_dir": str(output),
         }
-        values |= {"max_megapixels": 178, "count": 1, "point": None, "box": None, "channels": 1}
+        values |= {"count": 1, "channels": 1}
         return lambda: visualize_command.run("predictions", flags_of(visualize_command, **values))
     if command == "submit":
         values = {"workdir": run, "benchmark": "cityscapes", "raw_dir": str(test_set), "output": f"{output}.zip"}
-        return lambda: submit.run(flags(**values, competition=None))
+        return lambda: submit.run(flags_of(submit, **values))
     values = {"data_dir": str(place / "data"), **OF_TRAINING, "workdir": str(run)}
     if command == "init":
         values |= {"workdir": str(output), "init_from": str(run)}
@@ -206,8 +207,8 @@ def test_a_damaged_test_set_is_one_line(tmp_path, data):
         root = write_cityscapes(tmp_path / "raw")
         path = next((root / "leftImg8bit" / "test" / "mainz").iterdir())
         path.write_bytes(data.draw(damaged(path.read_bytes())))
-        values = {"workdir": "none", "benchmark": "cityscapes", "raw_dir": str(root), "competition": None}
-        given = flags(**values, output=str(tmp_path / "results.zip"))
+        values = {"workdir": "none", "benchmark": "cityscapes", "raw_dir": str(root)}
+        given = flags_of(submit, **values, output=str(tmp_path / "results.zip"))
         status, lines = ended(lambda: submit.run(given), "submit")
     assert status == 1 and (path.name in lines[0] or "none holds no training run" in lines[0])
     assert not (tmp_path / "results.zip").exists()

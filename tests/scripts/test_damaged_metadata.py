@@ -13,13 +13,8 @@ from deeplab_ksac.scripts import evaluate, inspect_data, train
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, SIZES, trained_run
 from tests.scripts.parsing import flags_of
-from tests.scripts.test_trained_run import given
 
-OF_TRAINING = {
-    **{"init_from": None, "backbone_weights": None, "strategy": "one_device", "tpu": "", "cpu_replicas": 1},
-    **{"memory_growth": True, "jit": False},
-    **{"precision": "float32", "mode": "train", "deterministic": False, "allow_new_layers": False, "start_over": False},
-}
+OF_TRAINING = {"strategy": "one_device", "mode": "train"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +36,7 @@ COMMANDS = {
     "train": lambda place, data: train.train(
         EXPERIMENT, flags_of(train, data_dir=str(data), workdir=str(data / "run"), **OF_TRAINING)
     ),
-    "evaluate": lambda place, data: evaluate.run(given(workdir=place / "workdir", data_dir=data)),
+    "evaluate": lambda place, data: evaluate.run(flags_of(evaluate, workdir=place / "workdir", data_dir=data)),
 }
 WRONG = (
     *({"train": -1, "val": 3}, {"train": 1, "val": -1}, {"train": 1, "val": 2.5}, {"train": 1, "val": "3"}),

@@ -2,22 +2,17 @@
 
 import subprocess
 import sys
-import types
 
 import pytest
 import tensorflow as tf
 
 from deeplab_ksac.scripts import flops
 from tests.places import ROOT
-
-
-def given(**flags):
-    defaults = {"config": None, "saved_model": None, "tables": None, "size": (33, 33), "num_classes": None}
-    return types.SimpleNamespace(**{**defaults, "training": False, "chapter": None, **flags})
+from tests.scripts.parsing import flags_of
 
 
 def test_an_experiments_parts_are_listed(capsys):
-    assert flops.run(given(config="scenes_ksac", size=(33, 65))) == 0
+    assert flops.run(flags_of(flops, config="scenes_ksac", size=(33, 65))) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("scenes_ksac, 33x65, ") and "in the convention of the thesis's chapter 2:" in printed
     rows = {line.split()[0]: line.split()[1] for line in printed.splitlines()[2:] if line.endswith(" G")}
@@ -35,7 +30,7 @@ def test_an_experiments_parts_are_listed(capsys):
 )
 def test_a_wrong_request_is_refused_in_words(flags, words):
     with pytest.raises(ValueError) as refused:
-        flops.run(given(**flags))
+        flops.run(flags_of(flops, **flags))
     assert words in str(refused.value)
 
 
@@ -59,7 +54,7 @@ def test_a_saved_model_is_listed_by_its_path(tmp_path, capsys):
     serve = tf.function(lambda image: {"logits": tf.nn.conv2d(image, kernel, 1, "SAME", name="head/conv")})
     image = tf.TensorSpec([None, None, None, 3], name="image")
     tf.saved_model.save(served, str(tmp_path), signatures=serve.get_concrete_function(image))
-    assert flops.run(given(saved_model=str(tmp_path), size=(64, 128))) == 0
+    assert flops.run(flags_of(flops, saved_model=str(tmp_path), size=(64, 128))) == 0
     title, _, head, total = capsys.readouterr().out.splitlines()
     assert title == f"{tmp_path}, 64x128"
     giga = f"{64 * 128 * 9 * 3 * 4 / 2**30:.4f}"

@@ -21,7 +21,6 @@ from deeplab_ksac.scripts.cases import Bound, Case, measuring
 from deeplab_ksac.whole_files import partial_path, replaced_path
 from tests.deeplab_ksac.runs.trained_run import trained_run
 from tests.scripts.parsing import flags_of
-from tests.scripts.test_trained_run import given
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +60,8 @@ def write_report(folder, place):
 
 
 def serve(folder, place, **flags):
-    output = folder / ("served.onnx" if flags else "served")
-    export.run(given(workdir=place / "workdir", output=output, scales=(1.0,), flip=False, **flags))
+    output = folder / ("served.onnx" if "format" in flags else "served")
+    export.run(flags_of(export, workdir=place / "workdir", output=output, scales=(1.0,), flip=False, **flags))
 
 
 def conclude(folder, place):
@@ -128,7 +127,5 @@ def test_a_model_that_a_killed_export_set_aside_is_not_lost(place, dead, tmp_pat
         serve(tmp_path, place)
     assert list(tf.saved_model.load(str(served)).signatures) and not aside.exists()
     shutil.copytree(served, aside)  # and a kill after both steps
-    export.run(
-        given(workdir=place / "workdir", output=served, scales=(1.0,), flip=False, overwrite=True),
-    )
+    serve(tmp_path, place, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["served"]

@@ -1,7 +1,5 @@
 """The command that compares by seed: tables of counts that a study left, and what it takes in their place."""
 
-import types
-
 import numpy as np
 import pytest
 
@@ -10,14 +8,9 @@ from deeplab_ksac.runs.counts_files import write_study_counts
 from deeplab_ksac.runs.paired_study import measures_of
 from deeplab_ksac.runs.picture_measures import MEASURES, confusion
 from deeplab_ksac.scripts import paired_study
+from tests.scripts.parsing import flags_of
 
 CLASSES, PICTURES = 7, 12
-
-
-def given(**flags):
-    """The command's flags."""
-    values = {"study": "ksac", "pilot": False, "data_dir": None, "workdir": None, "counts": None}
-    return types.SimpleNamespace(**{**values, **flags})
 
 
 def test_the_tables_are_computed_of_counts_alone(tmp_path, capsys):
@@ -30,7 +23,7 @@ def test_the_tables_are_computed_of_counts_alone(tmp_path, capsys):
             counts[variant][name] = rng.integers(1, 50, shape)
     path = tmp_path / "ksac_counts.npz"
     write_study_counts(path, [0, 1], counts, [each.measure for each in study.comparisons.values()])
-    assert paired_study.run(given(counts=str(path))) == 0
+    assert paired_study.run(flags_of(paired_study, study="ksac", counts=str(path))) == 0
     printed = capsys.readouterr().out
     for name in study.comparisons:
         assert f"| {name}" in printed
@@ -40,9 +33,9 @@ def test_the_tables_are_computed_of_counts_alone(tmp_path, capsys):
     (overall,) = (line for line in printed.splitlines() if line.startswith("| overall |"))
     assert overall.split("|")[3].strip().startswith(f"{mean:.2f} ±")
     with pytest.raises(ValueError, match="does not hold the counts of this study"):
-        paired_study.run(given(study="caa", counts=str(path)))
+        paired_study.run(flags_of(paired_study, study="caa", counts=str(path)))
 
 
 def test_pictures_or_counts_have_to_be_there():
     with pytest.raises(ValueError, match="give --data_dir and --workdir, or the --counts that a study left"):
-        paired_study.run(given(workdir="runs"))
+        paired_study.run(flags_of(paired_study, study="ksac", workdir="runs"))

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import types
 
 import numpy as np
 import pytest
@@ -12,36 +11,10 @@ from deeplab_ksac import models
 from deeplab_ksac.models.files import CARD_FILE, FILES, WEIGHTS_FILE
 from deeplab_ksac.models.places import find
 from deeplab_ksac.scripts import evaluate, export, predict, save, submit, visualize
-from deeplab_ksac.scripts.commandline import large_pictures
 from deeplab_ksac.scripts.commandline import model as command_line_model
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests.deeplab_ksac.runs.trained_run import trained_run
-from tests.scripts.parsing import command_line
-
-VIEWS = {"scales": None, "flip": None, "window": None, "pad_to": None, "average": None}
-GIVEN = {
-    **{
-        "workdir": None,
-        "model": None,
-        "checkpoint": "newest",
-        "overwrite": False,
-        "averaged": None,
-        "output_dir": None,
-        "allow_code": False,
-        **VIEWS,
-    },
-    **{"dataset": None, "batch_size": 1, "sheet": 0, "boundary": None, "watch": False, "runtime": None},
-    **{"format": "saved_model", "precision": "float32", "quantize": None, "size": None, "check": False},
-    **{"representative": None},
-    **{"warmup": None},
-    **{"kinds": ["index"], "max_pixels": 10**6, "legend": True, "opacity": 0.5},
-    **{"max_megapixels": large_pictures.USUAL, "dtype": "float32", "card": None, "memory_growth": True},
-    **{"images": None, "count": 1, "point": None, "box": None, "channels": 1},
-}
-
-
-def given(**flags):
-    return types.SimpleNamespace(**{**GIVEN, **flags})
+from tests.scripts.parsing import command_line, flags_among, flags_of
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +22,14 @@ def place(tmp_path_factory):
     """A run in `workdir`, and its model in `saved`, which is also known as "tiny_model"."""
     with trained_run(tmp_path_factory.mktemp("run")) as place, pytest.MonkeyPatch.context() as patch:
         (place / "card.md").write_text("# Snails\n", encoding="utf-8")
-        flags = given(workdir=place / "workdir", output=place / "saved", card=place / "card.md")
+        flags = flags_of(save, workdir=place / "workdir", output=place / "saved", card=place / "card.md")
         assert save.run(flags) == 0
         patch.setitem(models.SHIPPED, "tiny_model", str(place / "saved"))
         yield place
 
 
 def test_saving_tells_what_it_wrote(place, capsys):
-    flags = given(model="tiny_model", output=place / "half", dtype="float16", scales=(0.5, 1.0))
+    flags = flags_of(save, model="tiny_model", output=place / "half", dtype="float16", scales=(0.5, 1.0))
     assert save.run(flags) == 0
     assert capsys.readouterr().out == f"{place / 'half'} (0.0 MB, float16, step 7, scales 0.5, 1)\n"
     assert sorted(path.name for path in (place / "half").iterdir()) == sorted(FILES)
@@ -67,7 +40,7 @@ def test_saving_tells_what_it_wrote(place, capsys):
 
 def predicted(place, tmp_path, name, **flags):
     images = str(place / "raw" / "images" / "val")
-    assert predict.run(given(images=images, output_dir=str(tmp_path / name), **flags)) == 0
+    assert predict.run(flags_of(predict, images=images, output_dir=str(tmp_path / name), **flags)) == 0
     return {path.name: np.asarray(Image.open(path)) for path in (tmp_path / name / "index").iterdir()}
 
 
@@ -86,9 +59,9 @@ def test_predictions_are_those_of_the_run(place, tmp_path):
 
 def test_an_evaluation_is_that_of_the_run_and_goes_where_it_is_told(place, tmp_path):
     before = sorted((place / "saved").iterdir())
-    assert evaluate.run(given(workdir=place / "workdir", data_dir=place / "data")) == 0
+    assert evaluate.run(flags_of(evaluate, workdir=place / "workdir", data_dir=place / "data")) == 0
     output = tmp_path / "new" / "results"
-    assert evaluate.run(given(model="tiny_model", data_dir=place / "data", output_dir=str(output))) == 0
+    assert evaluate.run(flags_of(evaluate, model="tiny_model", data_dir=place / "data", output_dir=str(output))) == 0
     run, saved = (json.loads((folder / "eval_tiny_val.json").read_text()) for folder in (place / "workdir", output))
     assert run == saved and sorted((place / "saved").iterdir()) == before
 
@@ -96,11 +69,14 @@ def test_an_evaluation_is_that_of_the_run_and_goes_where_it_is_told(place, tmp_p
 def test_a_saved_model_is_exported_and_drawn(place, tmp_path):
     flags = {"scales": (1.0,), "flip": False, "average": "logits"}
     flags["warmup"] = ((9, 17),)
-    assert export.run(given(model=str(place / "saved"), output=tmp_path / "served", **flags)) == 0
+    assert export.run(flags_of(export, model=str(place / "saved"), output=tmp_path / "served", **flags)) == 0
     assert (tmp_path / "served" / "saved_model.pb").is_file()
     assert (tmp_path / "served" / "assets.extra" / "tf_serving_warmup_requests").is_file()
     sources = {"workdir": [str(place / "workdir")], "model": ["tiny_model"]}
-    assert visualize.run("predictions", given(**sources, data_dir=place / "data", output_dir=str(tmp_path))) == 0
+    assert (
+        visualize.run("predictions", flags_of(visualize, **sources, data_dir=place / "data", output_dir=str(tmp_path)))
+        == 0
+    )
     with np.load(tmp_path / "predictions_00000.npz") as arrays:
         np.testing.assert_array_equal(arrays["tiny_model"], arrays["workdir"])
 
@@ -149,7 +125,7 @@ def test_what_does_not_go_together_is_one_line(module, flags, message, place, tm
     where |= {"scales": (1.0,), "flip": False, "average": "logits"} if module is export else {}
     words = ("predictions",) if module is visualize else ()
     before = sorted(place.rglob("*"))
-    assert exit_status(lambda: module.run(*words, given(**{**where, **flags})), name="command") == 1
+    assert exit_status(lambda: module.run(*words, flags_among(module, **{**where, **flags})), name="command") == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and message.split(".*")[0] in told and message.split(".*")[-1] in told
     assert sorted(place.rglob("*")) == before and not (tmp_path / "output").exists()
@@ -157,7 +133,7 @@ def test_what_does_not_go_together_is_one_line(module, flags, message, place, tm
 
 def test_curves_are_of_runs(place, tmp_path):
     with pytest.raises(ValueError, match="curves are drawn of training runs; tiny_model is a saved model"):
-        visualize.run("curves", given(workdir=[], model=["tiny_model"], output_dir=str(tmp_path)))
+        visualize.run("curves", flags_of(visualize, workdir=[], model=["tiny_model"], output_dir=str(tmp_path)))
 
 
 @pytest.mark.parametrize("module", (evaluate, predict, submit, export, save, visualize))
@@ -200,7 +176,7 @@ def test_a_damaged_model_is_one_line_in_every_command(place, tmp_path, capsys):
     }
     where |= {"output_dir": str(tmp_path / "out"), "output": tmp_path / "out", "average": "logits"}
     for module in (evaluate, predict, export, save):
-        flags = given(model=str(tmp_path / "damaged"), **where)
+        flags = flags_among(module, model=str(tmp_path / "damaged"), **where)
         assert exit_status(lambda module=module, flags=flags: module.run(flags), name="command") == 1
         told = capsys.readouterr().err
         assert told.startswith(f"command: {tmp_path / 'damaged' / WEIGHTS_FILE} does not have the checksum")

@@ -15,7 +15,7 @@ from deeplab_ksac.scripts import evaluate, export
 from deeplab_ksac.training import loop, strategy
 from tests.deeplab_ksac.fake_model import random_images
 from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, trained_run
-from tests.scripts.test_trained_run import given
+from tests.scripts.parsing import flags_of
 
 NAMES = ("tmp [x]", "tmp *?", "a b\\c", "ü ñ 目", "[", "x]")
 ALL = "tmp [x] *? b\\c ü"
@@ -63,17 +63,16 @@ def test_a_run_is_trained_continued_and_evaluated(temporary, place, tmp_path):
     keras.utils.set_random_seed(0)
     assert 0 <= loop.train(EXPERIMENT, workdir=workdir, **options)["miou"] <= 1
     assert loop.train(EXPERIMENT, workdir=workdir, **options) is None
-    assert evaluate.run(given(workdir=workdir, data_dir=place / "data", sheet=0)) == 0
+    assert evaluate.run(flags_of(evaluate, workdir=workdir, data_dir=place / "data", sheet=0)) == 0
     assert not left_in(temporary)
 
 
 @pytest.mark.parametrize("form", ["saved_model", "tflite", "onnx"])
 def test_a_run_is_exported_and_a_file_is_checked(temporary, place, tmp_path, form):
     output = tmp_path / ("served" if form == "saved_model" else f"served.{form}")
-    flags = given(
-        workdir=place / "workdir", output=output, scales=(1.0,), flip=False, format=form, check=form == "tflite"
-    )
-    assert export.run(flags) == 0
+    one_view = {"scales": (1.0,), "flip": False}
+    given = {"workdir": place / "workdir", "output": output, "format": form, "check": form == "tflite"}
+    assert export.run(flags_of(export, **given, **one_view)) == 0
     if form == "tflite":
         image = random_images(1, 33, 41)
         interpreter = tf.lite.Interpreter(model_path=str(output))

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -26,24 +25,13 @@ from deeplab_ksac.runs.best import keep_if_best
 from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
 from deeplab_ksac.runs.workdir import claim_workdir, read_workdir
 from deeplab_ksac.scripts import evaluate, export, predict
-from deeplab_ksac.scripts.commandline import large_pictures
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests.deeplab_ksac.fake_model import random_images
 from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, NAMES, SIZES, checkpoints_of, literal_matrix, trained_run
 from tests.places import ROOT
+from tests.scripts.parsing import flags_among, flags_of
 
-FLAGS = {
-    **{"model": None, "output_dir": None},
-    **{"scales": None, "flip": None, "window": None, "checkpoint": "newest", "overwrite": False},
-    **{"dataset": None, "batch_size": 1, "sheet": 2, "opacity": 0.5, "pad_to": None, "average": "logits"},
-    **{"boundary": None, "watch": False, "timeout": 60.0, "interval": 0.05},
-    **{"format": "saved_model", "precision": "float32", "quantize": None, "size": None},
-    **{"representative": None, "count": 100, "evaluate": 100, "data_dir": None},
-    **{"runtime": None, "warmup": None},
-    **{"averaged": None, "check": False},
-    **{"kinds": ["index", "color", "overlay"], "max_pixels": 10**6, "legend": True},
-    **{"max_megapixels": large_pictures.USUAL, "memory_growth": True},
-}
+WATCH = {"timeout": 60.0, "interval": 0.05}
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +46,6 @@ def model(place):
     return load_model(place / "workdir").model
 
 
-def given(**flags):
-    return types.SimpleNamespace(**{**FLAGS, **flags})
-
-
 @pytest.mark.parametrize(
     ("flags", "views", "name"),
     [
@@ -70,7 +54,7 @@ def given(**flags):
     ],
 )
 def test_evaluate_writes_the_figures_of_the_raw_images(place, model, capsys, flags, views, name):
-    assert evaluate.run(given(workdir=place / "workdir", data_dir=place / "data", **flags)) == 0
+    assert evaluate.run(flags_of(evaluate, workdir=place / "workdir", data_dir=place / "data", **flags)) == 0
     result = json.loads((place / "workdir" / f"{name}.json").read_text(encoding="utf-8"))
     matrix = literal_matrix(model, place, views)
     assert result["pixels"] == matrix.sum() and result["images"] == 3
@@ -102,7 +86,7 @@ def test_watch_evaluates_each_checkpoint_that_comes_and_ends_with_the_run(place,
 
     monkeypatch.setattr(watch.time, "sleep", train)  # the run goes on while nothing new is there
     try:
-        assert evaluate.run(given(workdir=tmp_path, data_dir=place / "data", watch=True, sheet=0)) == 0
+        assert evaluate.run(flags_of(evaluate, workdir=tmp_path, data_dir=place / "data", watch=True, **WATCH)) == 0
     finally:
         weight.assign(kept)
     lines = [json.loads(line) for line in (tmp_path / "eval_tiny_val.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -113,9 +97,11 @@ def test_watch_evaluates_each_checkpoint_that_comes_and_ends_with_the_run(place,
 
 def test_watch_without_any_checkpoint_ends_after_the_timeout_in_words(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no checkpoint came within 0\.1 seconds"):
-        evaluate.run(given(workdir=tmp_path / "none", data_dir=tmp_path, watch=True, timeout=0.1))
+        evaluate.run(
+            flags_of(evaluate, workdir=tmp_path / "none", data_dir=tmp_path, watch=True, **{**WATCH, "timeout": 0.1})
+        )
     with pytest.raises(ValueError, match="cannot be given a --checkpoint"):
-        evaluate.run(given(workdir=tmp_path, data_dir=tmp_path, watch=True, checkpoint=3))
+        evaluate.run(flags_of(evaluate, workdir=tmp_path, data_dir=tmp_path, watch=True, checkpoint=3))
 
 
 def test_evaluate_refuses_another_data_sets_classes_and_an_unknown_split(place, tmp_path):
@@ -123,15 +109,17 @@ def test_evaluate_refuses_another_data_sets_classes_and_an_unknown_split(place, 
     (tmp_path / "raw" / "classes.txt").write_text("sky\nroad\nslug\n")
     write_records("folder", tmp_path / "raw", tmp_path / "data", dataset_name="other")
     with pytest.raises(ValueError, match="class 2 is 'snail' in the model and 'slug' in the data"):
-        evaluate.run(given(workdir=place / "workdir", data_dir=tmp_path / "data", dataset="other/val"))
+        evaluate.run(flags_of(evaluate, workdir=place / "workdir", data_dir=tmp_path / "data", dataset="other/val"))
     with pytest.raises(ValueError, match=r"tiny has no split 'test' .*\(splits: train, val\)"):
-        evaluate.run(given(workdir=place / "workdir", data_dir=place / "data", dataset="tiny/test"))
+        evaluate.run(flags_of(evaluate, workdir=place / "workdir", data_dir=place / "data", dataset="tiny/test"))
 
 
 def test_predict_goes_on_after_an_unreadable_image_and_says_so(place, model, tmp_path, capsys):
     shutil.copytree(place / "raw" / "images" / "val", tmp_path / "photos")
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no image")
-    flags = given(workdir=place / "workdir", images=str(tmp_path / "photos"), output_dir=str(tmp_path / "out"))
+    flags = flags_of(
+        predict, workdir=place / "workdir", images=str(tmp_path / "photos"), output_dir=str(tmp_path / "out")
+    )
     assert predict.run(flags) == 1
     assert "broken.jpg: cannot identify" in capsys.readouterr().err
     for number, size in enumerate(SIZES["val"]):
@@ -146,7 +134,9 @@ def test_predictions_do_not_replace_the_pictures_they_are_of(place, tmp_path):
     for images in (tmp_path / "out" / "index", tmp_path / "link"):
         if not images.exists():
             images.symlink_to(tmp_path / "out" / "index")
-        flags = given(workdir=place / "workdir", images=str(images), output_dir=str(tmp_path / "out"), overwrite=True)
+        flags = flags_of(
+            predict, workdir=place / "workdir", images=str(images), output_dir=str(tmp_path / "out"), overwrite=True
+        )
         with pytest.raises(FileExistsError, match=r"out/index cannot be written to: it holds .*, which is read"):
             predict.run(flags)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out" / "index").iterdir()} == before
@@ -158,9 +148,9 @@ def test_a_model_is_not_exported_over_its_run_nor_where_tensorflow_could_not_loa
     (output / "saved_model.pb").touch()
     flags = {"scales": (1.0,), "flip": False, "overwrite": True}
     with pytest.raises(FileExistsError, match=r"served cannot be written to: it holds .*run, which is read"):
-        export.run(given(workdir=output / "run", output=output, **flags))
+        export.run(flags_of(export, workdir=output / "run", output=output, **flags))
     with pytest.raises(ValueError, match=r"has '\[' in it, which TensorFlow takes for a pattern"):
-        export.run(given(workdir=place / "workdir", output=tmp_path / "a [1]" / "served", **flags))
+        export.run(flags_of(export, workdir=place / "workdir", output=tmp_path / "a [1]" / "served", **flags))
     assert (output / "run" / "experiment.json").is_file() and not (tmp_path / "a [1]").exists()
 
 
@@ -171,13 +161,14 @@ def test_a_run_whose_model_was_changed_is_one_line(place, tmp_path, capfd, name)
     content = json.loads(path.read_text())
     content["model"]["head"]["args"]["filters"] = 9
     path.write_text(json.dumps(content))
-    flags = given(
+    script = {"evaluate": evaluate, "predict": predict, "export": export}[name]
+    flags = flags_among(
+        script,
         **{"workdir": tmp_path / "run", "data_dir": place / "data", "images": str(place / "raw/images/val/0.png")},
         **{"output_dir": str(tmp_path / "out"), "output": str(tmp_path / "served")},
         **({"scales": (1.0,), "flip": False} if name == "export" else {}),
     )
     before = sorted(path.name for path in (tmp_path / "run").iterdir())
-    script = {"evaluate": evaluate, "predict": predict, "export": export}[name]
     assert exit_status(lambda: script.run(flags), name=name) == 1
     gc.collect()  # TensorFlow's warnings come with the end of what it has read
     told = capfd.readouterr().err
@@ -191,7 +182,7 @@ def test_a_run_whose_model_was_changed_is_one_line(place, tmp_path, capfd, name)
 
 def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path, capsys):
     output = tmp_path / "served"
-    assert export.run(given(workdir=place / "workdir", output=output, scales=(1.0,), flip=False)) == 0
+    assert export.run(flags_of(export, workdir=place / "workdir", output=output, scales=(1.0,), flip=False)) == 0
     assert str(output) in capsys.readouterr().out
     image = random_images(2, 30, 41)
     served = tf.saved_model.load(str(output))(tf.constant(image, tf.uint8))["probabilities"]
@@ -215,10 +206,14 @@ def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path,
 )
 def test_export_refuses_what_does_not_go_together(place, tmp_path, flags, message):
     with pytest.raises(ValueError, match=message):
-        export.run(given(workdir=place / "workdir", output=tmp_path / "served", scales=(1.0,), flip=False, **flags))
+        export.run(
+            flags_of(export, workdir=place / "workdir", output=tmp_path / "served", scales=(1.0,), flip=False, **flags)
+        )
     (tmp_path / "taken.onnx").touch()
     with pytest.raises(FileExistsError, match=r"taken\.onnx exists; choose another output"):
-        export.run(given(workdir=tmp_path, output=tmp_path / "taken.onnx", format="onnx", scales=(1.0,), flip=False))
+        export.run(
+            flags_of(export, workdir=tmp_path, output=tmp_path / "taken.onnx", format="onnx", scales=(1.0,), flip=False)
+        )
 
 
 INT8 = {"format": "tflite", "quantize": "int8", "representative": "tiny/train", "scales": (1.0,), "flip": False}
@@ -228,7 +223,7 @@ INT8 = {"format": "tflite", "quantize": "int8", "representative": "tiny/train", 
 def test_int8_is_told_beside_float32(place, tmp_path, capsys, size, monkeypatch):
     monkeypatch.setattr(export, "LARGEST_COST", -100 if size else 100)
     output = tmp_path / "a.tflite"
-    flags = given(workdir=place / "workdir", data_dir=place / "data", output=output, size=size, **INT8)
+    flags = flags_of(export, workdir=place / "workdir", data_dir=place / "data", output=output, size=size, **INT8)
     assert export.run(flags) == 0
     told = capsys.readouterr()
     first, second = told.out.splitlines()
@@ -256,17 +251,17 @@ def test_int8_is_told_beside_float32(place, tmp_path, capsys, size, monkeypatch)
 def test_what_int8_lacks_is_one_line_before_anything_is_written(place, tmp_path, flags, message):
     usual = {**INT8, "data_dir": place / "data", "workdir": place / "workdir", "output": tmp_path / "a.tflite"}
     with pytest.raises(ValueError, match=message):
-        export.run(given(**{**usual, **flags}))
+        export.run(flags_of(export, **{**usual, **flags}))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_page_is_exported_with_the_runtime_that_the_flag_names(place, tmp_path, capsys):
     flags = {"scales": (1.0,), "flip": False, "format": "web", "runtime": str(tmp_path)}
     with pytest.raises(FileNotFoundError, match=r"has no ort.* npm install onnxruntime-web@"):
-        export.run(given(workdir=tmp_path / "none", output=tmp_path / "page", **flags))
+        export.run(flags_of(export, workdir=tmp_path / "none", output=tmp_path / "page", **flags))
     for name in RUNTIME_FILES:
         (tmp_path / name).write_text(name)
-    assert export.run(given(workdir=place / "workdir", output=tmp_path / "page", **flags)) == 0
+    assert export.run(flags_of(export, workdir=place / "workdir", output=tmp_path / "page", **flags)) == 0
     assert capsys.readouterr().out.startswith(f"web: {tmp_path / 'page'} (")
     assert (tmp_path / "page" / "index.html").is_file()
     assert json.loads((tmp_path / "page" / "classes.json").read_text())["class_names"] == list(NAMES)
@@ -276,11 +271,13 @@ def test_a_run_without_the_checkpoint_is_refused_before_anything_is_written(plac
     workdir, one_view = tmp_path / "workdir", {"scales": (1.0,), "flip": False}
     claim_workdir(workdir, EXPERIMENT, read_workdir(place / "workdir")[1])
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        export.run(given(workdir=workdir, output=tmp_path / "served", **one_view))
+        export.run(flags_of(export, workdir=workdir, output=tmp_path / "served", **one_view))
     with pytest.raises(FileNotFoundError, match="no checkpoint of step 8; it has 7"):
-        export.run(given(workdir=place / "workdir", output=tmp_path / "served", **one_view, checkpoint=8))
+        export.run(flags_of(export, workdir=place / "workdir", output=tmp_path / "served", **one_view, checkpoint=8))
     with pytest.raises(FileNotFoundError, match="has no best checkpoint, since no evaluation during its training"):
-        export.run(given(workdir=place / "workdir", output=tmp_path / "served", **one_view, checkpoint="best"))
+        export.run(
+            flags_of(export, workdir=place / "workdir", output=tmp_path / "served", **one_view, checkpoint="best")
+        )
     assert not (tmp_path / "served").exists()
 
 
@@ -289,12 +286,12 @@ def test_the_best_checkpoint_is_chosen_by_its_word(place, tmp_path, capsys):
     keep_if_best(tmp_path / "run", 0, 7, {"miou": 0.5, "images": 3})
     seals.remove(checkpoint_path(tmp_path / "run"))
     chosen = {"workdir": tmp_path / "run", "checkpoint": "best"}
-    assert evaluate.run(given(**chosen, data_dir=place / "data", sheet=0)) == 0
+    assert evaluate.run(flags_of(evaluate, **chosen, data_dir=place / "data", sheet=0)) == 0
     result = json.loads((tmp_path / "run" / "eval_tiny_val.json").read_text(encoding="utf-8"))
     assert (result["stage"], result["step"]) == (0, 7)
     images = {"images": str(place / "raw" / "images" / "val"), "output_dir": str(tmp_path / "out")}
-    assert predict.run(given(**chosen, **images)) == 0
-    assert export.run(given(**chosen, output=tmp_path / "served", scales=(1.0,), flip=False)) == 0
+    assert predict.run(flags_of(predict, **chosen, **images)) == 0
+    assert export.run(flags_of(export, **chosen, output=tmp_path / "served", scales=(1.0,), flip=False)) == 0
     told = capsys.readouterr()
     assert told.err.count("checkpoint at step 7, ") == told.err.count(", on CPU with ") == 2 and "step 7" in told.out
 
@@ -305,7 +302,7 @@ def test_the_best_checkpoint_is_chosen_by_its_word(place, tmp_path, capsys):
 def test_a_folder_without_a_run_is_one_line_and_status_1(tmp_path, capsys, script, views):
     (tmp_path / "photo.png").touch()
     places = {"data_dir": "data", "images": str(tmp_path / "photo.png"), "output_dir": "out", "output": "served"}
-    flags = given(workdir="nothing", **places, **views)
+    flags = flags_among(script, workdir="nothing", **places, **views)
     assert exit_status(lambda: script.run(flags), name="script") == 1
     told = capsys.readouterr()
     assert told.err.startswith("script: nothing holds no training run") and told.err.count("\n") == 1

@@ -1,7 +1,5 @@
 """The command that draws figures: one PNG and one npz each, and what is refused."""
 
-import types
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +9,7 @@ from deeplab_ksac.runs import figures
 from deeplab_ksac.scripts import visualize
 from tests.deeplab_ksac.runs.untrained import untrained_runs
 from tests.deeplab_ksac.training.tiny import EXPERIMENT
+from tests.scripts.parsing import flags_of
 
 
 @pytest.fixture(scope="module")
@@ -21,22 +20,8 @@ def place(tmp_path_factory):
 
 def given(place, runs, output, **flags):
     """The command's flags."""
-    values = {
-        "max_megapixels": 178,
-        "checkpoint": "newest",
-        "workdir": runs,
-        "model": [],
-        "images": None,
-        "data_dir": str(place / "data"),
-        "dataset": None,
-        "count": 2,
-        "point": None,
-        "box": None,
-        "channels": 4,
-        "originals": True,
-        "output_dir": str(output),
-    }
-    return types.SimpleNamespace(**{**values, **flags})
+    values = {"workdir": runs, "data_dir": str(place / "data"), "count": 2, "output_dir": str(output)}
+    return flags_of(visualize, **{**values, **flags})
 
 
 def draw(place, figure, *runs, **flags):
