@@ -10,8 +10,9 @@ added. Between two whole rates the result is interpolated:
     out_r = (1 − t) · out_⌊r⌋ + t · out_⌊r⌋+1,    t = r − ⌊r⌋
 
 It is that of the fixed form at whole rates, and its slope there and between them is out_⌊r⌋+1 − out_⌊r⌋, by which a
-rate is learned like any weight. There is nothing more to multiply than these two factors; what costs is that the
-products are moved twice for each rate, by distances that are known only when it runs.
+rate is learned like any weight. There is nothing more to multiply than these two factors. What costs is that each
+product is read twice for each rate, from places that are known only when it runs. So all products lie in one table, a
+row of zeros for what is outside the map at its end, and each tap is one look-up; nothing is moved or padded.
 
 No study has shown a gain yet (docs/claims.md), and names and arguments may change.
 """
@@ -24,35 +25,11 @@ from deeplab_ksac.arguments import LARGEST_RATE, check_channels, in_interval
 from deeplab_ksac.layers import BatchNorm, deserialize_norm, serialize_norm, spatial_size
 from deeplab_ksac.layers.arguments import check_atrous_rates
 from deeplab_ksac.layers.norm import Norm
+from deeplab_ksac.shared_products import matrix, product_gradients
 from deeplab_ksac.tensor_ops import Tensor, ops
 
 SOURCES = ("learned", "dynamic")
 SPEED = 16.0  # pixels by which a rate moves where its weight moves by 1, so that a usual learning rate moves it at all
-
-
-def moved(maps: Tensor, distances: Tensor, axis: int) -> Tensor:
-    """Every position reads what lies so many pixels further along an axis, zero outside: [N, h, w, C], as it was.
-
-    Args:
-        maps: [N, h, w, C].
-        distances: int32 [N], of either sign.
-        axis: 1 for rows, 2 for columns.
-    """
-
-    @ops.custom_gradient
-    def read(maps):
-        return _moved(maps, distances, axis), lambda upstream: _moved(upstream, -distances, axis)
-
-    return ops.ensure_shape(read(maps), maps.shape)
-
-
-def _moved(maps, distances, axis):
-    size = spatial_size(maps)[axis - 1]
-    positions = ops.arange(size) + distances[:, ops.newaxis]
-    inside = (positions >= 0) & (positions < size)
-    taken = ops.take_per_image(maps, ops.clip(positions, 0, size - 1), axis)
-    inside = inside[:, :, ops.newaxis, ops.newaxis] if axis == 1 else inside[:, ops.newaxis, :, ops.newaxis]
-    return ops.where(inside, taken, ops.zeros_like(taken))
 
 
 @ops.do_not_convert
@@ -62,34 +39,104 @@ def fractional_atrous_products(features: Tensor, kernel: Tensor, rates: Tensor) 
     features [N, h, w, I], kernel [3, 3, I, C], rates [N, R] of at least 0, R known, float32 or float64 -> R maps
     [N, h, w, C]. Any size, static or not; rates may exceed it. Differentiable in all three.
     """
-    filters = kernel.shape[-1]
-    columns = _products(features, kernel)
+    shape = [*features.shape[:3], kernel.shape[-1]]
+
+    @ops.custom_gradient
+    def products(features, kernel, rates):
+        outputs, slopes = forward(features, kernel, rates)
+
+        def gradient(*upstream):
+            return backward(features, kernel, rates, upstream, slopes)
+
+        return outputs, gradient
+
+    return [ops.ensure_shape(output, shape) for output in products(features, ops.convert_to_tensor(kernel), rates)]
+
+
+def forward(features, kernel, rates):
+    """The maps of each rate, and their slopes in it: the maps of the whole rate above less those of the one below."""
+    outputs, slopes, taken = [], [], []
+    table = _products(features, kernel)
+    for share, *sides in _places(features, rates):
+        for places in sides:
+            taken.append(_look_up([(table, 9 * place + tap) for tap, place in enumerate(places)], after=taken[-1:]))
+        lower, upper = taken[-2:]
+        slopes.append(upper - lower)
+        output = lower + share * slopes[-1]
+        outputs.append(ops.reshape(output, ops.join_shapes(ops.shape(features)[:3], [kernel.shape[-1]])))
+    return outputs, slopes
+
+
+def backward(features, kernel, rates, upstream, slopes):
+    """Gradients of features, kernel and rates. A tap's product has gone where the opposite tap would read."""
+    arriving, of_rates, gathered = [], [], []
+    for (share, below, above), gradient, slope in zip(_places(features, rates), upstream, slopes, strict=True):
+        gradient = _flat(gradient)
+        of_rates.append(ops.sum(ops.at_least_float32(gradient * slope), axis=(1, 2)))
+        upper = share * gradient
+        arriving.extend([(_with_zero(gradient - upper), below), (_with_zero(upper), above)])
+    for opposite in reversed(range(9)):
+        gathered.append(_look_up([(maps, places[opposite]) for maps, places in arriving], after=gathered[-1:]))
+    of_features, of_kernel = product_gradients(features, kernel, ops.concatenate(gathered, axis=-1))
+    return of_features, of_kernel, ops.cast(ops.stack(of_rates, axis=1), rates.dtype)
+
+
+def _look_up(reads, after):
+    """The sum of what lies at each table's places, taken only after other results, so that few are held at a time."""
+    with ops.control_dependencies(after):
+        return ops.add_n([ops.gather_per_group(table, places) for table, places in reads])
+
+
+def _places(maps, rates):
+    """For each rate its share of the whole rate above [N, 1, 1], and where the taps read at those below and above.
+
+    The places are int32, for each of the nine taps [N, h · w], with h · w where a tap is outside the map. No tensor has
+    more than four axes and none is made longer by slicing, which TensorFlow Lite could not follow.
+    """
     below = ops.stop_gradient(ops.floor(rates))
-    results = []
+    whole = ops.cast(below, "int32")
+    whole = ops.reshape(ops.stack([whole, whole + 1], axis=2), [-1, 1, 1])
+    height, width = spatial_size(maps)
+    rows, is_row = (ops.reshape(each, [-1, 3 * height, 1]) for each in _along(height, whole))
+    columns, is_column = (ops.reshape(each, [-1, 1, 3 * width]) for each in _along(width, whole))
+    places = ops.where(is_row & is_column, rows * width + columns, height * width)
+    places = ops.reshape(places, [-1, 2 * rates.shape[1], 3 * height, 3 * width])
+    found = []
     for index in range(rates.shape[1]):
-        whole = ops.cast(below[:, index], "int32")
-        share = ops.cast(rates[:, index] - below[:, index], features.dtype)[:, ops.newaxis, ops.newaxis, ops.newaxis]
-        lower, upper = (_added(columns, whole + more, filters) for more in (0, 1))
-        results.append((1 - share) * lower + share * upper)
-    return results
+        share = ops.reshape(ops.cast(rates[:, index] - below[:, index], maps.dtype), [-1, 1, 1])
+        found.append((share, *(_taps(places[:, 2 * index + side], height, width) for side in (0, 1))))
+    return found
+
+
+def _taps(places, height, width):
+    """[N, 3 · h, 3 · w] -> nine of [N, h · w]."""
+    rows = [places[:, a * height : (a + 1) * height] for a in range(3)]
+    return [ops.reshape(row[:, :, b * width : (b + 1) * width], [-1, height * width]) for row in rows for b in range(3)]
+
+
+def _along(size, rates):
+    """Where three taps at whole rates [n, 1, 1] read along an axis, and whether that is on it: both [n, 3, size]."""
+    positions = ops.arange(size) + rates * ops.reshape(ops.arange(-1, 2), [3, 1])
+    return positions, (positions >= 0) & (positions < size)
 
 
 def _products(features, kernel):
-    """The nine products, by column of the kernel: {b: [N, h, w, 3 · C]}, those of its rows side by side."""
-    products = {}
-    for b in (-1, 0, 1):
-        taps = ops.concatenate([kernel[a + 1, b + 1] for a in (-1, 0, 1)], axis=-1)
-        flat = ops.matmul(ops.reshape(features, [-1, features.shape[-1]]), taps)
-        products[b] = ops.reshape(flat, ops.join_shapes(ops.shape(features)[:3], [taps.shape[-1]]))
-        products[b] = ops.ensure_shape(products[b], [*features.shape[:3], taps.shape[-1]])
-    return products
+    """[N, (h · w + 1) · 9, C]: the nine products of each position side by side, those of a position of zeros last."""
+    channels, filters = kernel.shape[2:]
+    taps = ops.reshape(ops.transpose(kernel, [2, 0, 1, 3]), [channels, 9 * filters])
+    products = ops.matmul(matrix(_with_zero(_flat(features))), taps)
+    return ops.reshape(products, ops.join_shapes(ops.shape(features)[:1], [-1, filters]))
 
 
-def _added(products, rate, filters):
-    """What the products give at a whole rate for each picture, int32 [N]: [N, h, w, C]."""
-    rows = ops.add_n([moved(products[b], b * rate, axis=2) if b else products[b] for b in (-1, 0, 1)])
-    parts = {a: rows[..., (a + 1) * filters : (a + 2) * filters] for a in (-1, 0, 1)}
-    return ops.add_n([moved(parts[a], a * rate, axis=1) if a else parts[a] for a in (-1, 0, 1)])
+def _flat(maps):
+    """[N, h, w, C] -> [N, h · w, C]."""
+    size = ops.shape(maps)
+    return ops.reshape(maps, [size[0], size[1] * size[2], maps.shape[-1]])
+
+
+def _with_zero(positions):
+    """[N, n, C] -> [N, n + 1, C], the last one zeros."""
+    return ops.pad(positions, [[0, 0], [0, 1], [0, 0]])
 
 
 def bounded(rates: Tensor, least: float, most: float) -> Tensor:

@@ -216,9 +216,17 @@ def backward(features, kernel, upstream, reach):
         place(ops.add_n(parts), reach.source(tap), reach.frame) if parts else ops.zeros_like(arriving[0])
         for tap, parts in gathered.items()
     ]
-    side_by_side = matrix(rows_first(ops.concatenate(placed, axis=-1)))
+    return product_gradients(features, kernel, rows_first(ops.concatenate(placed, axis=-1)))
+
+
+def product_gradients(features, kernel, gathered):
+    """Gradients of features [N, h, w, I] and kernel [3, 3, I, C] of what arrives at the nine products, by `TAPS`.
+
+    Args:
+        gathered: [N, h, w, 9 · C], the products' gradients side by side.
+    """
     channels, filters = features.shape[-1], kernel.shape[-1]
     taps = ops.reshape(ops.transpose(kernel, [0, 1, 3, 2]), [9 * filters, channels])
-    feature_gradient = ops.reshape(ops.matmul(side_by_side, taps), ops.shape(features))
-    kernel_gradient = ops.matmul(matrix(features), side_by_side, transpose_a=True)
+    feature_gradient = ops.reshape(ops.matmul(matrix(gathered), taps), ops.shape(features))
+    kernel_gradient = ops.matmul(matrix(features), matrix(gathered), transpose_a=True)
     return feature_gradient, ops.transpose(ops.reshape(kernel_gradient, [channels, 3, 3, filters]), [1, 2, 0, 3])

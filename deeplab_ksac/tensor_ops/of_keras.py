@@ -162,13 +162,6 @@ def gather_per_group(x: Array, indices: Array) -> Array:
     return keras.ops.take_along_axis(x, indices[..., newaxis], axis=1)
 
 
-def take_per_image(x: Array, indices: Array, axis: int) -> Array:
-    indices = indices[:, :, newaxis, newaxis] if axis == 1 else indices[:, newaxis, :, newaxis]
-    sizes = [*x.shape]
-    sizes[axis] = indices.shape[axis]
-    return keras.ops.take_along_axis(x, keras.ops.broadcast_to(indices, sizes), axis=axis)
-
-
 def segment_sum(values: Array, segments: Array, count: int) -> Array:
     if BACKEND == "torch":  # whose keras.ops.segment_sum rounds to float32
         return keras.ops.zeros([count, *values.shape[1:]], values.dtype).index_add(0, segments, values)

@@ -105,11 +105,6 @@ def gather_per_group(x: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     return tf.gather(x, indices, batch_dims=1)
 
 
-def take_per_image(x: tf.Tensor, indices: tf.Tensor, axis: int) -> tf.Tensor:
-    """Of every image [N, h, w, C] other rows (axis 1) or columns (axis 2): x at the indices [N, n] along that axis."""
-    return tf.gather(x, indices, axis=axis, batch_dims=1)
-
-
 def recomputed(function: Callable) -> Callable:
     """A function whose intermediate results the backward pass computes again. Here the gradients are written so."""
     return function

@@ -22,6 +22,7 @@ from deeplab_ksac.scripts.cases import (
     export,
     figures,
     formats,
+    fractional_rates,
     inference,
     keras_backends,
     peer_evaluation,
@@ -39,6 +40,7 @@ from deeplab_ksac.scripts.cases.process_memory import resident_memory
 
 CASES = {  # name -> Case, in the order in which they are measured
     **pyramid.CASES,
+    **fractional_rates.CASES,
     **attention.CASES,
     **pipeline.CASES,
     **record_index.CASES,

@@ -9,6 +9,7 @@ from tests.random_layers import randomize
 
 ARGUMENTS = {  # 16 · 64 numbers: the least that dynamic-range quantization touches
     "ksac": {"filters": 16, "atrous_rates": (2, 4)},
+    "experimental_ksac_dynamic": {"filters": 16, "atrous_rates": (2, 4)},
     "caa": {"filters": 16, "key_filters": 4, "gate_width": 4, "gate_depth": 2},
     "self_attention": {"filters": 16, "key_filters": 4},
 }

@@ -80,6 +80,12 @@ def test_tflite_gives_what_the_model_gives_whole_and_quantized(model, tflite_fil
     assert rounded.stat().st_size < whole.stat().st_size - 3 * 9 * 8 * 64  # a byte, not four, for each of the largest
 
 
+def test_rates_that_are_found_for_each_picture_are_so_in_tensorflow_lite(tmp_path):
+    model = build_head_model("experimental_ksac_dynamic")
+    path = export_tflite(model, tmp_path / "a.tflite", info=fake_info(), check=False)
+    assert max(check_parity(model, fresh.run_tflite, path)) < 1e-5
+
+
 def test_a_file_holds_scales_and_flip_and_its_classes(tmp_path):
     model = build_head_model("self_attention")
     for write, runner, name in ((export_onnx, fresh.run_onnx, "a.onnx"), (export_tflite, fresh.run_tflite, "a.tflite")):
