@@ -38,12 +38,12 @@ def define_flags():
 
 def run(given):
     """Pictures, features, trainings, counts, table."""
-    from deeplab_ksac.runs import paired_study
+    from deeplab_ksac.runs import paired_comparison, paired_study
     from deeplab_ksac.runs.claims_pictures import select_pictures
 
     study = STUDIES[given.study].pilot if given.pilot else STUDIES[given.study]
     if given.counts:
-        print(paired_study.as_markdown(paired_study.compare_recorded(study, given.counts)))
+        print(paired_comparison.as_markdown(paired_comparison.compare_recorded(study, given.counts)))
         return 0
     if not given.data_dir or not given.workdir:
         raise ValueError("give --data_dir and --workdir, or the --counts that a study left")
@@ -59,7 +59,7 @@ def run(given):
         backbone_weights=given.backbone_weights,
         progress=Progress,
     )
-    print(paired_study.as_markdown(result))
+    print(paired_comparison.as_markdown(result))
     return 0
 
 

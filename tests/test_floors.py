@@ -68,7 +68,8 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
     ("deeplab_ksac.training.loop",),
     ("deeplab_ksac.runs.picture_features",),
     ("deeplab_ksac.runs.picture_measures",),
-    ("deeplab_ksac.runs.claims_pictures", "deeplab_ksac.runs.paired_study"),
+    ("deeplab_ksac.runs.claims_pictures", "deeplab_ksac.runs.paired_comparison"),
+    ("deeplab_ksac.runs.paired_study",),
     ("deeplab_ksac.scripts",),
 )
 NEIGHBORS = {  # the two halves of what a workdir gives: its model, and what that model says of pictures

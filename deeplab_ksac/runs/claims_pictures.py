@@ -1,6 +1,7 @@
 """The pictures of the studies of docs/claims.md that rules on their masks select: made of a converted data set."""
 
 import collections
+import functools
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -42,13 +43,14 @@ def select_pictures(
         DatasetError: there is no `animals`, or it cannot be read.
     """
     sources = {source for each in study.variants.values() for source in each.stages[0].data.sources}
-    for source, splits in ((HELD_OUT, held_out_splits), (LABELED, few_splits)):
+    look_at_all = functools.partial(held_out_splits, progress=progress)
+    for source, splits in ((HELD_OUT, look_at_all), (LABELED, few_splits)):
         name = Split.parse(source).dataset
         if source in sources and not is_there(dataset_dir(name, data_dir), INFO_FILE):
-            select_records(name, data_dir, splits(data_dir, progress))
+            select_records(name, data_dir, splits(data_dir))
 
 
-def few_splits(data_dir: str | os.PathLike, progress: Callable | None = None) -> dict[str, list[Selected]]:
+def few_splits(data_dir: str | os.PathLike) -> dict[str, list[Selected]]:
     """The splits of `animals_few`."""
     which = Split.parse(ALL)
     size = load_info(which.dataset, data_dir).num_examples[which.name]

@@ -5,7 +5,7 @@ import pytest
 
 from deeplab_ksac.experiments.claims_on_pictures import STUDIES
 from deeplab_ksac.runs.counts_files import write_study_counts
-from deeplab_ksac.runs.paired_study import measures_of
+from deeplab_ksac.runs.paired_comparison import measures_of
 from deeplab_ksac.runs.picture_measures import MEASURES, confusion
 from deeplab_ksac.scripts import paired_study
 from tests.scripts.parsing import flags_of

@@ -15,13 +15,12 @@ from deeplab_ksac.experiment import part
 from deeplab_ksac.experiments.claims_on_pictures import (
     CLAIMS_ON_PICTURES,
     STUDIES,
-    Comparison,
     PairedStudy,
     difference,
 )
 from deeplab_ksac.metrics.paired import mean_ious
 from deeplab_ksac.model import build_model
-from deeplab_ksac.runs import paired_study
+from deeplab_ksac.runs import paired_comparison, paired_study
 from deeplab_ksac.runs.checkpoints import load_model
 from deeplab_ksac.runs.picture_measures import Measure, by_scale, confusion, objects_by_size, of_sizes
 from deeplab_ksac.training.backbone_part import backbone_of
@@ -76,7 +75,7 @@ def test_a_study_trains_what_is_missing_and_compares_what_evaluation_says(tmp_pa
     model = load_model(workdir / "second_seed1").model
     figures = evaluate(with_half_features(model), eval_batches("tiny", "val", data_dir=data_dir), num_classes=3)
     np.testing.assert_allclose(both["figures"]["overall"]["wide"][1], 100 * figures["miou"], rtol=1e-12)
-    again = paired_study.compare_recorded(STUDY, workdir / "tried_counts.npz", MEASURES)
+    again = paired_comparison.compare_recorded(STUDY, workdir / "tried_counts.npz", MEASURES)
     assert {**again, "seconds": both["seconds"]} == both
     shutil.rmtree(data_dir / "cached")  # what was trained needs it no more
     described = dataclasses.replace(STUDY, described=("usual",))
@@ -88,25 +87,6 @@ def test_a_study_trains_what_is_missing_and_compares_what_evaluation_says(tmp_pa
         ValueError, match=r"first_seed0 holds another run than this study's: stages\[0\]\.steps: 1 -> 2"
     ):
         paired_study.run_study(STUDY, seeds=(0,), name="tried", **{**options, "steps": 2})
-
-
-def test_secondary_comparisons_are_corrected_for_their_number_and_a_primary_one_is_not():
-    rng = np.random.default_rng(0)
-    counts = {name: {"overall": rng.integers(20, 60, [6, 40, 1, 3, 3])} for name in ("a", "b")}
-    counts["a"]["overall"] += 2 * np.eye(3, dtype=int)  # right a little more often
-    study = PairedStudy(
-        {"a": FIRST, "b": FIRST},
-        {
-            "main": difference("a", "b", primary=True),
-            "same": difference("a", "b"),
-            "opposite": Comparison({"a": -1, "b": 1}, "overall"),
-        },
-    )
-    found = paired_study.compare(study, counts, range(6), MEASURES)["comparisons"]
-    assert found["same"]["p"] == min(2 * found["main"]["p"], 1.0) == found["opposite"]["p"]
-    assert found["opposite"]["difference"] == -found["main"]["difference"] < 0
-    assert found["main"]["outcome"] == "supported" and found["main"]["p"] < 0.05
-    np.testing.assert_allclose(found["opposite"]["interval"], [-each for each in found["main"]["interval"][::-1]])
 
 
 def test_each_study_has_one_primary_comparison_of_its_variants():

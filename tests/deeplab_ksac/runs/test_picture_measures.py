@@ -16,7 +16,7 @@ from deeplab_ksac.experiments.claims_on_pictures import STUDIES
 from deeplab_ksac.metrics.objects import find_objects
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs import picture_measures
-from deeplab_ksac.runs.paired_study import measures_of
+from deeplab_ksac.runs.paired_comparison import measures_of
 from deeplab_ksac.runs.picture_features import PictureFeatures
 from deeplab_ksac.runs.picture_measures import (
     MEASURES,
