@@ -17,7 +17,7 @@ from deeplab_ksac.scripts import predict
 from deeplab_ksac.scripts.commandline.ending import exit_status
 from tests.deeplab_ksac.models.examples import SPECS, trained_model
 from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
-from tests.scripts import test_saved_models
+from tests.scripts.parsing import flags_of
 from tests.scripts.test_damaged_json import changed, places
 
 LEAVES = st.one_of(  # no number between, of channels that would take all of the memory
@@ -79,7 +79,7 @@ def test_a_damaged_file_of_a_model_is_one_line(data, place, tmp_path):
     (model / name).unlink()
     if content is not None:
         (model / name).write_bytes(content)
-    flags = test_saved_models.given(model=str(model), images=str(place / "a.png"), output_dir=str(output))
+    flags = flags_of(predict, model=str(model), images=str(place / "a.png"), output_dir=str(output))
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         status = exit_status(lambda: predict.run(flags), name="predict")

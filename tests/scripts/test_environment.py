@@ -113,3 +113,12 @@ def test_the_scripts_are_valid_shell():
         assert os.access(ROOT / "scripts" / name, os.R_OK)
         subprocess.run(["bash", "-n", str(ROOT / "scripts" / name)], check=True)
     subprocess.run(["bash", "-n", str(ROOT / ".ci/run")], check=True)
+
+
+def test_what_ci_leaves_to_the_workflow_is_there():
+    """A test that was renamed would be run again, and nobody would be told why CI takes longer."""
+    listed = re.search(r"^long=\(.*?^\)", (ROOT / ".ci/run").read_text(), re.MULTILINE | re.DOTALL).group()
+    named = re.findall(r"^\s+\"?([\w/]+\.py)(?:::(\w+))?", listed, re.MULTILINE)
+    assert len(named) == listed.count(".py")
+    for path, function in named:
+        assert f"def {function}" in (ROOT / "tests" / path).read_text(encoding="utf-8"), (path, function)
