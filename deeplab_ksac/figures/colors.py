@@ -89,5 +89,6 @@ def class_patches(names: Sequence[str], colors: Colors) -> list[Patch]:
 def rendered(figure: Figure) -> np.ndarray:
     """A matplotlib figure as uint8 RGB [H, W, 3]."""
     canvas = FigureCanvasAgg(figure)
+    figure.draw_without_rendering()  # a constrained layout needs two rounds where pictures keep their proportions
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -268,7 +268,7 @@ def class_dependency(maps: Mapping[str, np.ndarray], class_names: Sequence[str])
     if len(maps) == 2:
         (first, a), (second, b) = maps.items()
         bound = max(float(np.nanmax(np.abs(b - a), initial=0.01)), 0.01)
-        shown[f"{second} − {first}"] = (b - a, (-bound, bound), "coolwarm")
+        shown[f"{second}\n− {first}"] = (b - a, (-bound, bound), "coolwarm")
     named = len(class_names) <= MOST_NAMED
     side = max(0.17 * len(class_names), 2.6) + 1.4
     figure = Figure(figsize=(side * len(shown) + 0.6 * len(shown), side), dpi=DPI, layout="constrained")

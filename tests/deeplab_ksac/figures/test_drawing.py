@@ -6,6 +6,7 @@ import pytest
 
 from deeplab_ksac.figures import drawing as figures
 from deeplab_ksac.figures.colors import IGNORE_COLOR
+from deeplab_ksac.figures.confusion import confusion_picture
 from tests.deeplab_ksac.fake_model import fake_info
 
 INFO = fake_info()
@@ -120,6 +121,15 @@ def test_two_dependency_maps_are_shown_with_their_difference():
     )
     assert two.shape[1] > 2 * one.shape[1]
     assert {(0, 0, 0), (255, 255, 255)} <= colors_in(one)  # off and on the diagonal
+
+
+def test_long_names_are_shown_whole():
+    names, size = ["a background with a long name", *"bcdefg"], 7
+    shown = {name: np.random.default_rng(0).random((size, size)) for name in ("pictures_of_one", "pictures_of_another")}
+    matrix = np.arange(size * size).reshape(size, size)
+    for picture in (figures.class_dependency(shown, names), confusion_picture(matrix, names)):
+        for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+            assert np.all(edge == 255)
 
 
 def test_many_classes_are_not_named():
