@@ -14,7 +14,7 @@ rate is learned like any weight. There is nothing more to multiply than these tw
 product is read twice for each rate, from places that are known only when it runs. So all products lie in one table, a
 row of zeros for what is outside the map at its end, and each tap is one look-up; nothing is moved or padded.
 
-No study has shown a gain yet (docs/claims.md), and names and arguments may change.
+What it gains and loses is in docs/claims.md. Names and arguments may change.
 """
 
 from collections.abc import Sequence

@@ -16,6 +16,7 @@ from absl import flags
 from deeplab_ksac.experiment import LARGEST_SEED
 from deeplab_ksac.experiments.claims_on_pictures import STUDIES
 from deeplab_ksac.scripts.commandline import devices, values
+from deeplab_ksac.scripts.commandline.ending import restart_status
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import Progress
 
@@ -38,7 +39,7 @@ def define_flags():
 
 def run(given):
     """Pictures, features, trainings, counts, table."""
-    from deeplab_ksac.runs import paired_comparison, paired_study
+    from deeplab_ksac.runs import paired_comparison
     from deeplab_ksac.runs.claims_pictures import select_pictures
 
     study = STUDIES[given.study].pilot if given.pilot else STUDIES[given.study]
@@ -49,6 +50,13 @@ def run(given):
         raise ValueError("give --data_dir and --workdir, or the --counts that a study left")
     print(f"paired_study on {devices.prepare(given)}", file=sys.stderr)
     select_pictures(study, given.data_dir, progress=Progress)
+    return restart_status(lambda: run_study(study, given), name="paired_study")
+
+
+def run_study(study, given):
+    """The study with networks that are trained here where they are missing; prints its tables."""
+    from deeplab_ksac.runs import paired_comparison, paired_study
+
     result = paired_study.run_study(
         study,
         data_dir=given.data_dir,

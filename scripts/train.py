@@ -20,10 +20,11 @@ import sys
 
 from absl import flags
 
-from deeplab_ksac.errors import in_one_line, printable
+from deeplab_ksac.errors import printable
 from deeplab_ksac.experiments import finetune
 from deeplab_ksac.experiments.finetune import FINETUNE
 from deeplab_ksac.scripts.commandline import config, devices, values
+from deeplab_ksac.scripts.commandline.ending import restart_status
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.model import MODEL, define_code_flag
 from deeplab_ksac.scripts.commandline.progress import Progress
@@ -83,13 +84,12 @@ def run(given):
         raise ValueError(f"--config={FINETUNE} and --data=<a converted data set> go together")
     experiment = derived_from(given) if given.data else config.chosen(given.config)
 
-    from deeplab_ksac.training.interruption import RESTART_STATUS, RestartError
+    return restart_status(lambda: train_and_tell(experiment, given), name="train")
 
-    try:
-        figures = train(experiment, given)
-    except RestartError as stopped:
-        print(f"train: {in_one_line(stopped)}; the same command continues", file=sys.stderr)
-        return RESTART_STATUS
+
+def train_and_tell(experiment, given):
+    """Trains and prints the figures, or what else there is to say at the end; 0."""
+    figures = train(experiment, given)
     if figures is not None:
         print(f"mIoU {figures['miou']:.4f}, pixel accuracy {figures['pixel_accuracy']:.4f}")
     elif given.mode == "train":

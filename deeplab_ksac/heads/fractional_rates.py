@@ -1,4 +1,4 @@
-"""The KSAC module with rates of its own (Sect. 2.5). Experimental: no study has shown a gain yet (docs/claims.md)."""
+"""The KSAC module with rates of its own (Sect. 2.5). Experimental (docs/claims.md)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

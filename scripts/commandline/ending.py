@@ -32,3 +32,14 @@ def exit_status(work: Callable[[], int], *, name: str) -> int:
         logging.debug("traceback", exc_info=True)
         print(f"{name}: {in_one_line(error)}", file=sys.stderr)
         return 1
+
+
+def restart_status(work: Callable[[], int], *, name: str) -> int:
+    """What `work()` returns, which trains; a training that was asked to stop becomes one line and `RESTART_STATUS`."""
+    from deeplab_ksac.training.interruption import RESTART_STATUS, RestartError
+
+    try:
+        return work()
+    except RestartError as stopped:
+        print(f"{name}: {in_one_line(stopped)}; the same command continues", file=sys.stderr)
+        return RESTART_STATUS
