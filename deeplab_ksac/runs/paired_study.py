@@ -76,9 +76,7 @@ def run_study(
     for key, experiment in planned.items():
         _check(folders[key], with_backbone_weights(experiment, backbone_weights, folders[key]))
     untrained = {key: experiment for key, experiment in planned.items() if not (folders[key] / COUNTS_FILE).exists()}
-    for features, experiment in {each.stages[0].features: each for each in untrained.values()}.items():
-        wanted = {"name": features, "views": VIEWS, "backbone_weights": backbone_weights}
-        cache_features(experiment, data_dir=data_dir, **wanted, progress=progress)
+    _cache(untrained.values(), data_dir, backbone_weights, progress)
     for number, (key, experiment) in enumerate(planned.items(), 1):
         folder, shown = folders[key], _named(progress, f"{number} of {len(planned)}: {folders[key].name}")
         if key in untrained:
@@ -95,6 +93,13 @@ def run_study(
     result = {**compare(study, together, seeds, measures), "seconds": seconds}
     _write(workdir, name, study, together, result)
     return result
+
+
+def _cache(experiments, data_dir, backbone_weights, progress):
+    """Makes each cache of features that experiments read, once."""
+    for features, experiment in {each.stages[0].features: each for each in experiments}.items():
+        wanted = {"name": features, "views": VIEWS, "backbone_weights": backbone_weights}
+        cache_features(experiment, data_dir=data_dir, **wanted, progress=progress)
 
 
 def _write(folder, name, study, counts, result):

@@ -61,18 +61,18 @@ def test_the_figure_is_the_same_text_for_the_same_numbers(study, tmp_path):
 def test_it_trains_evaluates_and_does_nothing_twice(tmp_path):
     write_camvid(tmp_path / "all", {"train": 9, "val": 1, "test": 1})
     command = [sys.executable, PATH, f"--raw_dir={tmp_path / 'all'}", f"--workdir={tmp_path / 'few'}", "--counts=8"]
-    command += ["--weights=shipped", "--steps=1"]
+    command += ["--weights=random,shipped", "--steps=1"]
     first = subprocess.run(command, capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
     assert [line.split()[1] for line in first.stdout.splitlines() if line.startswith("ksac ")] == [
         "convert",
         "select_pictures",
-        *["train", "evaluate", "evaluate"],
+        *2 * ["train", "evaluate", "evaluate"],
     ]
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 0 and "ksac " not in again.stdout
     table = (tmp_path / "few" / "few_pictures.md").read_text()
-    assert table.count("\n") == 4 and table in first.stdout and table in again.stdout
+    assert table.count("\n") == 6 and table in first.stdout and table in again.stdout
     assert (tmp_path / "few" / "few_pictures.svg").read_text().startswith("<?xml")
 
 
