@@ -8,6 +8,7 @@ sides have as many threads as there are cores. A case refuses to begin if the si
   the encoder's classifier. "smp as shipped" has one of the two at stride 16, and no such normalization; that is other
   work, so nothing is asked of it. Needs an interpreter that has the package, this one or the one that KSAC_TORCH_PYTHON
   names.
+- torchvision, whose DeepLabV3 is at output stride 8 and has no decoder, with plain kernels: in the same interpreter.
 - keras-cv, whose network exists at output stride 32 alone, with a decoder of a 1×1 convolution, and classifier and
   softmax at the image's size.
 
@@ -40,6 +41,7 @@ TORCH_SIDE = pathlib.Path(__file__).with_name("torch_deeplab.py")
 BACKBONES = {  # as the peers have them
     "resnet50": part("resnet50", variant="v1.5", stem="7x7", multi_grid=(1, 1, 1)),
     "efficientnet_lite0": part("efficientnet_lite0"),
+    "efficientnet_b0": part("efficientnet_b0"),
     "mobilenet_v2": part("mobilenet_v2", endpoints="narrow"),
 }
 HEADS = {
@@ -89,9 +91,9 @@ def told_counts(title: str, found: Mapping[str, Sequence[int]]) -> str:
     return f"{title}: {'; '.join(parts)}"
 
 
-def prepare_ours(make: Callable[[], keras.Model], training: bool, told: list[str], title: str) -> Callable:
-    """A turn of a model of ours, traced."""
-    model = make()
+def prepare_ours(spec: ModelSpec, training: bool, told: list[str], title: str) -> Callable:
+    """A turn of a network of ours, traced."""
+    model = build_model(spec, NUM_CLASSES)
     told.append(told_counts(title, counts(model)))
     if training:
         return training_step(model)
@@ -117,17 +119,29 @@ def training_step(model: keras.Model) -> Callable:
     return lambda: step(batch)
 
 
-def prepare_smp(network: str, form: str, training: bool, told: list[str]) -> Callable:
-    """A turn of segmentation_models_pytorch in a process of its own; its published form must be ours."""
+def prepare_torch(
+    title: str, network: str, form: str, training: bool, told: list[str], *, same: ModelSpec | None = None
+) -> Callable:
+    """A turn of PyTorch in a process of its own.
+
+    Args:
+        title: what the peer is called.
+        network, form: of `torch_deeplab.ENCODERS` and `FORMS`.
+        training: a training step of two images in place of a forward pass of one.
+        told: gets a line on what the peer has built.
+        same: the network of ours that it must be, in weights and multiply-adds.
+
+    Raises:
+        ValueError: it is not that network.
+    """
 
     def greeted(line):
         greeting = json.loads(line)
-        title = f"smp{' as shipped' if form == 'shipped' else ''}, {greeting['order']} (faster here)"
-        told.append(told_counts(title, greeting["counts"]))
-        if form == "published":
+        told.append(told_counts(f"{title}, {greeting['order']} (faster here)", greeting["counts"]))
+        if same is not None:
             with zero_weights():
-                ours = build_model(published(network, "ASPP"), NUM_CLASSES)
-            require_same(counts(ours), greeting["counts"], "smp")
+                ours = build_model(same, NUM_CLASSES)
+            require_same(counts(ours), greeting["counts"], title)
 
     options = {
         "network": network,
@@ -137,29 +151,68 @@ def prepare_smp(network: str, form: str, training: bool, told: list[str]) -> Cal
         "size": SIZE,
         "threads": len(os.sched_getaffinity(0)),
     }
-    return prepare_process(TORCH_SIDE, [json.dumps(options)], "segmentation_models_pytorch", greeted=greeted)
+    return prepare_process(TORCH_SIDE, [json.dumps(options)], title, greeted=greeted)
+
+
+def prepare_heads(specs: Mapping[str, ModelSpec], training: bool, told: list[str]) -> dict[str, Callable]:
+    """{name: what prepares a turn of the network of ours} for a case's sides."""
+    return {name: functools.partial(prepare_ours, spec, training, told, name) for name, spec in specs.items()}
 
 
 def smp_case(network: str, training: bool) -> Case:
-    """Our three heads on one backbone against the package's network in both forms."""
+    """Our three heads on one backbone against segmentation_models_pytorch's network in both forms."""
     told: list[str] = []
-    ours = {
-        head: functools.partial(
-            prepare_ours, functools.partial(build_model, published(network, head), NUM_CLASSES), training, told, head
-        )
-        for head in HEADS
-    }
+    specs = {head: published(network, head) for head in HEADS}
     peers = {
-        "smp": functools.partial(prepare_smp, network, "published", training, told),
-        "smp as shipped": functools.partial(prepare_smp, network, "shipped", training, told),
+        "smp": functools.partial(prepare_torch, "smp", network, "published", training, told, same=specs["ASPP"]),
+        "smp as shipped": functools.partial(prepare_torch, "smp as shipped", network, "shipped", training, told),
     }
     return Case(
         title=f"DeepLabV3+, {network}, {'training' if training else 'forward'}",
-        sides={**ours, **peers},
+        sides={**prepare_heads(specs, training, told), **peers},
         bounds=(
-            *(Bound(head, "smp", SAME if head == "ASPP" else REPLACED) for head in ours),
+            *(Bound(head, "smp", SAME if head == "ASPP" else REPLACED) for head in specs),
             Bound("ASPP", "smp as shipped", None),
         ),
+        told=lambda: told,
+    )
+
+
+class ConvolutionDecoder(keras.layers.Layer):
+    """What torchvision has behind its pyramid and projection: a 3×3 convolution.
+
+    (features [N, h, w, C], pyramid) -> [N, h, w, 256].
+    """
+
+    def __init__(self, norm=BatchNorm(), **kwargs):
+        super().__init__(**kwargs)
+        self.mix = ConvNormAct(256, 3, norm=norm, name="mix")
+
+    def call(self, features, pyramid, training=None):
+        """At the size of the features; the pyramid is not read."""
+        return self.mix(features, training=training)
+
+
+def like_torchvision(backbone: str, head: str) -> ModelSpec:
+    """Our layers in the arrangement of torchvision's DeepLabV3."""
+    return ModelSpec(
+        BACKBONES[backbone],
+        head=part(head, atrous_rates=(12, 24, 36)),
+        bottleneck={"filters": 256, "kernel_size": 1, "dropout": 0.5},
+        decoder=part(ConvolutionDecoder),
+        output_stride=8,
+    )
+
+
+def torchvision_case(network: str, training: bool) -> Case:
+    """Our ASPP and KSAC in torchvision's arrangement against its network."""
+    told: list[str] = []
+    specs = {"ASPP": like_torchvision(network, "deeplabv3"), "KSAC": like_torchvision(network, "ksac")}
+    peer = functools.partial(prepare_torch, "torchvision", network, "torchvision", training, told, same=specs["ASPP"])
+    return Case(
+        title=f"torchvision's DeepLabV3, {network}, {'training' if training else 'forward'}",
+        sides={**prepare_heads(specs, training, told), "torchvision": peer},
+        bounds=(Bound("ASPP", "torchvision", SAME), Bound("KSAC", "torchvision", REPLACED)),
         told=lambda: told,
     )
 
@@ -182,16 +235,13 @@ class OneByOneDecoder(keras.layers.Layer):
         return self.mix(tf.concat([features, low_level], axis=-1), training=training)
 
 
-def like_keras_cv(head: str) -> keras.Model:
+def like_keras_cv(head: str) -> ModelSpec:
     """Our layers in keras-cv's arrangement: rates 6, 12, 18 at output stride 32, a block strides in its first layer."""
-    return build_model(
-        ModelSpec(
-            part("resnet50", variant="std", stem="7x7", multi_grid=(1, 1, 1)),
-            head=part(head, atrous_rates=(12, 24, 36)),
-            decoder=part(OneByOneDecoder),
-            output_stride=32,
-        ),
-        NUM_CLASSES,
+    return ModelSpec(
+        part("resnet50", variant="std", stem="7x7", multi_grid=(1, 1, 1)),
+        head=part(head, atrous_rates=(12, 24, 36)),
+        decoder=part(OneByOneDecoder),
+        output_stride=32,
     )
 
 
@@ -215,7 +265,7 @@ def prepare_keras_cv(training: bool, told: list[str]) -> Callable:
     Its classifier is ours without a bias, on 256 channels that are brought to the image's size before.
     """
     model = keras_cv_model()
-    ours, bias = like_keras_cv("deeplabv3").count_params(), NUM_CLASSES
+    ours, bias = build_model(like_keras_cv("deeplabv3"), NUM_CLASSES).count_params(), NUM_CLASSES
     told.append(f"keras-cv: {model.count_params():,} weights, ours with ASPP {ours:,}, of them {bias} biases more")
     if model.count_params() != ours - bias:
         raise ValueError(
@@ -242,27 +292,24 @@ def prepare_keras_cv(training: bool, told: list[str]) -> Callable:
 def keras_cv_case(training: bool) -> Case:
     """Our ASPP and KSAC in its arrangement against its network."""
     told: list[str] = []
-    heads = {"ASPP": "deeplabv3", "KSAC": "ksac"}
-    ours = {
-        name: functools.partial(prepare_ours, functools.partial(like_keras_cv, head), training, told, name)
-        for name, head in heads.items()
-    }
+    specs = {"ASPP": like_keras_cv("deeplabv3"), "KSAC": like_keras_cv("ksac")}
     return Case(
         title=f"keras-cv's DeepLabV3+, resnet50, {'training' if training else 'forward'}",
-        sides={**ours, "keras-cv": functools.partial(prepare_keras_cv, training, told)},
-        bounds=tuple(Bound(name, "keras-cv", OF_KERAS_CV) for name in ours),
+        sides={**prepare_heads(specs, training, told), "keras-cv": functools.partial(prepare_keras_cv, training, told)},
+        bounds=tuple(Bound(head, "keras-cv", OF_KERAS_CV) for head in specs),
         told=lambda: told,
     )
 
 
 MODES = {"": False, "_training": True}
-SMP_CASES = {
-    f"peers_smp_{network}{mode}": smp_case(network, training)
-    for network in (BACKBONES if torch_has("segmentation_models_pytorch") else ())
+TORCH_CASES = {
+    f"peers_{peer}_{network}{mode}": case(network, training)
+    for peer, case, networks in (("smp", smp_case, BACKBONES), ("torchvision", torchvision_case, ("resnet50",)))
+    for network in (networks if torch_has("segmentation_models_pytorch") else ())
     for mode, training in MODES.items()
 }
 KERAS_CV_CASES = {
     f"peers_keras-cv{mode}": keras_cv_case(training)
     for mode, training in (MODES if importlib.util.find_spec("keras_cv") else {}).items()
 }
-CASES = {**KERAS_CV_CASES, **SMP_CASES}
+CASES = {**KERAS_CV_CASES, **TORCH_CASES}

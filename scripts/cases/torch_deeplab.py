@@ -1,5 +1,7 @@
 """PyTorch's side of the comparisons of whole networks, run by an interpreter that has segmentation_models_pytorch.
 
+With it comes torchvision.
+
     python torch_deeplab.py '{"network": "resnet50", "form": "published", "mode": "forward", …}'
 
 It imports nothing of this project. It greets with one line of JSON, what it has built, and makes a turn for each line
@@ -13,31 +15,61 @@ import time
 
 import segmentation_models_pytorch as smp
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional as F
 
 ENCODERS = {
     "resnet50": "resnet50",
     "efficientnet_lite0": "timm-tf_efficientnet_lite0",
+    "efficientnet_b0": "timm-efficientnet-b0",
     "mobilenet_v2": "mobilenet_v2",
 }
 RATES, CLASSES, IGNORED = (6, 12, 18), 21, 255
-PARTS = {"encoder": "backbone", "decoder": "context and decoder", "segmentation_head": "classifier"}
+PARTS = {  # by the beginning of a name, the longest first
+    "encoder.": "backbone",
+    "backbone.": "backbone",
+    "decoder.": "context and decoder",
+    "segmentation_head.": "classifier",
+    "classifier.4.": "classifier",  # torchvision's, of which four other modules are before the last one
+    "classifier.": "context and decoder",
+}
 ORDERS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
 
 
-def deeplab(network, form):
-    """DeepLabV3+ as the package has it ("shipped"), or as it was published, and as ours is ("published")."""
-    model = smp.DeepLabV3Plus(
+def shipped(network):
+    """segmentation_models_pytorch's DeepLabV3+."""
+    return smp.DeepLabV3Plus(
         ENCODERS[network],
         encoder_weights=None,
         encoder_output_stride=16,
         decoder_atrous_rates=RATES,
         classes=CLASSES,
     )
-    if form == "published":
-        publish(model, network)
+
+
+def published(network):
+    """The same as it was published, and as ours is."""
+    model = shipped(network)
+    publish(model, network)
     return model
+
+
+class TorchvisionDeepLab(torchvision.models.segmentation.DeepLabV3):
+    """torchvision's DeepLabV3 at output stride 8, with its logits alone for an output."""
+
+    def forward(self, images):
+        return super().forward(images)["out"]
+
+
+def of_torchvision(network):
+    """The network of `torchvision.models.segmentation.deeplabv3_<network>`, without an auxiliary classifier."""
+    make = getattr(torchvision.models.segmentation, f"deeplabv3_{network}")
+    made = make(weights=None, weights_backbone=None, num_classes=CLASSES)
+    return TorchvisionDeepLab(made.backbone, made.classifier)
+
+
+FORMS = {"published": published, "shipped": shipped, "torchvision": of_torchvision}
 
 
 def publish(model, network):
@@ -45,7 +77,7 @@ def publish(model, network):
     encoder, channels = model.encoder, list(model.encoder.out_channels)
     if network == "mobilenet_v2":  # the 1×1 convolution to 1280 channels
         encoder.features[-1], channels[-1] = nn.Identity(), 320
-    if network == "efficientnet_lite0":  # the same, which is there and not used
+    if network.startswith("efficientnet"):  # the same, which is there and not used
         encoder.conv_head = encoder.bn2 = nn.Identity()
     kind = type(model.decoder)
     decoder = kind(channels, 5, 256, RATES, 16, aspp_separable=True, aspp_dropout=0.5)
@@ -55,6 +87,11 @@ def publish(model, network):
     pyramid, *second = decoder.aspp
     decoder.aspp, decoder.block2 = nn.Sequential(pyramid), nn.Sequential(*decoder.block2, *second)
     model.decoder = decoder
+
+
+def part_of(name):
+    """The part of the network that a module or weight of this name belongs to."""
+    return next(part for beginning, part in PARTS.items() if f"{name}.".startswith(beginning))
 
 
 def counts(model, image):
@@ -68,7 +105,7 @@ def counts(model, image):
         return hook
 
     hooks = [
-        module.register_forward_hook(counting(PARTS[name.split(".")[0]]))
+        module.register_forward_hook(counting(part_of(name)))
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d)
     ]
@@ -80,7 +117,7 @@ def counts(model, image):
     weights = collections.Counter()
     for name, tensor in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):
-            weights[PARTS[name.split(".")[0]]] += tensor.numel()
+            weights[part_of(name)] += tensor.numel()
     return {part: [weights[part], products[part]] for part in weights}
 
 
@@ -164,7 +201,7 @@ def main(*, network, form, threads, mode, **options):
     """Greets and makes turns."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model = deeplab(network, form)
+    model = FORMS[form](network)
     counted = counts(model, torch.zeros(1, 3, *options["size"]))
     tried = "training" if mode == "training" else "forward"
     trial = {name: options[name] for name in ("images", "size")}

@@ -66,7 +66,16 @@ def test_pytorchs_side_has_the_pictures_as_they_are_stored():
 
 @pytest.mark.skipif(not peer_process.torch_has("segmentation_models_pytorch"), reason="needs its interpreter")
 @pytest.mark.parametrize("training", (False, True))
-def test_the_published_network_of_smp_is_ours(training):
+@pytest.mark.parametrize(
+    "network, form, ours",
+    (
+        ("mobilenet_v2", "published", peers.published("mobilenet_v2", "ASPP")),
+        ("efficientnet_b0", "published", peers.published("efficientnet_b0", "ASPP")),
+        ("resnet50", "torchvision", peers.like_torchvision("resnet50", "deeplabv3")),
+    ),
+    ids=("mobilenet_v2", "efficientnet_b0", "torchvision"),
+)
+def test_the_peers_network_is_ours(network, form, ours, training):
     told = []
-    peers.prepare_smp("mobilenet_v2", "published", training, told)()
-    assert told[0].startswith("smp, N")
+    peers.prepare_torch("theirs", network, form, training, told, same=ours)()
+    assert told[0].startswith("theirs, N")
