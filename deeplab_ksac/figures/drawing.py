@@ -61,7 +61,8 @@ def panels(
     legend_rows = -(-len(names) // LEGEND_COLUMNS)
     height = sum(PANEL_INCHES * min(aspect, 1.6) + 0.35 for aspect in aspects) + 0.25 * legend_rows + 0.6
     figure = Figure(figsize=(PANEL_INCHES * columns + 0.4, height), dpi=DPI, layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    if title:
+        figure.suptitle(title, fontsize=10)
     axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=aspects)
     for row, line in zip(axes, rows, strict=True):
         for axis, panel in zip(row, [*line, *[None] * (columns - len(line))], strict=True):
@@ -71,7 +72,19 @@ def panels(
     if names:
         handles = class_patches(names, colors)
         figure.legend(handles=handles, loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=8)
+    _close_gaps(figure, axes)
     return rendered(figure)
+
+
+def _close_gaps(figure, axes):
+    """Lowers a figure by what its rows leave empty, since pictures keep their proportions."""
+    figure.draw_without_rendering()
+    width, height = figure.get_size_inches()
+    shares = [
+        min(axis.get_position(original=True).height - axis.get_position().height for axis in row if axis.images)
+        for row in axes
+    ]
+    figure.set_size_inches(width, height * (1 - sum(shares)))
 
 
 def _draw(figure, axis, panel):

@@ -144,6 +144,23 @@ def test_curves_have_a_plot_for_each_quantity():
         figures.curves({})
 
 
+def longest_white_band(picture):
+    """How many pixel rows in a run are white from edge to edge."""
+    ends = np.flatnonzero(np.any(picture != 255, axis=(1, 2)))
+    return int(np.diff([-1, *ends, len(picture)]).max()) - 1
+
+
+@pytest.mark.parametrize("title", ("", "a title"))
+@pytest.mark.parametrize("shape", ((60, 200), (200, 200), (300, 150)), ids=str)
+def test_rows_stand_close_together_whatever_the_shape_of_their_pictures(shape, title):
+    """A white band is at most two lines of a title: 8 points are 11 pixels at 100 dots per inch."""
+    numbers, picture = np.zeros(shape), np.zeros([*shape, 3], np.uint8)
+    with_scale = figures.Panel(numbers, "numbers", limits=(0, 1))
+    rows = [[with_scale, with_scale], [None, figures.Panel(picture, "picture")]]
+    drawn = figures.panels(rows, title=title, names=("a", "b"), colors=((0, 0, 0), (9, 9, 9)))
+    assert longest_white_band(drawn) <= 2 * 11 and drawn.shape[0] > 100
+
+
 def test_a_figure_without_panels_is_refused():
     with pytest.raises(ValueError, match="at least one panel"):
         figures.panels([])
