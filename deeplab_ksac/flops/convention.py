@@ -6,8 +6,8 @@ biases and a few operations on single elements. Where the author's graph is anot
 - Keras' atrous convolutions are space-to-batch there and counted at the padded tiles, ours are native; KSAC's shared
   kernel is native in both. That difference is the saving that Table 2.1 shows.
 - Chapters 2 and 3 have fused normalization (not counted), residual additions that are, and the L2 terms of the kernels
-  in the graph. Chapter 4 has synchronized normalization: one product per value, as ours, and in training a square and
-  two sums besides, where ours is fused.
+  in the graph. Chapter 4 has synchronized normalization: one product per value, and in training a square and two sums
+  besides, where ours is fused.
 - Chapter 3's axial attention is a loop of unknown length: only what is outside it, the products of queries and keys,
   the softmax, and the gate once instead of for every row and column, are counted.
 """
@@ -98,8 +98,9 @@ def _float_ops(op, counted, convention):
     """The float_ops of one of our operations in the author's graph; `counted` are those in ours."""
     if op.type == "AddV2":
         return _residual(op) if convention.residual_adds else 0
-    if op.type == "FusedBatchNormV3" and op.get_attr("is_training"):
-        return 4 * math.prod(size_of(op.outputs[0])) if convention.normalization else 0
+    if op.type == "FusedBatchNormV3":
+        of_a_value = 4 if op.get_attr("is_training") else 1
+        return of_a_value * math.prod(size_of(op.outputs[0])) if convention.normalization else 0
     if not counted:
         return 0
     if "/batchnorm/" in op.name and not convention.normalization:

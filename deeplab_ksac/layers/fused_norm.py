@@ -27,7 +27,8 @@ def normalize(
 def affine(
     features: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, epsilon: float
 ) -> tf.Tensor:
-    """γ · (x − mean) / √(variance + ε) + β with given statistics, in one pass."""
+    """γ · (x − mean) / √(variance + ε) + β with given statistics: one operation, which TensorFlow joins with the
+    convolution before it and the activation after it."""
     return tf.raw_ops.FusedBatchNormV3(
         x=features, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=epsilon, is_training=False
     ).y
@@ -83,6 +84,58 @@ def normalize_over_replicas(
     return normalized(features, gamma, beta)
 
 
+def affine_with_gradient(
+    features: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, epsilon: float
+) -> tf.Tensor:
+    """`affine`, differentiable in the features, γ and β.
+
+    The fused operation's own gradient has no deterministic implementation on a GPU where the statistics are given.
+    """
+    deviation = tf.sqrt(variance + epsilon)
+
+    @tf.custom_gradient
+    def normalized(features, gamma, beta):
+        def gradient(upstream):
+            slopes = tf.cast(upstream, gamma.dtype)
+            along = tf.reduce_sum(slopes * (tf.cast(features, gamma.dtype) - mean), (0, 1, 2)) / deviation
+            of_features = tf.cast(slopes * (gamma / deviation), features.dtype)
+            return of_features, along, tf.reduce_sum(slopes, (0, 1, 2))
+
+        return affine(features, gamma, beta, mean, variance, epsilon), gradient
+
+    return normalized(features, gamma, beta)
+
+
+def is_fusible(layer: keras.layers.BatchNormalization, inputs: tf.Tensor) -> bool:
+    """Whether the fused operations can compute what a layer does with its input."""
+    return inputs.shape.rank == 4 and inputs.dtype != tf.float64 and list(layer.axis) == [3]
+
+
+def scale_and_offset(layer: keras.layers.BatchNormalization, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """γ and β of a layer: 1 and 0 where it has none."""
+    channels = inputs.shape[-1:]
+    gamma = tf.ones(channels) if layer.gamma is None else tf.convert_to_tensor(layer.gamma)
+    beta = tf.zeros(channels) if layer.beta is None else tf.convert_to_tensor(layer.beta)
+    return gamma, beta
+
+
+def averages(layer: keras.layers.BatchNormalization) -> tuple[tf.Tensor, tf.Tensor, float]:
+    """The moving mean, the moving variance, and ε."""
+    return tf.convert_to_tensor(layer.moving_mean), tf.convert_to_tensor(layer.moving_variance), layer.epsilon
+
+
+@keras.saving.register_keras_serializable("deeplab_ksac")
+class FixedStatisticsNormalization(keras.layers.BatchNormalization):
+    """Batch normalization by its moving averages in training too, which it keeps; γ and β are trained."""
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        trains = self._get_training_value(training)
+        if not isinstance(trains, bool) or not is_fusible(self, inputs) or mask is not None:
+            return super().call(inputs, training=False, mask=mask)
+        normalized = affine_with_gradient if trains else affine
+        return normalized(inputs, *scale_and_offset(self, inputs), *averages(self))
+
+
 @keras.saving.register_keras_serializable("deeplab_ksac")
 class SynchronizableBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` that is synchronized by fused operations, and still synchronized after it was
@@ -90,19 +143,20 @@ class SynchronizableBatchNormalization(keras.layers.BatchNormalization):
 
     Keras normalizes a synchronized layer's batch by a dozen operations, with one replica too, that take up to four
     times as long as the fused one (on a CPU, with the gradient), and leaves `synchronized` out of the layer's
-    configuration. The fused operations are for training alone: with the moving averages Keras' multiplication and
-    addition are as fast.
+    configuration. With the moving averages Keras multiplies and adds, and TensorFlow cannot join that with the
+    convolution before it.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        replica = tf.distribute.get_replica_context()
-        fusible = inputs.shape.rank == 4 and inputs.dtype != tf.float64 and list(self.axis) == [3]
-        trains = self._get_training_value(training) is True
-        if not (self.synchronized and fusible and trains and replica and mask is None):
+        trains = self._get_training_value(training)
+        if not isinstance(trains, bool) or not is_fusible(self, inputs) or mask is not None:
             return super().call(inputs, training=training, mask=mask)
-        channels = inputs.shape[-1:]
-        gamma = tf.ones(channels) if self.gamma is None else tf.convert_to_tensor(self.gamma)
-        beta = tf.zeros(channels) if self.beta is None else tf.convert_to_tensor(self.beta)
+        if not trains:
+            return affine(inputs, *scale_and_offset(self, inputs), *averages(self))
+        replica = tf.distribute.get_replica_context()
+        if not (self.synchronized and replica):
+            return super().call(inputs, training=training, mask=mask)
+        gamma, beta = scale_and_offset(self, inputs)
         if replica.num_replicas_in_sync == 1:
             outputs, mean, variance, _ = normalize(inputs, gamma, beta, self.epsilon)
         else:

@@ -9,16 +9,16 @@ from deeplab_ksac.any_keras import BACKEND, KERAS_3, keras
 
 if KERAS_3:
     SynchronizableBatchNormalization = keras.layers.BatchNormalization
+
+    @keras.saving.register_keras_serializable("deeplab_ksac")
+    class FixedStatisticsNormalization(keras.layers.BatchNormalization):
+        """Batch normalization by its moving averages in training too, which it keeps; γ and β are trained."""
+
+        def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+            return super().call(inputs, training=False, mask=mask)
+
 else:
-    from deeplab_ksac.layers.fused_norm import SynchronizableBatchNormalization
-
-
-@keras.saving.register_keras_serializable("deeplab_ksac")
-class FixedStatisticsNormalization(keras.layers.BatchNormalization):
-    """Batch normalization by its moving averages in training too, which it keeps; γ and β are trained."""
-
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        return super().call(inputs, training=False, mask=mask)
+    from deeplab_ksac.layers.fused_norm import FixedStatisticsNormalization, SynchronizableBatchNormalization
 
 
 CAN_SYNCHRONIZE = BACKEND == "tensorflow"

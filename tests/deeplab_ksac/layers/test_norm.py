@@ -174,6 +174,55 @@ def test_frozen_it_normalizes_by_its_averages():
     np.testing.assert_allclose(layer(features, training=True), features, rtol=1e-5)
 
 
+def filled(layer, shape, seed=3):
+    """The layer with weights and averages other than its first ones."""
+    layer.build(shape)
+    rng = np.random.default_rng(seed)
+    for weight in layer.weights:
+        weight.assign(rng.uniform(0.5, 2, weight.shape))
+    return layer
+
+
+@pytest.mark.parametrize("fixed", (False, True), ids=("averaged", "fixed"))
+def test_by_its_averages_it_is_one_operation_that_tensorflow_joins_with_the_convolution(fixed):
+    conv, norm = keras.layers.Conv2D(4, 3, use_bias=False), filled(BatchNorm(fixed=fixed)(), [1, 4, 4, 4])
+    predict = tf.function(lambda x: tf.nn.relu(norm(conv(x), training=False)))
+    kinds = [op.type for op in predict.get_concrete_function(tf.zeros([1, 6, 6, 3])).graph.get_operations()]
+    assert kinds.count("FusedBatchNormV3") == 1 and not {"Mul", "AddV2", "IdentityN"} & {*kinds}
+
+
+@pytest.mark.parametrize("affine", (True, False))
+@pytest.mark.parametrize("policy, accuracy", (("float32", 1e-6), ("mixed_bfloat16", 2e-2), ("mixed_float16", 2e-3)))
+def test_by_its_averages_it_gives_what_kerass_own_layer_gives(policy, accuracy, affine):
+    settings = {"epsilon": 0.01, "center": affine, "scale": affine, "dtype": policy}
+    ours, kerass = (filled(make(**settings), [2, 5, 7, 3]) for make in (BatchNorm(), keras.layers.BatchNormalization))
+    features = tf.random.stateless_normal([2, 5, 7, 3], [0, 1])
+    found, expected = (tf.cast(layer(features, training=False), tf.float32) for layer in (ours, kerass))
+    np.testing.assert_allclose(found, expected, rtol=accuracy, atol=accuracy)
+
+
+@pytest.mark.parametrize("affine", (True, False))
+@pytest.mark.parametrize("policy, accuracy", (("float32", 2e-5), ("mixed_bfloat16", 2e-2), ("mixed_float16", 3e-3)))
+def test_fixed_statistics_have_the_gradients_of_the_formula(policy, accuracy, affine):
+    settings = {"center": affine, "scale": affine, "dtype": policy}
+    layer = filled(BatchNorm(epsilon=0.01, fixed=True)(**settings), [4, 9, 8, 3])
+    rng, dtype = np.random.default_rng(0), keras.mixed_precision.Policy(policy).compute_dtype
+    features, upstream = (tf.cast(rng.normal(size=[4, 9, 8, 3]), dtype) for _ in range(2))
+    kept = [average.numpy() for average in (layer.moving_mean, layer.moving_variance)]
+    outputs, of_features, *of_weights, mean, variance = trained_once(layer, features, upstream)
+    np.testing.assert_array_equal((mean, variance), kept)
+    x, dy = (tf.cast(value, tf.float32).numpy().astype(np.float64) for value in (features, upstream))
+    gamma, beta = (layer.gamma.numpy(), layer.beta.numpy()) if affine else (1.0, 0.0)
+    deviation = np.sqrt(kept[1] + 0.01)
+    along = (x - kept[0]) / deviation
+    largest = np.sum(np.abs(dy * along), (0, 1, 2)).max()  # rounding is relative to the terms of a sum
+    np.testing.assert_allclose(outputs, gamma * along + beta, rtol=accuracy, atol=accuracy)
+    np.testing.assert_allclose(of_features, dy * gamma / deviation, rtol=accuracy, atol=accuracy)
+    sums = (np.sum(dy * along, (0, 1, 2)), np.sum(dy, (0, 1, 2))) if affine else ()
+    for found, expected in zip(of_weights, sums, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6 * largest)
+
+
 @pytest.mark.parametrize(
     "settings, words",
     (
