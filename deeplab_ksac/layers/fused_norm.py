@@ -97,7 +97,9 @@ def affine_with_gradient(
     def normalized(features, gamma, beta):
         def gradient(upstream):
             slopes = tf.cast(upstream, gamma.dtype)
-            along = tf.reduce_sum(slopes * (tf.cast(features, gamma.dtype) - mean), (0, 1, 2)) / deviation
+            with tf.control_dependencies([upstream]):  # else they are made right after the forward pass, and kept
+                apart = tf.cast(features, gamma.dtype) - mean
+            along = tf.reduce_sum(slopes * apart, (0, 1, 2)) / deviation
             of_features = tf.cast(slopes * (gamma / deviation), features.dtype)
             return of_features, along, tf.reduce_sum(slopes, (0, 1, 2))
 

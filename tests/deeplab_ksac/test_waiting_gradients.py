@@ -12,7 +12,7 @@ from caa import AxialAttention, ChannelizedAxialAttention
 from deeplab_ksac.aspp import ASPP
 from deeplab_ksac.flops.memory import SAME_MEMORY
 from deeplab_ksac.ksac import KSAC
-from deeplab_ksac.layers import AtrousConv2D
+from deeplab_ksac.layers import AtrousConv2D, BatchNorm
 
 SIZE, CHANNELS = (2, 9, 11), 8
 HALF = 2 * 9 * 11 * CHANNELS // 2  # of the features: kernels are smaller
@@ -22,7 +22,9 @@ LAYERS = {
     "ASPP": lambda: ASPP(CHANNELS, atrous_rates=(2, 4)),
     "axial attention": lambda: AxialAttention(CHANNELS, key_filters=4),
     "CAA": lambda: ChannelizedAxialAttention(CHANNELS, key_filters=4),
-    "normalization": lambda: keras.layers.BatchNormalization(),
+    "Keras' normalization": lambda: keras.layers.BatchNormalization(),
+    "normalization": lambda: BatchNorm()(),
+    "fixed normalization": lambda: BatchNorm(fixed=True)(),
 }
 
 
