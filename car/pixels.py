@@ -20,6 +20,11 @@ def check_shapes(branches: Sequence[Tensor], labels: Tensor) -> None:
         raise ValueError(f"labels must be integers, not {name}")
     if sizes is None or len(sizes) != 3:
         raise ValueError(f"labels must be [N, H, W], not {sizes}")
+    check_branches(branches, sizes)
+
+
+def check_branches(branches: Sequence[Tensor], sizes: tuple[int | None, ...]) -> None:
+    """Raises ValueError for features that are no maps, or not of the batch size of labels or logits of these sizes."""
     for features in branches:
         name, shape = ops.dtype_name(features), ops.static_shape(features)
         if shape is None or len(shape) != 4 or shape[-1] is None or "float" not in name:

@@ -26,6 +26,18 @@ def predicted_labels(logits: Tensor, threshold: float) -> Tensor:
 
 def completed_labels(labels: Tensor, logits: Tensor, threshold: float) -> Tensor:
     """Labels [N, H, W] int32 of which a picture without any has `predicted_labels`, and every other keeps its own."""
-    predicted = resize_labels(predicted_labels(logits, threshold), spatial_size(labels[..., ops.newaxis]))
+    return labels_at(spatial_size(labels[..., ops.newaxis]), logits, threshold, labels)
+
+
+def labels_at(
+    size: tuple[int | Tensor, int | Tensor], logits: Tensor, threshold: float, labels: Tensor | None = None
+) -> Tensor:
+    """`predicted_labels`, or `completed_labels` where labels are given, at the nearest pixels: [N, h, w] int32.
+
+    The pixels are chosen first: of logits at the image's size, probabilities of all would take longer than a head.
+    """
+    predicted = predicted_labels(ops.resize_nearest(ops.stop_gradient(logits), size), threshold)
+    if labels is None:
+        return predicted
     has_some = ops.any((labels >= 0) & (labels < logits.shape[-1]), axis=(1, 2))
-    return ops.where(has_some[:, ops.newaxis, ops.newaxis], labels, predicted)
+    return ops.where(has_some[:, ops.newaxis, ops.newaxis], resize_labels(labels, size), predicted)

@@ -7,11 +7,12 @@ from typing import Any
 from car.centers import class_centers, moved_centers
 from car.diagnostics import class_statistics
 from car.losses import inter_center_to_center, inter_center_to_pixel, intra_center_to_pixel
-from car.pixels import check_shapes, check_values, labelled_pixels
-from car.predicted import completed_labels, predicted_labels
+from car.pixels import check_branches, check_shapes, check_values, labelled_pixels
+from car.predicted import labels_at
 from car.settings import TERMS, ClassAwareSettings, is_number
 from deeplab_ksac.any_keras import AVERAGED, keras
 from deeplab_ksac.tensor_ops import Tensor, ops
+from deeplab_ksac.tensor_ops.maps import spatial_size
 
 MOST_CLASSES = 65_536
 LABELS = ("given", "predicted", "completed")
@@ -109,10 +110,9 @@ class ClassAwareRegularizer(keras.layers.Layer):
     def call(
         self, features: Tensor | Sequence[Tensor], labels: Tensor | None = None, logits: Tensor | None = None
     ) -> dict[str, Tensor]:
-        branches, labels = self._checked(features, labels, logits)
         totals = {}
-        for index, branch in enumerate(branches):
-            for name, value in self._terms_of_branch(branch, labels, index).items():
+        for index, (branch, known) in enumerate(self._labeled_branches(features, labels, logits)):
+            for name, value in self._terms_of_branch(branch, known, index).items():
                 totals[name] = totals[name] + value if name in totals else value
         return totals
 
@@ -120,28 +120,29 @@ class ClassAwareRegularizer(keras.layers.Layer):
         self, features: Tensor | Sequence[Tensor], labels: Tensor | None = None, logits: Tensor | None = None
     ) -> dict[str, Tensor]:
         """What `car.class_statistics` measures of the same pixels, averaged over the branches."""
-        branches, labels = self._checked(features, labels, logits)
         measured = [
-            class_statistics(*labelled_pixels(branch, labels, self.num_classes, self.pooling), self.num_classes)
-            for branch in branches
+            class_statistics(*labelled_pixels(branch, known, self.num_classes, self.pooling), self.num_classes)
+            for branch, known in self._labeled_branches(features, labels, logits)
         ]
         return {name: ops.add_n([one[name] for one in measured]) / len(measured) for name in measured[0]}
 
-    def _checked(self, features, labels, logits):
+    def _labeled_branches(self, features, labels, logits):
+        """(features, labels) of each branch, once they are found to be right."""
         branches = tuple(features) if isinstance(features, tuple | list) else (features,)
         branches = tuple(ops.convert_to_tensor(branch) for branch in branches)
         self._check_given(labels, logits)
         if self.labels == "predicted":
-            labels = predicted_labels(ops.convert_to_tensor(logits), self.threshold)
+            labels = None
+            check_branches(branches, ops.static_shape(logits))
+        else:
+            labels = ops.convert_to_tensor(labels)
             check_shapes(branches, labels)
-            return branches, labels
-        labels = ops.convert_to_tensor(labels)
-        check_shapes(branches, labels)
-        labels = ops.cast(labels, "int32")
-        labels = check_values(branches, labels, self.num_classes) if self.check_inputs else labels
-        if self.labels == "completed":
-            labels = completed_labels(labels, ops.convert_to_tensor(logits), self.threshold)
-        return branches, labels
+            labels = ops.cast(labels, "int32")
+            labels = check_values(branches, labels, self.num_classes) if self.check_inputs else labels
+        if self.labels == "given":
+            return [(branch, labels) for branch in branches]
+        logits = ops.convert_to_tensor(logits)
+        return [(branch, labels_at(spatial_size(branch), logits, self.threshold, labels)) for branch in branches]
 
     def _check_given(self, labels, logits):
         """Raises ValueError unless the call has what the labels come from."""
