@@ -58,6 +58,16 @@ def test_terms_and_gradients_are_those_of_the_labels(labels):
     np.testing.assert_allclose(of_features, finite_differences(literal_total, features), atol=1e-8)
 
 
+@pytest.mark.parametrize("labels", ("predicted", "completed"))
+def test_probabilities_are_made_of_the_pixels_that_are_read_alone(labels):
+    regularizer = ClassAwareRegularizer(K, labels=labels)
+    given = None if labels == "predicted" else tf.zeros([2, 33, 41], tf.int32)
+    traced = tf.function(lambda features, logits: regularizer(features, given, logits))
+    graph = traced.get_concrete_function(tf.zeros([2, 5, 6, 3]), tf.zeros([2, 33, 41, K])).graph
+    sizes = [op.outputs[0].shape.as_list() for op in graph.get_operations() if op.type in ("Softmax", "ArgMax", "Max")]
+    assert [2, 5, 6] in sizes and all(np.prod(size) <= 2 * 5 * 6 * K for size in sizes)
+
+
 @pytest.mark.parametrize("arguments", ({}, {"settings": "author"}, {"centers": "image"}, {"moving_average": 0.9}))
 @pytest.mark.parametrize("jit", (False, True))
 def test_where_nothing_is_confident_all_terms_and_gradients_are_zero(arguments, jit):
