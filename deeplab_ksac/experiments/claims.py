@@ -1,6 +1,6 @@
 """The thesis's three claims at a size that two CPU cores can train, on splits of `scenes` made for them.
 
-KSAC at scales not seen in training (Sect. 2.4.3), CAA on small objects surrounded by a large class (Sect. 3.4), CAR on
+KSAC at scales not seen in training (Sect. 2.4.3), also with rates of its own (Sect. 2.5), CAA on small objects surrounded by a large class (Sect. 3.4), CAR on
 combinations not seen in training (Fig. 4.1). The rates are in proportion to the feature map: 6, 12, 18 and 24 of the
 thesis's 33 pixels become 2, 4, 6 and 8 of 11.
 """
@@ -62,6 +62,12 @@ STUDIES = {  # study -> {variant: its experiment}
         "aspp_wider": trial("scales", "aspp_wider", part("deeplabv3", filters=FILTERS, atrous_rates=WIDER_RATES)),
         "ksac": trial("scales", "ksac", part("ksac", filters=FILTERS, atrous_rates=RATES)),
         "ksac_wider": trial("scales", "ksac_wider", part("ksac", filters=FILTERS, atrous_rates=WIDER_RATES)),
+        "ksac_learned": trial(
+            "scales", "ksac_learned", part("experimental_ksac_learned", filters=FILTERS, atrous_rates=RATES)
+        ),
+        "ksac_dynamic": trial(
+            "scales", "ksac_dynamic", part("experimental_ksac_dynamic", filters=FILTERS, atrous_rates=RATES)
+        ),
     },
     "small": {
         "axial": trial("small", "axial", part("axial", filters=FILTERS, key_filters=32)),
