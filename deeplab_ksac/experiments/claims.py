@@ -1,8 +1,8 @@
 """The thesis's three claims at a size that two CPU cores can train, on splits of `scenes` made for them.
 
-KSAC at scales not seen in training (Sect. 2.4.3), also with rates of its own (Sect. 2.5), CAA on small objects surrounded by a large class (Sect. 3.4), CAR on
-combinations not seen in training (Fig. 4.1). The rates are in proportion to the feature map: 6, 12, 18 and 24 of the
-thesis's 33 pixels become 2, 4, 6 and 8 of 11.
+KSAC at scales not seen in training (Sect. 2.4.3), also with rates of its own (Sect. 2.5), CAA on small objects
+surrounded by a large class (Sect. 3.4), CAR on combinations not seen in training (Fig. 4.1). The rates are in
+proportion to the feature map: 6, 12, 18 and 24 of the thesis's 33 pixels become 2, 4, 6 and 8 of 11.
 """
 
 import dataclasses
