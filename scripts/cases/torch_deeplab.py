@@ -49,9 +49,22 @@ def shipped(network):
 
 
 def published(network):
-    """The same as it was published, and as ours is."""
+    """The same as it was published, and as ours is: both 3×3 convolutions of the decoder at stride 4, every depthwise
+    one normalized, no layer of a classifier."""
     model = shipped(network)
-    publish(model, network)
+    encoder, channels = model.encoder, list(model.encoder.out_channels)
+    if network == "mobilenet_v2":  # the 1×1 convolution to 1280 channels
+        encoder.features[-1], channels[-1] = nn.Identity(), 320
+    if network.startswith("efficientnet"):  # the same, which is there and not used
+        encoder.conv_head = encoder.bn2 = nn.Identity()
+    kind = type(model.decoder)
+    decoder = kind(channels, 5, 256, RATES, 16, aspp_separable=True, aspp_dropout=0.5)
+    for module in [m for m in decoder.modules() if type(m).__name__ == "SeparableConv2d"]:
+        module.insert(1, nn.BatchNorm2d(module[0].out_channels))
+        module.insert(2, nn.ReLU())
+    pyramid, *second = decoder.aspp
+    decoder.aspp, decoder.block2 = nn.Sequential(pyramid), nn.Sequential(*decoder.block2, *second)
+    model.decoder = decoder
     return model
 
 
@@ -70,23 +83,6 @@ def of_torchvision(network):
 
 
 FORMS = {"published": published, "shipped": shipped, "torchvision": of_torchvision}
-
-
-def publish(model, network):
-    """Both 3×3 convolutions of the decoder at stride 4, every depthwise one normalized, no layer of a classifier."""
-    encoder, channels = model.encoder, list(model.encoder.out_channels)
-    if network == "mobilenet_v2":  # the 1×1 convolution to 1280 channels
-        encoder.features[-1], channels[-1] = nn.Identity(), 320
-    if network.startswith("efficientnet"):  # the same, which is there and not used
-        encoder.conv_head = encoder.bn2 = nn.Identity()
-    kind = type(model.decoder)
-    decoder = kind(channels, 5, 256, RATES, 16, aspp_separable=True, aspp_dropout=0.5)
-    for module in [m for m in decoder.modules() if type(m).__name__ == "SeparableConv2d"]:
-        module.insert(1, nn.BatchNorm2d(module[0].out_channels))
-        module.insert(2, nn.ReLU())
-    pyramid, *second = decoder.aspp
-    decoder.aspp, decoder.block2 = nn.Sequential(pyramid), nn.Sequential(*decoder.block2, *second)
-    model.decoder = decoder
 
 
 def part_of(name):
