@@ -45,6 +45,8 @@ TAPS = tuple((a, b) for a in (-1, 0, 1) for b in (-1, 0, 1))
 
 def span(distance, size):
     """Begin and end of the positions p in 0…size-1 for which p - distance lies there too."""
+    if not distance:
+        return 0, size
     if isinstance(size, int):
         distance = max(-size, min(distance, size))
         return max(distance, 0), size + min(distance, 0)
@@ -53,10 +55,25 @@ def span(distance, size):
 
 
 def overlap(window, band):
-    """The part of a span of rows that lies in a band; all of it where either is unknown."""
+    """The part of a span of rows that lies in a band; the span itself where either is unknown."""
     if not all(isinstance(edge, int) for edge in (*window, *band)):
         return window
     return max(window[0], band[0]), min(window[1], band[1])
+
+
+def equal(window, other):
+    """Whether two windows are known to be the same, by their numbers or by being the same tensors."""
+    return all(
+        edge is limit or (isinstance(edge, int) and isinstance(limit, int) and edge == limit)
+        for edge, limit in zip(window, other, strict=True)
+    )
+
+
+def difference(edge, other):
+    """edge - other, without an operation where none is needed."""
+    if edge is other:
+        return 0
+    return edge if isinstance(other, int) and other == 0 else edge - other
 
 
 def is_empty(top, bottom, left, right):
@@ -66,22 +83,41 @@ def is_empty(top, bottom, left, right):
 
 
 class Reach:
-    """Where each tap of a kernel reads and writes on a map of `size` (h, w), at each rate."""
+    """Where each tap of a kernel reads and writes on a map of `size` (h, w), at each rate.
+
+    A span is made once, since it is several operations on a map of unknown size, and many taps and rates have the same.
+    It belongs to the graph that asks first, so that forward and backward pass have a `Reach` each.
+    """
 
     def __init__(self, size, atrous_rates):
         self.height, self.width = size
         self.rates = atrous_rates
         self.nearest = min(atrous_rates)
         self.frame = (0, self.height, 0, self.width)
+        self._spans = {}
 
     def source(self, tap, rate=None):
         """(top, bottom, left, right) of the products of `tap` that the rate (default: any rate) adds somewhere."""
         rate = self.nearest if rate is None else rate
-        return (*span(tap[0] * rate, self.height), *span(tap[1] * rate, self.width))
+        return (*self.rows(tap[0] * rate), *self.columns(tap[1] * rate))
 
     def target(self, tap, rate):
         """(top, bottom, left, right) of the outputs to which they are added."""
-        return (*span(-tap[0] * rate, self.height), *span(-tap[1] * rate, self.width))
+        return (*self.rows(-tap[0] * rate), *self.columns(-tap[1] * rate))
+
+    def rows(self, distance):
+        """`span` of a distance down."""
+        return self._span(distance, 0)
+
+    def columns(self, distance):
+        """`span` of a distance to the right."""
+        return self._span(distance, 1)
+
+    def _span(self, distance, axis):
+        key = (distance, axis)
+        if key not in self._spans:
+            self._spans[key] = span(distance, (self.height, self.width)[axis])
+        return self._spans[key]
 
     def bands(self, rate):
         """Spans of rows, from the top, each of which every tap fills or leaves out; the whole of an unknown height."""
@@ -98,18 +134,23 @@ class Reach:
                     yield branch, rate, tap
 
 
-def cut(maps, window, origin=(0, 0)):
-    """A window of [h, N, w, C] maps whose first pixel is `origin` of the frame that the window is given in."""
-    top, bottom, left, right = window
-    return maps[top - origin[0] : bottom - origin[0], :, left - origin[1] : right - origin[1]]
+def cut(maps, window, frame):
+    """A window of [h, N, w, C] maps that fill `frame`."""
+    if equal(window, frame):
+        return maps
+    (top, bottom, left, right), (first, _, start, _) = window, frame
+    rows = slice(difference(top, first), difference(bottom, first))
+    return maps[rows, :, difference(left, start) : difference(right, start)]
 
 
 def place(maps, window, frame):
     """Sets maps that fill `window` into a larger `frame` of zeros."""
-    if all(isinstance(edge, int) for edge in (*window, *frame)) and window == frame:
+    if equal(window, frame):
         return maps
     (top, bottom, left, right), (first, last, start, stop) = window, frame
-    return ops.pad(maps, [[top - first, last - bottom], [0, 0], [left - start, stop - right], [0, 0]])
+    rows = [difference(top, first), difference(last, bottom)]
+    columns = [difference(left, start), difference(stop, right)]
+    return ops.pad(maps, [rows, [0, 0], columns, [0, 0]])
 
 
 def matrix(maps):
@@ -129,15 +170,15 @@ def shared_atrous_products(features: Tensor, kernel: Tensor, atrous_rates: Seque
     features [N, h, w, I], kernel [3, 3, I, C] -> one [N, h, w, C] for each rate. Any size, static or not; rates may
     exceed it.
     """
-    reach = Reach(spatial_size(features), tuple(atrous_rates))
+    size, rates = spatial_size(features), tuple(atrous_rates)
     shape = [*features.shape[:3], kernel.shape[-1]]
 
     @ops.custom_gradient
     def products(features, kernel):
-        outputs = forward(features, kernel, reach)
+        outputs = forward(features, kernel, Reach(size, rates))
 
         def gradient(*upstream):
-            return backward(features, kernel, upstream, reach)
+            return backward(features, kernel, upstream, Reach(size, rates))
 
         return outputs, gradient
 
@@ -146,12 +187,12 @@ def shared_atrous_products(features: Tensor, kernel: Tensor, atrous_rates: Seque
 
 def column_window(rows, b, reach):
     """The columns of [h, N, w, I] that the taps of the kernel's column b read: [h, N, columns, I]."""
-    return rows[:, :, slice(*span(b * reach.nearest, reach.width))]
+    return rows[:, :, slice(*reach.columns(b * reach.nearest))] if b else rows
 
 
 def row_window(columns, a, reach):
     """The rows of [h, N, columns, I] that the taps of the kernel's row a read; a view."""
-    return columns[slice(*span(a * reach.nearest, reach.height))]
+    return columns[slice(*reach.rows(a * reach.nearest))] if a else columns
 
 
 def forward(features, kernel, reach):
@@ -195,10 +236,11 @@ def band_terms(products, b, rate, band, reach):
     left, right = reach.target((0, b), rate)[2:]
     parts = []
     for a, product in products.items():
-        top, bottom = overlap(reach.target((a, b), rate)[:2], band)
-        source = (top + a * rate, bottom + a * rate, *reach.source((a, b), rate)[2:])
+        written, read = reach.target((a, b), rate)[:2], reach.source((a, b), rate)
+        top, bottom = rows = overlap(written, band)
+        source = read if rows is written else (top + a * rate, bottom + a * rate, *read[2:])
         if not is_empty(*source):
-            moved = cut(product, source, reach.source((a, b))[::2])
+            moved = cut(product, source, reach.source((a, b)))
             parts.append(place(moved, (top, bottom, left, right), (*band, left, right)))
     if b == 0:
         return parts
@@ -210,7 +252,7 @@ def backward(features, kernel, upstream, reach):
     gathered = {tap: [] for tap in TAPS}
     arriving = [rows_first(gradient) for gradient in upstream]
     for branch, rate, tap in reach.branches():
-        arrived = cut(arriving[branch], reach.target(tap, rate))
+        arrived = cut(arriving[branch], reach.target(tap, rate), reach.frame)
         gathered[tap].append(place(arrived, reach.source(tap, rate), reach.source(tap)))
     placed = [
         place(ops.add_n(parts), reach.source(tap), reach.frame) if parts else ops.zeros_like(arriving[0])

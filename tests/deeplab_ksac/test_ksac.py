@@ -67,6 +67,15 @@ def test_the_shared_product_holds_at_sizes_known_only_at_run_time_and_under_xla(
             np.testing.assert_allclose(ours, expected, atol=1e-11)
 
 
+def test_on_unknown_sizes_each_span_is_computed_once():
+    rates, signs, axes = (2, 6, 12), 2, 2
+    function = tf.function(lambda x, k: shared_atrous_products(x, k, rates))
+    unknown = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([3, 3, 3, 4])]
+    kinds = [operation.type for operation in function.get_concrete_function(*unknown).graph.get_operations()]
+    spans = len(rates) * signs * axes
+    assert kinds.count("Minimum") == kinds.count("Maximum") == 2 * spans  # the distance and the end, both limited
+
+
 def test_the_gradient_of_the_shared_product_is_the_finite_difference():
     features, kernel = random((1, 4, 5, 2)), random((3, 3, 2, 2), seed=1)
     products = tf.function(lambda x, k: tf.concat(shared_atrous_products(x, k, (1, 3)), -1))
