@@ -1,12 +1,9 @@
-"""Classes in their colors: pictures, overlays, palettes and legends; no model and no global plotting state."""
+"""Classes in their colors: pictures, overlays, palettes; arrays alone, no model and no plotting library."""
 
 import io
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 from PIL import Image
 
@@ -76,19 +73,3 @@ def named_classes(maps: Iterable[ArrayLike], info: DatasetInfo) -> tuple[list[st
     if shown.size and shown[-1] >= len(info.class_names):
         names, colors = [*names, "(ignored)"], [*colors, IGNORE_COLOR]
     return names, colors
-
-
-def class_patches(names: Sequence[str], colors: Colors) -> list[Patch]:
-    """A matplotlib patch for each class, for legends."""
-    return [
-        Patch(facecolor=np.asarray(color) / 255, edgecolor="gray", linewidth=0.5, label=name)
-        for name, color in zip(names, colors, strict=True)
-    ]
-
-
-def rendered(figure: Figure) -> np.ndarray:
-    """A matplotlib figure as uint8 RGB [H, W, 3]."""
-    canvas = FigureCanvasAgg(figure)
-    figure.draw_without_rendering()  # a constrained layout needs two rounds where pictures keep their proportions
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

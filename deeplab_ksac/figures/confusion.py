@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from deeplab_ksac.figures.colors import rendered
+from deeplab_ksac.figures.rendering import rendered
 
 MOST_NUMBERED = 25  # classes; numbers in the cells of more could not be read
 CELL_INCHES = {"numbered": 0.42, "plain": 0.12}

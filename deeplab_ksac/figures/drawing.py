@@ -9,7 +9,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from deeplab_ksac.datasets.info import DatasetInfo
-from deeplab_ksac.figures.colors import Colors, class_patches, colorize, named_classes, rendered, to_bytes
+from deeplab_ksac.figures.colors import Colors, colorize, named_classes, to_bytes
+from deeplab_ksac.figures.rendering import class_patches, rendered
 
 DPI = 100
 PANEL_INCHES = 2.8

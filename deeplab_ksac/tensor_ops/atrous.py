@@ -6,6 +6,7 @@ GPU it is written out here: again a native dilated convolution for the features,
 kernel. What counts is the device on which the convolution runs, not those that the machine has besides.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -78,21 +79,29 @@ def _toward_kernel(features, upstream, shape, rates, before):
     What a tap reads is a copy of nearly all features. It waits for the gradient that arrives, and for the tap before:
     TensorFlow would make the copies for all layers and taps as soon as the features are there, in the forward pass.
     """
-    rows, columns, inputs, outputs = shape
+    *sides, inputs, outputs = shape
+    spans = [
+        [_written(tap * rate - first, size, results) for tap in range(side)]
+        for side, rate, first, size, results in zip(sides, rates, before, _size(features), _size(upstream), strict=True)
+    ]
     taps, earlier = [], [upstream]
-    for row in range(rows):
-        top, bottom, height = _written(row * rates[0] - before[0], tf.shape(features)[1], tf.shape(upstream)[1])
-        for column in range(columns):
-            left, right, width = _written(column * rates[1] - before[1], tf.shape(features)[2], tf.shape(upstream)[2])
-            with tf.control_dependencies(earlier):
-                read = features[:, top + height : bottom + height, left + width : right + width]
-                written = upstream[:, top:bottom, left:right]
-            tap = tf.matmul(tf.reshape(read, [-1, inputs]), tf.reshape(written, [-1, outputs]), transpose_a=True)
-            taps, earlier = [*taps, tap], [tap]
+    for (top, bottom, height), (left, right, width) in itertools.product(*spans):
+        with tf.control_dependencies(earlier):
+            read = features[:, top + height : bottom + height, left + width : right + width]
+            written = upstream[:, top:bottom, left:right]
+        tap = tf.matmul(tf.reshape(read, [-1, inputs]), tf.reshape(written, [-1, outputs]), transpose_a=True)
+        taps, earlier = [*taps, tap], [tap]
     return tf.reshape(tf.stack(taps), shape)
 
 
 def _written(distance, size, results):
     """(begin, end, distance) of the results p in 0…results−1 that read a pixel p + distance of 0…size−1."""
-    begin = tf.minimum(tf.maximum(0, -distance), results)
-    return begin, tf.maximum(tf.minimum(results, size - distance), begin), distance
+    known = isinstance(size, int) and isinstance(results, int)
+    least, most = (min, max) if known else (tf.minimum, tf.maximum)
+    begin = least(max(0, -distance), results)
+    return begin, most(least(results, size - distance), begin), distance
+
+
+def _size(maps):
+    """[height, width], Python integers where they are known."""
+    return [tf.shape(maps)[axis] if maps.shape[axis] is None else maps.shape[axis] for axis in (1, 2)]
