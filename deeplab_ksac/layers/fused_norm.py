@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.any_keras import keras
 
 
-def count_pixels(features: tf.Tensor) -> tf.Tensor:
-    """How many pixels [N, h, w, C] features have: a float32 scalar."""
-    return tf.cast(tf.reduce_prod(tf.shape(features)[:3]), tf.float32)
+def count_pixels(features: tf.Tensor) -> np.float32 | tf.Tensor:
+    """How many pixels [N, h, w, C] features have: a number where it is known, else a float32 scalar tensor."""
+    known = features.shape[:3].num_elements()
+    return tf.cast(tf.reduce_prod(tf.shape(features)[:3]), tf.float32) if known is None else np.float32(known)
 
 
 def normalize(
