@@ -80,6 +80,8 @@ def trained(name, count, given):
             "config.stages[0].data.sources": f"{dataset}/train",
             "config.stages[0].steps": given.steps,
             "config.stages[0].ema_decay": round(1 - 5 / max(given.steps, 10), 4),
+            # statistics that reach farther back are not those of weights that were random so few steps ago
+            "config.model.norm.momentum": round(1 - 20 / max(given.steps, 40), 4),
             "config.evaluation.dataset": f"{dataset}/val",
             "config.evaluate_every": 0,
             "deterministic": True,
