@@ -235,6 +235,12 @@ def test_experiments_load_without_tensorflow(installation, environments, tmp_pat
     assert run(environments[installation], "-c", program, cwd=tmp_path) == "False\n"
 
 
+def test_training_and_prediction_start_without_matplotlib(tmp_path):
+    loaded = "import sys, deeplab_ksac.training.loop, deeplab_ksac.prediction.folder; print(*sys.modules)"
+    names = run(sys.executable, "-c", loaded, cwd=tmp_path).split()
+    assert "deeplab_ksac.prediction.folder" in names and "matplotlib" not in names
+
+
 def test_the_public_names_are_those_of_their_modules():
     assert set(deeplab_ksac.__all__) <= set(dir(deeplab_ksac))
     for name in set(deeplab_ksac.__all__) - {"__version__"}:
