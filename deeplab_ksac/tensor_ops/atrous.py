@@ -103,5 +103,5 @@ def _written(distance, size, results):
 
 
 def _size(maps):
-    """[height, width], Python integers where they are known."""
+    """[height, width], Python integers where they are known: `maps.spatial_size`, which needs this module."""
     return [tf.shape(maps)[axis] if maps.shape[axis] is None else maps.shape[axis] for axis in (1, 2)]
