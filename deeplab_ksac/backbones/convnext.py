@@ -20,6 +20,7 @@ from deeplab_ksac.backbones.keras_weights import KerasWeights
 from deeplab_ksac.backbones.weights import TimmWeights, affine_tensors, kernel_tensors
 from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.dropout import DropPath
+from deeplab_ksac.layers import AtrousDepthwiseConv2D
 
 EPSILON = 1e-6  # of the layer normalization
 
@@ -43,7 +44,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         self.drop_path_rate, self.expansion, self.scale = drop_path_rate, expansion, scale
         policy = self.dtype_policy
-        self.depthwise = keras.layers.DepthwiseConv2D(
+        self.depthwise = AtrousDepthwiseConv2D(
             7, padding="same", depthwise_initializer=_small(), dtype=policy, name="depthwise"
         )
         self.norm = keras.layers.LayerNormalization(epsilon=EPSILON, dtype=policy, name="norm")
@@ -59,7 +60,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        hidden = self.expand(self.norm(self.depthwise(features)))
+        hidden = self.expand(self.norm(self.depthwise(features, training=training)))
         branch = self.gamma * self.reduce(tf.nn.gelu(hidden, approximate=False))
         return features + self.drop_path(branch, training=training)
 

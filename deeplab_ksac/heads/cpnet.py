@@ -8,6 +8,7 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.arguments import MOST_CHANNELS, check_channels, check_kernels, check_lists_of_whole_numbers
 from deeplab_ksac.layers import (
+    AtrousDepthwiseConv2D,
     BatchNorm,
     ConvNormAct,
     deserialize_norm,
@@ -39,11 +40,13 @@ class Aggregation(keras.layers.Layer):
 
     def _depthwise(self, path, side):
         name = f"{path}_{side[0]}x{side[1]}"
-        return keras.layers.DepthwiseConv2D(side, padding="same", use_bias=False, dtype=self.dtype_policy, name=name)
+        return AtrousDepthwiseConv2D(side, padding="same", use_bias=False, dtype=self.dtype_policy, name=name)
 
     def call(self, features: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         reduced = self.reduction(features, training=training)
-        first, second = (outer(inner(reduced)) for inner, outer in (self.first, self.second))
+        first, second = (
+            outer(inner(reduced, training=training), training=training) for inner, outer in (self.first, self.second)
+        )
         return tf.nn.relu(self.norm(first + second, training=training))
 
     def get_config(self) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class AtrousConv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
 class AtrousDepthwiseConv2D(keras.layers.DepthwiseConv2D):
-    """`keras.layers.DepthwiseConv2D`: same arguments, weights and results.
+    """`keras.layers.DepthwiseConv2D` by `depthwise_conv2d`. Same arguments, weights and results.
 
     Args:
         centered: "same" padding is that of `pad_centered` where the kernel strides.
@@ -55,12 +55,14 @@ class AtrousDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         super().__init__(*args, **kwargs)
         self.centered = centered
 
-    def call(self, inputs: Tensor) -> Tensor:
-        if not (self.centered and max(self.strides) > 1 and self.padding == "same"):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        if self.data_format != "channels_last":
             return super().call(inputs)
-        padded = pad_centered(inputs, self.kernel_size, self.dilation_rate)
+        padding = self.padding
+        if self.centered and max(self.strides) > 1 and padding == "same":
+            inputs, padding = pad_centered(inputs, self.kernel_size, self.dilation_rate), "valid"
         kernel = self.kernel if KERAS_3 else self.depthwise_kernel
-        outputs = ops.depthwise_conv2d(padded, kernel, self.strides, "VALID", self.dilation_rate)
+        outputs = ops.depthwise_conv2d(inputs, kernel, self.strides, padding.upper(), self.dilation_rate, training)
         outputs = ops.bias_add(outputs, self.bias) if self.use_bias else outputs
         return self.activation(outputs)
 
@@ -159,7 +161,7 @@ class SeparableConvNormAct(keras.layers.Layer):
         check_whole_numbers(1, LARGEST_RATE, atrous_rate=atrous_rate)
         self.filters, self.kernel_size, self.atrous_rate = filters, kernel_size, atrous_rate
         self.make_norm = deserialize_norm(norm)
-        self.depthwise = keras.layers.DepthwiseConv2D(
+        self.depthwise = AtrousDepthwiseConv2D(
             kernel_size,
             padding="same",
             data_format="channels_last",
@@ -182,7 +184,7 @@ class SeparableConvNormAct(keras.layers.Layer):
         return with_channels(input_shape, self.filters)
 
     def call(self, features: Tensor, training: bool | None = None) -> Tensor:
-        spatial = self.activation(self.norm(self.depthwise(features), training=training))
+        spatial = self.activation(self.norm(self.depthwise(features, training=training), training=training))
         return self.pointwise(spatial, training=training)
 
     def get_config(self) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from deeplab_ksac.tensor_ops.placement import on_gpu
+
 
 def atrous_conv2d(
     features: tf.Tensor, kernel: tf.Tensor, atrous_rate: int | Sequence[int], padding: str = "SAME"
@@ -27,27 +29,13 @@ def atrous_conv2d(
         padding: "SAME" (h' = h, w' = w) or "VALID".
     """
     rates = (atrous_rate, atrous_rate) if isinstance(atrous_rate, int) else tuple(atrous_rate)
-    if max(rates) == 1 or (tf.config.list_logical_devices("GPU") and device_here().device_type == "GPU"):
+    if max(rates) == 1 or on_gpu():
         return tf.nn.conv2d(features, kernel, 1, padding, dilations=rates)
     reach = [rate * (side - 1) for rate, side in zip(rates, kernel.shape[:2], strict=True)]
     # as TensorFlow pads: where the sum is odd, the larger part is at the bottom and the right
     before = [extent // 2 if padding == "SAME" else 0 for extent in reach]
     after = [extent - first if padding == "SAME" else 0 for extent, first in zip(reach, before, strict=True)]
     return _convolve(features, tf.convert_to_tensor(kernel), rates, before, after)
-
-
-def device_here() -> tf.DeviceSpec:
-    """The device of an operation that is made here: a `tf.DeviceSpec`.
-
-    That of the innermost `tf.device`, which is also where a replica of `tf.distribute` runs. Inside a `tf.function`
-    without one, it is that of the function's caller; and without any, the one that TensorFlow chooses for itself, a GPU
-    if it may use one.
-    """
-    device = tf.zeros([]).device
-    if not device:  # a function's body: the caller's device is seen from outside of it
-        with tf.init_scope():
-            device = tf.zeros([]).device
-    return tf.DeviceSpec.from_string(device)
 
 
 def _convolve(features, kernel, rates, before, after):

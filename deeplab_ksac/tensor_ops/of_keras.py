@@ -229,7 +229,12 @@ def conv2d(x: Array, kernel: Array, strides: Sequence[int], padding: str, atrous
 
 
 def depthwise_conv2d(
-    x: Array, kernel: Array, strides: Sequence[int], padding: str, atrous_rates: Sequence[int]
+    x: Array,
+    kernel: Array,
+    strides: Sequence[int],
+    padding: str,
+    atrous_rates: Sequence[int],
+    training: bool | None = False,
 ) -> Array:
     return _convolve(keras.ops.depthwise_conv, x, kernel, strides, padding, atrous_rates)
 

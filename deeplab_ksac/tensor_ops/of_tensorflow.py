@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from deeplab_ksac.tensor_ops import atrous
+from deeplab_ksac.tensor_ops import atrous, depthwise
 
 abs = tf.abs
 add_n = tf.add_n
@@ -20,6 +20,7 @@ concatenate = tf.concat
 control_dependencies = tf.control_dependencies
 convert_to_tensor = tf.convert_to_tensor
 custom_gradient = tf.custom_gradient
+depthwise_conv2d = depthwise.depthwise_conv2d
 divide_no_nan = tf.math.divide_no_nan
 do_not_convert = tf.autograph.experimental.do_not_convert
 ensure_shape = tf.ensure_shape
@@ -154,10 +155,3 @@ def conv2d(
 ) -> tf.Tensor:
     """A convolution of [N, h, w, C] by [a, b, C, D]."""
     return tf.nn.conv2d(x, kernel, strides, padding, dilations=atrous_rates)
-
-
-def depthwise_conv2d(
-    x: tf.Tensor, kernel: tf.Tensor, strides: Sequence[int], padding: str, atrous_rates: Sequence[int]
-) -> tf.Tensor:
-    """A convolution of each channel of [N, h, w, C] by [a, b, C, D]."""
-    return tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], padding, dilations=atrous_rates)

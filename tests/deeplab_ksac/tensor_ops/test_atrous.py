@@ -5,8 +5,6 @@ import pytest
 import tensorflow as tf
 
 from deeplab_ksac.layers import AtrousConv2D, atrous_conv2d
-from deeplab_ksac.tensor_ops.atrous import device_here
-from tests.replicas import two_replicas
 
 # (height, width), (a, b) of the kernel, rates
 CASES = [
@@ -79,51 +77,6 @@ def test_every_float_type_has_both_gradients(dtype):
         # three roundings (features, output, products) of sums of some hundred terms, relative to the largest sum
         bound = 2**3 * {tf.float16: 2**-11, tf.bfloat16: 2**-8, tf.float32: 2**-24 * 2**4}[dtype]
         np.testing.assert_allclose(tf.cast(ours, tf.float64), theirs, rtol=0, atol=bound * np.abs(theirs).max())
-
-
-def seen_by(place):
-    """The index of the logical CPU that `device_here` names where `place` calls it."""
-    seen = []
-    place(lambda: seen.append(device_here()))
-    assert {device.device_type for device in seen} == {"CPU"}
-    return [device.device_index for device in seen]
-
-
-def test_the_device_is_that_of_the_scope_eagerly_and_in_functions():
-    def scoped(call):
-        with tf.device("CPU:1"):
-            call()
-
-    def function_inside_of_a_scope(call):
-        with tf.device("CPU:1"):
-            tf.function(call)()
-
-    def function_inside_of_a_function(call):
-        with tf.device("CPU:1"):
-            tf.function(lambda: tf.function(call)())()
-
-    def cond_inside_of_a_function(call):
-        def scoped_cond(x):
-            with tf.device("CPU:1"):
-                return tf.cond(x > 0, lambda: call() or x, lambda: x)
-
-        tf.function(scoped_cond, autograph=False)(tf.constant(1.0))
-
-    assert seen_by(lambda call: call()) == [0]
-    assert seen_by(lambda call: tf.function(call)()) == [0]
-    for place in (scoped, lambda call: tf.function(lambda: scoped(call))()):
-        assert seen_by(place) == [1]
-    assert seen_by(function_inside_of_a_scope) == [1]
-    assert seen_by(function_inside_of_a_function) == [1]
-    assert seen_by(cond_inside_of_a_function) == [1]
-
-
-@pytest.mark.parametrize("wrap", (lambda f: f, tf.function), ids=("eager", "function"))
-def test_the_device_is_that_of_the_replica(wrap):
-    def place(call):
-        wrap(lambda: two_replicas().run(call))()
-
-    assert sorted(seen_by(place)) == [0, 1]
 
 
 def test_a_layer_asks_for_the_device_where_its_model_runs():
