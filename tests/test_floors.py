@@ -97,6 +97,7 @@ ON_ANY_KERAS = (  # layers of Keras 2 or 3, whichever is chosen when the first o
 )
 PRIVATE = {  # what TensorFlow has in no public place: writing out the functions that a SavedModel calls
     ("deeplab_ksac.flops.count", "tensorflow.python.framework.convert_to_constants"),
+    ("deeplab_ksac.tensor_ops.placement", "tensorflow.python.util"),
 }
 
 
@@ -197,7 +198,9 @@ def test_layers_on_any_keras_import_tensorflow_where_it_is_the_backend_alone():
         "deeplab_ksac.any_keras",
         "deeplab_ksac.layers.fused_norm",
         "deeplab_ksac.tensor_ops.atrous",
+        "deeplab_ksac.tensor_ops.depthwise",
         "deeplab_ksac.tensor_ops.of_tensorflow",
+        "deeplab_ksac.tensor_ops.placement",
     }
 
 
