@@ -95,7 +95,7 @@ ON_ANY_KERAS = (  # layers of Keras 2 or 3, whichever is chosen when the first o
     "deeplab_ksac.shared_products",
     "deeplab_ksac.tensor_ops",
 )
-PRIVATE = {  # what TensorFlow has in no public place: writing out the functions that a SavedModel calls
+PRIVATE = {  # what TensorFlow has in no public place: writing out what a SavedModel calls, and whether oneDNN computes
     ("deeplab_ksac.flops.count", "tensorflow.python.framework.convert_to_constants"),
     ("deeplab_ksac.tensor_ops.placement", "tensorflow.python.util"),
 }
