@@ -18,7 +18,7 @@ from deeplab_ksac.json_files import (
     read_object,
     shortened,
 )
-from deeplab_ksac.storage import Place, place
+from deeplab_ksac.storage import Place, absolute, exists, is_remote, place
 from deeplab_ksac.whole_files import write_whole
 
 IGNORE_LABEL = 255
@@ -139,15 +139,28 @@ def load_info(name: str, data_dir: str | os.PathLike) -> ConvertedInfo:
     """Reads the `ConvertedInfo` that conversion wrote next to the shards of data set `name`.
 
     Raises:
-        DatasetError: there is no finished data set of this name in `data_dir`; the message lists those there are.
+        DatasetError: there is no finished data set of this name in `data_dir`; the message lists those there are, or
+            names the folder above or below that has it.
     """
-    if not is_converted(name, data_dir):
-        found = sorted(p.parent.parent.name for p in place(data_dir).glob(f"*/{VERSION}/{INFO_FILE}"))
-        raise DatasetError(
-            f"no converted data set {name!r} in {data_dir} (found: {', '.join(found) or 'none'}); "
-            f"`ksac convert` makes one{did_you_mean(name, found)}"
-        )
-    return read_info(dataset_dir(name, data_dir))
+    if is_converted(name, data_dir):
+        return read_info(dataset_dir(name, data_dir))
+    missing = f"no converted data set {name!r} in {data_dir}"
+    for folder in _folders_nearby(data_dir):
+        if exists(dataset_dir(name, folder) / INFO_FILE):  # False for what may not be read
+            raise DatasetError(f"{missing}; it is in {folder}")
+    found = sorted(p.parent.parent.name for p in place(data_dir).glob(f"*/{VERSION}/{INFO_FILE}"))
+    raise DatasetError(
+        f"{missing} (found: {', '.join(found) or 'none'}); `ksac convert` makes one{did_you_mean(name, found)}"
+    )
+
+
+def _folders_nearby(data_dir):
+    """The folders with data sets that are meant where the folder of a set is given, or that of several such folders."""
+    if is_remote(data_dir):  # whose listing may be long
+        return
+    yield absolute(data_dir).parent
+    if place(data_dir).is_dir():
+        yield from sorted(folder for folder in place(data_dir).iterdir() if folder.is_dir())
 
 
 def read_info(folder: str | os.PathLike) -> ConvertedInfo:

@@ -234,6 +234,14 @@ def test_an_unknown_data_set_is_refused_with_the_nearest_one(raw, tmp_path):
         records.shard_files("tiny", "trian", tmp_path)
 
 
+def test_a_data_set_that_is_one_folder_up_or_down_is_named_with_it(raw, tmp_path):
+    convert(raw, tmp_path / "data")
+    for wrong in (tmp_path, tmp_path / "data" / "tiny", tmp_path / "data" / "nowhere"):
+        with pytest.raises(DatasetError) as caught:
+            load_info("tiny", wrong)
+        assert str(caught.value) == f"no converted data set 'tiny' in {wrong}; it is in {tmp_path / 'data'}"
+
+
 def test_a_name_that_is_no_identifier_is_refused(raw, tmp_path):
     with pytest.raises(DatasetError, match="data set name 'My Pictures'"):
         convert(raw, tmp_path, dataset_name="My Pictures")
