@@ -49,7 +49,7 @@ def _gradient_is_slow(features, kernel, strides, atrous_rates):
         and max(strides) == 1
         and len(set(atrous_rates)) == 1
         and features.shape[0] is not None
-        and features.dtype == tf.float32
+        and features.dtype in (tf.float32, tf.bfloat16)
         and by_onednn()
     )
 
@@ -79,4 +79,5 @@ def _toward_kernel(features, upstream, shape, padding, rate):
         tf.nn.depthwise_conv2d(picture, kernel, [1, rate, rate, 1], [[0, 0], rows, columns, [0, 0]])
         for picture, kernel in zip(pictures, kernels, strict=True)
     ]
-    return tf.reshape(tf.add_n(products), shape)
+    total = tf.add_n([tf.cast(product, tf.float32) for product in products])
+    return tf.cast(tf.reshape(total, shape), features.dtype)

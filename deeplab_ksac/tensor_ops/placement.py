@@ -24,7 +24,7 @@ def on_gpu() -> bool:
 
 
 def by_onednn() -> bool:
-    """Whether an operation in float32 that is made here is computed by oneDNN.
+    """Whether an operation in float32 or bfloat16 that is made here is computed by oneDNN.
 
     On a CPU for which TensorFlow switches its kernels on: with Linux, AVX-512 VNNI and later. What runs on a TPU is
     made on its host.

@@ -1,4 +1,7 @@
-"""What training costs in addition to its steps: replicas, checkpoints, the host's work between steps, determinism."""
+"""What training costs in addition to its steps: replicas, checkpoints, the host's work between steps, determinism.
+
+And what a step in half precision takes.
+"""
 
 import contextlib
 import dataclasses
@@ -16,6 +19,7 @@ from deeplab_ksac.datasets import records
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.sources import scenes
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
+from deeplab_ksac.experiments.animals import ANIMALS
 from deeplab_ksac.scripts.cases import Bound, Case
 
 SMALL = Experiment(
@@ -36,7 +40,12 @@ LARGE = dataclasses.replace(
 )
 # The author's share of a replica: two images.
 SHARED = dataclasses.replace(LARGE, stages=(dataclasses.replace(LARGE.stages[0], batch_size=4),))
-EXPERIMENTS = {"small": SMALL, "shared": SHARED}
+LITE0 = dataclasses.replace(
+    LARGE,
+    model=ANIMALS["animals_ksac_lite0"].model,
+    stages=(dataclasses.replace(LARGE.stages[0], batch_size=8),),
+)
+EXPERIMENTS = {"small": SMALL, "shared": SHARED, "resnet50": LARGE, "lite0": LITE0}
 STEPS_A_TURN = 2
 
 # A process that takes a step for each line it reads: devices are split and operations made deterministic once only.
@@ -52,7 +61,7 @@ for _ in sys.stdin:
 """
 
 
-def stepper(experiment, replicas=1, deterministic=False):
+def stepper(experiment, replicas=1, deterministic=False, precision="float32"):
     """Sets this process up; a callable that takes a few steps of one of `EXPERIMENTS` on a random batch."""
     import tensorflow as tf
 
@@ -62,6 +71,7 @@ def stepper(experiment, replicas=1, deterministic=False):
         strategies.split_cpu(replicas)
     if deterministic:
         strategies.make_deterministic(0)
+    strategies.set_precision(precision)
     strategy = strategies.create_strategy("mirrored" if replicas > 1 else "one_device")
     run = stage_run(EXPERIMENTS[experiment], strategy)
     size = (run.stage.batch_size, *run.stage.data.crop_size)
@@ -203,7 +213,17 @@ def replicas_case(experiment, title):
     return Case(f"two replicas on two cores against one, {title}", sides, (Bound("two", "one", 1.15),))
 
 
+def precision_case(experiment, title):
+    """Half precision against single."""
+    sides = {
+        name: functools.partial(in_a_process, experiment=experiment, precision=precision)
+        for name, precision in PRECISIONS.items()
+    }
+    return Case(f"a training step in mixed_bfloat16, {title}", sides, (Bound("bfloat16", "float32", None),))
+
+
 NUMBERS = {1: "one", 2: "two"}
+PRECISIONS = {"bfloat16": "mixed_bfloat16", "float32": "float32"}
 CASES = {
     "replicas": replicas_case("shared", "R50 321×321"),
     "replicas_small": replicas_case("small", "a small network"),
@@ -215,6 +235,8 @@ CASES = {
         },
         bounds=(Bound("deterministic", "plain", 1.1),),
     ),
+    "bfloat16": precision_case("resnet50", "R50 321×321"),
+    "bfloat16_lite0": precision_case("lite0", "Lite0 321×321"),
     "host": Case(
         title="all between the steps, R50 321×321, against the steps",
         sides={"between": lambda: timed_loop().between, "steps": lambda: timed_loop().inside},
