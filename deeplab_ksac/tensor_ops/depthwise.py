@@ -71,7 +71,7 @@ def _toward_kernel(features, upstream, shape, padding, rate):
     For each picture a convolution with a kernel of the map's size, whose results are `rate` pixels apart.
     """
     reaches = [rate * (side - 1) if padding == "SAME" else 0 for side in shape[:2]]
-    rows, columns = ([reach // 2, reach - reach // 2] for reach in reaches)  # where that is odd, TensorFlow's are so
+    rows, columns = ([reach // 2, reach - reach // 2] for reach in reaches)  # as TensorFlow pads: if odd, more behind
     with tf.control_dependencies([upstream]):  # else it is made right after the forward pass
         pictures = tf.unstack(tf.expand_dims(features, 1))
     kernels = tf.unstack(tf.expand_dims(upstream, -1))
