@@ -113,8 +113,9 @@ def derived_from(given):
     source = start_of(given)
     if source and not given.init_from:
         print(f"--init_from={source}  (a network that comes with this package)", file=sys.stderr)
+    weights = "model" if source else "backbone" if given.backbone_weights else "random"
     model = {"model": experiment_of(source, allow_code=given.allow_code).model} if source else {}
-    experiment, derived = finetune.finetune(info, sizes, split=train_split, **model)
+    experiment, derived = finetune.finetune(info, sizes, split=train_split, weights=weights, **model)
     for path, value, reason in derived:
         if not config.is_overridden(path):
             print(f"--config.{path}={shown(value)}  ({reason})", file=sys.stderr)

@@ -16,6 +16,7 @@ RECIPE = animals.KSAC.stages[0]  # which has the longest crop, the largest batch
 CELL = 16  # pixels a side that one of the network's outputs stands for, before its decoder
 LARGE, SEEN_AS = 640, 480  # pictures with a longer shorter side are seen with one of so many pixels
 EPOCHS, FEWEST_STEPS = 50, 400
+WEIGHTS = ("model", "backbone", "random")  # of these are learned
 VALIDATION = ("val", "validation", "test")
 VALIDATED = 100  # pictures of an evaluation during training
 
@@ -34,22 +35,29 @@ def finetune(
     *,
     split: str | None = None,
     model: ModelSpec = animals.KSAC.model,
+    weights: str = "model",
 ) -> tuple[Experiment, tuple[Derived, ...]]:
     """The experiment that fine-tunes a model on a data set, and what in it was derived.
 
     Pictures whose shorter side is above 640 pixels are seen at a scale that makes it about 480, in training and in
     evaluation. Crops hold a whole picture, or 321 pixels of a side. There are 50 epochs, but 400 steps at least and
-    5,000 at most. Pictures that are no RGB keep their colors.
+    5,000 at most. Pictures that are no RGB keep their colors. A random backbone learns as fast as its head. Where a
+    head is random, normalization's moving averages reach over a twentieth of the steps at most; longer ones would be
+    those of other weights.
 
     Args:
         info: of the converted data set.
         sizes: (height, width) in pixels of its training pictures, or of some of them.
         split: what is trained on; by default `split_to_train`'s.
         model: what is trained.
+        weights: what of it has learned before: of `WEIGHTS`, all of it, its backbone, or nothing.
 
     Raises:
         DatasetError: the data set has no such split, or none to validate with.
+        ValueError: other `weights`.
     """
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, not {weights!r}")
     train = split_to_train(info, split)
     validation = split_to_validate(info, train)
     number = info.num_examples[train]
@@ -66,6 +74,14 @@ def finetune(
     data = dataclasses.replace(RECIPE.data, sources=(f"{info.name}/{train}",), crop_size=crop, scales=scales, **colors)
     averages = min(RECIPE.ema_decay, 1 - 5 / steps)  # over a fifth of the steps at most
     stage = dataclasses.replace(RECIPE, data=data, steps=steps, batch_size=batch, ema_decay=averages)
+    begun = []
+    if weights == "random":
+        stage = dataclasses.replace(stage, optimizer=_all_at_one_rate(stage.optimizer))
+        begun.append(Derived("stages[0].optimizer.args.backbone_lr", 1.0, "random weights"))
+    if weights != "model":
+        momentum = min(model.norm.get("momentum", 1.0), round(1 - 20 / steps, 4))
+        model = dataclasses.replace(model, norm={**model.norm, "momentum": momentum})
+        begun.append(Derived("model.norm.momentum", momentum, f"{steps} steps"))
     experiment = Experiment(
         name=f"{FINETUNE}_{info.name}",
         model=model,
@@ -84,6 +100,7 @@ def finetune(
         Derived("evaluation.views.scales", (scale,), "as in training"),
         Derived("stages[0].batch_size", batch, f"{number} pictures"),
         Derived("stages[0].steps", steps, f"{steps * batch / number:.0f} epochs"),
+        *begun,
         *(Derived(f"stages[0].data.{name}", 0.0, f"pictures of {info.bands.describe()}") for name in colors),
     )
 
@@ -113,6 +130,10 @@ def split_to_validate(info: ConvertedInfo, train: str) -> str:
         f"{info.name} has the split {train} alone and nothing to validate with; convert it with a second one "
         "(--val_share=0.2 takes a fifth)"
     )
+
+
+def _all_at_one_rate(optimizer):
+    return dataclasses.replace(optimizer, args={**optimizer.args, "backbone_lr": 1.0})
 
 
 def _in_cells(side):

@@ -96,6 +96,8 @@ def test_fine_tuning_prints_what_it_derives_from_the_pictures(fine_tuned):
         "--config.stages[0].data.scales=0.5,0.75,1.0,1.25,1.5  (pictures are about 37x40.5)",
         "--config.evaluation.views.scales=1.0  (as in training)",
         "--config.stages[0].batch_size=8  (10 pictures)",
+        "--config.stages[0].optimizer.args.backbone_lr=1.0  (random weights)",
+        "--config.model.norm.momentum=0.95  (400 steps)",
     ]
     assert "finetune_tiny on 1 replica(s)" in done.stderr and done.stdout.endswith("evaluates it\n")
     (stage,) = load_model(workdir).experiment.stages

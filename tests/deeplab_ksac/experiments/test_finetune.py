@@ -7,6 +7,7 @@ import pytest
 from deeplab_ksac.bands import Bands
 from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError
 from deeplab_ksac.experiment import Experiment, from_dict, to_dict
+from deeplab_ksac.experiments import animals
 from deeplab_ksac.experiments.finetune import finetune
 
 
@@ -51,6 +52,28 @@ def test_only_pictures_of_colors_get_other_colors():
     changed = dataclasses.replace(stage.data, saturation=0.0, hue=0.0)
     assert experiment.stages[0].data == changed
     assert [x.reason for x in derived[-2:]] == ["pictures of 1 band of 16 bits"] * 2
+
+
+@pytest.mark.parametrize(
+    ("weights", "backbone_lr", "momentum"),
+    [("model", 0.1, (0.99, 0.99)), ("backbone", 0.1, (0.95, 0.99)), ("random", 1.0, (0.95, 0.99))],
+)
+def test_what_is_random_learns_fast_and_its_statistics_follow(weights, backbone_lr, momentum):
+    for number, expected in zip((25, 3131), momentum, strict=True):
+        experiment, derived = finetune(info(train=number, val=7), [(99, 99)], weights=weights)
+        assert experiment.model.norm == {"momentum": expected}
+        assert experiment.stages[0].optimizer.args["backbone_lr"] == backbone_lr
+        told = {x.path: x.value for x in derived}
+        assert told.get("model.norm.momentum", 0.99) == expected
+        assert told.get("stages[0].optimizer.args.backbone_lr", 0.1) == backbone_lr
+
+
+def test_the_models_own_momentum_is_kept_where_it_is_lower_and_other_weights_are_refused():
+    model = dataclasses.replace(animals.KSAC.model, norm={"momentum": 0.9, "epsilon": 1e-5})
+    experiment, _ = finetune(info(train=25, val=7), [(99, 99)], model=model, weights="random")
+    assert experiment.model.norm == {"momentum": 0.9, "epsilon": 1e-5}
+    with pytest.raises(ValueError, match="weights must be one of model, backbone, random, not 'all'"):
+        finetune(info(train=25, val=7), [(99, 99)], weights="all")
 
 
 @pytest.mark.parametrize(
