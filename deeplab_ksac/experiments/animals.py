@@ -8,16 +8,6 @@ import dataclasses
 
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
 
-CROPS = Data(
-    sources=("animals/train_aug",),
-    crop_size=(321, 321),
-    scales=(0.5, 0.75, 1.0, 1.25, 1.5),
-    brightness=24.0,
-    contrast=0.2,
-    saturation=0.3,
-    hue=10.0,
-)
-
 KSAC = Experiment(
     name="animals_ksac_lite0",
     model=ModelSpec(
@@ -30,19 +20,18 @@ KSAC = Experiment(
     ),
     stages=(
         Stage(
-            data=CROPS,
+            data=Data(
+                sources=("animals/train_aug",),
+                crop_size=(321, 321),
+                scales=(0.5, 0.75, 1.0, 1.25, 1.5),
+                brightness=24.0,
+                contrast=0.2,
+                saturation=0.3,
+                hue=10.0,
+            ),
             steps=5000,
             batch_size=8,
             optimizer=part("adamw", learning_rate=1e-3, weight_decay=0.05, backbone_lr=0.1),
-            l2=0.0,
-            ema_decay=0.999,
-        ),
-        Stage(  # the backbone too has to learn what ImageNet has no class for: people
-            data=dataclasses.replace(CROPS, scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)),
-            steps=2500,
-            batch_size=8,
-            optimizer=part("adamw", learning_rate=5e-4, weight_decay=0.05, backbone_lr=0.6),
-            schedule=part("poly", warmup_steps=100),
             l2=0.0,
             ema_decay=0.999,
         ),
