@@ -1,5 +1,6 @@
 """What a text names: a run, a saved model, one that comes with this package, one on the hub."""
 
+import dataclasses
 import os
 import pathlib
 import subprocess
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from deeplab_ksac import models
+from deeplab_ksac.experiments import EXPERIMENTS
 from deeplab_ksac.models.files import FILES
 from deeplab_ksac.models.folder import save_model
-from deeplab_ksac.models.loading import load
+from deeplab_ksac.models.loading import experiment_of, load
 from deeplab_ksac.models.places import Place, find
 from deeplab_ksac.prediction.predictor import Predictor
 from tests.deeplab_ksac.models.examples import trained_model
@@ -102,6 +104,17 @@ def test_a_model_that_comes_with_this_package_is_whole(name):
     predictor = Predictor.load(name)
     assert predictor(np.zeros([33, 40, 3], np.uint8)).shape == (33, 40)
     assert set(FILES) == {path.name for path in find(name).folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", models.SHIPPED)
+def test_the_experiment_of_that_name_is_what_it_was_trained_by(name):
+    shipped, named = experiment_of(name), EXPERIMENTS[name]
+    kept = dataclasses.replace(
+        named.model, backbone=shipped.model.backbone
+    )  # with the weights' normalization of images
+    assert shipped == dataclasses.replace(named, model=kept)
+    assert shipped.model.backbone.name == named.model.backbone.name
+    assert shipped.model.backbone.args.items() >= named.model.backbone.args.items()
 
 
 @pytest.mark.parametrize(
