@@ -23,6 +23,7 @@ from deeplab_ksac.import_paths import is_import_path, path_of
 
 DISTORTIONS = ("brightness", "contrast", "saturation", "hue", "rotation", "cutout")
 AVERAGES = ("logits", "probabilities")
+PRECISIONS = ("float32", "float16", "bfloat16")  # in which a trained model computes
 OUTPUT_STRIDES = (8, 16, 32)
 BACKBONE_STAGES = ("c2", "c3", "c4", "c5")
 LARGEST_SEED = 2**32 - 1  # of NumPy's generators

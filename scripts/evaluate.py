@@ -36,6 +36,7 @@ def define_flags():
     )
     values.whole_number("batch_size", 1, "images at a time", least=1)
     devices.define_flags()
+    model.define_precision()
     values.whole_number("sheet", 4, "images on the picture sheet; 0 for none")
     flags.DEFINE_bool("watch", False, "follow the run and evaluate each new checkpoint")
     values.number("timeout", 3600.0, "seconds without a new checkpoint after which --watch ends", "[0, inf]")
@@ -63,6 +64,7 @@ def run(given):
             views=views.chosen(loaded.experiment.evaluation.views, given),
             boundary_tolerance=given.boundary,
             batch_size=given.batch_size,
+            precision=given.precision,
         )
 
     computing = devices.prepare(given)
@@ -95,8 +97,8 @@ def split_of(text):
 
 def evaluate(evaluation, given, folder, computing):
     """Evaluates, prints the table and writes the files into the folder; the result."""
-    what = f"checkpoint at step {evaluation.loaded.step}, {evaluation.split}, {evaluation.views.describe()}"
-    print(f"{what}, on {computing}", file=sys.stderr)
+    how = f"{evaluation.views.describe()}, {evaluation.precision}, on {computing}"
+    print(f"checkpoint at step {evaluation.loaded.step}, {evaluation.split}, {how}", file=sys.stderr)
     result = evaluation(progress=Progress)
     print(result.table())
     if result.warning():

@@ -22,7 +22,7 @@ import sys
 from absl import flags
 
 from deeplab_ksac.datasets.splits import Split
-from deeplab_ksac.experiment import AVERAGES, Views
+from deeplab_ksac.experiment import AVERAGES, PRECISIONS, Views
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import model, values
 from deeplab_ksac.scripts.commandline.entry import start
@@ -34,7 +34,6 @@ LARGEST_COST = 1.0  # in points of mIoU, above which the layers that int8 costs 
 COSTLY_LAYERS = 5  # of these at most
 COSTLY_PICTURES = 2  # by which they are found
 FORMATS = ("saved_model", "tflite", "onnx", "web")
-PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 def define_flags():
@@ -70,6 +69,7 @@ def run(given):
 
     from deeplab_ksac import export
     from deeplab_ksac.models.loading import load
+    from deeplab_ksac.precision import in_precision
 
     runtime = options.get("runtime", export.RUNTIME)
     export.check_output(given.format, given.output, overwrite=given.overwrite, runtime=runtime)
@@ -83,7 +83,7 @@ def run(given):
         judged = evaluated(given, loaded)
         options["representative"] = shown
     folded = export.fold_projection(loaded.model, spec, bands)
-    network = export.in_precision(folded, export.without_projection(spec), given.precision, bands)
+    network = in_precision(folded, export.without_projection(spec), given.precision, bands)
     path = export.FORMATS[given.format](
         network, given.output, info=loaded.info, views=served, overwrite=given.overwrite, check=given.check, **options
     )

@@ -34,6 +34,7 @@ def define_flags():
     values.whole_number("max_pixels", MAX_PIXELS, "larger images are predicted in overlapping tiles", least=1024)
     large_pictures.define_flag()
     devices.define_flags()
+    model.define_precision()
     values.number("opacity", 0.5, "opacity of the classes in the overlay", "[0, 1]")
     flags.DEFINE_bool("legend", True, "whether the overlay has a legend of its classes")
     flags.DEFINE_bool("overwrite", False, "whether predictions in the output folder may be overwritten")
@@ -59,9 +60,10 @@ def run(given):
     where = devices.prepare(given)
     loaded = load(place, checkpoint=given.checkpoint)
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
-    print(f"checkpoint at step {loaded.step}, {len(paths)} files, {chosen.describe()}, on {where}", file=sys.stderr)
+    how = f"{chosen.describe()}, {given.precision}, on {where}"
+    print(f"checkpoint at step {loaded.step}, {len(paths)} files, {how}", file=sys.stderr)
     summary = predict_files(
-        Predictor(loaded.model, chosen, max_pixels=given.max_pixels, info=loaded.info),
+        Predictor(loaded.network(given.precision), chosen, max_pixels=given.max_pixels, info=loaded.info),
         paths,
         given.output_dir,
         kinds=kinds,

@@ -29,6 +29,7 @@ def define_flags():
     views.define_flags()
     large_pictures.define_flag()
     devices.define_flags()
+    model.define_precision()
     flags.DEFINE_bool("overwrite", False, "whether an archive that exists may be replaced")
 
 
@@ -53,9 +54,10 @@ def run(given):
     loaded = load(place, checkpoint=given.checkpoint)
     check_classes(loaded.info, benchmark.info)
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
-    print(f"checkpoint at step {loaded.step}, {len(images)} images, {chosen.describe()}, on {where}", file=sys.stderr)
+    how = f"{chosen.describe()}, {given.precision}, on {where}"
+    print(f"checkpoint at step {loaded.step}, {len(images)} images, {how}", file=sys.stderr)
     with contextlib.closing(Progress(len(images), "predict")) as progress:
-        predictor = Predictor(loaded.model, chosen, info=loaded.info)
+        predictor = Predictor(loaded.network(given.precision), chosen, info=loaded.info)
         submission_archive.pack(predictor, benchmark, images, given.output, progress=progress.update)
     print(f"{len(images)} predictions for {given.benchmark}: {given.output}")
     return 0

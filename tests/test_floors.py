@@ -52,7 +52,12 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
     ("deeplab_ksac.aspp",),
     ("deeplab_ksac.heads", "deeplab_ksac.losses"),
     ("deeplab_ksac.model", "deeplab_ksac.figures.probes"),
-    ("deeplab_ksac.flops.tables", "deeplab_ksac.prediction.scores", "deeplab_ksac.prediction.sliding"),
+    (
+        "deeplab_ksac.flops.tables",
+        "deeplab_ksac.precision",
+        "deeplab_ksac.prediction.scores",
+        "deeplab_ksac.prediction.sliding",
+    ),
     ("deeplab_ksac.evaluation", "deeplab_ksac.export", "deeplab_ksac.training"),
     ("deeplab_ksac.runs.checkpoints", "deeplab_ksac.runs.places", "deeplab_ksac.runs.workdir"),
     ("deeplab_ksac.models",),

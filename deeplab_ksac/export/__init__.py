@@ -4,7 +4,6 @@ import os
 
 from deeplab_ksac.export.folding import fold_projection, without_projection
 from deeplab_ksac.export.onnx_file import export_onnx, imported
-from deeplab_ksac.export.precision import PRECISIONS, in_precision
 from deeplab_ksac.export.saved_model import export_saved_model
 from deeplab_ksac.export.server import SegmentationServer
 from deeplab_ksac.export.target import check_free, check_loadable, refuse_suffixes
@@ -16,7 +15,6 @@ FORMATS = {"saved_model": export_saved_model, "tflite": export_tflite, "onnx": e
 
 __all__ = [
     "FORMATS",
-    "PRECISIONS",
     "RUNTIME",
     "SegmentationServer",
     "check_output",
@@ -25,7 +23,6 @@ __all__ = [
     "export_tflite",
     "export_web",
     "fold_projection",
-    "in_precision",
     "without_projection",
 ]
 

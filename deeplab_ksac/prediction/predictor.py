@@ -83,6 +83,7 @@ class Predictor:
         checkpoint: Checkpoint = NEWEST,
         max_pixels: int = MAX_PIXELS,
         allow_code: bool = False,
+        precision: str = "float32",
     ) -> "Predictor":
         """The predictor of a trained model.
 
@@ -94,14 +95,15 @@ class Predictor:
             max_pixels: of what the model sees at once.
             allow_code: whether code of its own may be run, where a saved model has some. A run's is run in any case:
                 what its experiment.json names.
+            precision: in which the model computes, of `experiment.PRECISIONS`; what `save` writes is as it was loaded.
 
         Raises:
             OSError: there is no such model, run or checkpoint, or one of its files is missing.
-            ValueError: a file is damaged, or of another model; or code of its own that is not allowed.
+            ValueError: a file is damaged, or of another model; code of its own that is not allowed; another precision.
         """
         loaded = load(source, checkpoint=checkpoint, allow_code=allow_code)
         views = loaded.experiment.evaluation.views if views is None else views
-        return cls(loaded.model, views, max_pixels=max_pixels, info=loaded.info, trained=loaded)
+        return cls(loaded.network(precision), views, max_pixels=max_pixels, info=loaded.info, trained=loaded)
 
     def save(
         self, folder: str | os.PathLike, *, dtype: str = "float32", card: str | None = None, overwrite: bool = False

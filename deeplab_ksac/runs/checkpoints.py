@@ -19,6 +19,7 @@ from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.json_files import is_whole
 from deeplab_ksac.losses import Objective
 from deeplab_ksac.model import build_model
+from deeplab_ksac.precision import in_precision
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.best import best_dir, best_path, keep_if_best, remove_leftovers, stage_of_best
 from deeplab_ksac.runs.checkpoint_files import reading, writing
@@ -315,6 +316,14 @@ class LoadedModel:
     stage: int
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     card: str | None = None
+
+    def network(self, precision: str = "float32") -> keras.Model:
+        """The model as it computes in a precision of `experiment.PRECISIONS`: itself for float32, else a rounded copy.
+
+        Raises:
+            ValueError: as `in_precision`.
+        """
+        return in_precision(self.model, self.experiment.model, precision, self.info.bands)
 
 
 def load_model(

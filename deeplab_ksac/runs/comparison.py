@@ -22,7 +22,12 @@ from deeplab_ksac.experiments.common import multi_scale, single_scale, with_stag
 from deeplab_ksac.runs.history import Run
 
 SINGLE_SCALE, MULTI_SCALE = MIOU_KINDS = ("single scale", "MF")
-UNSAID = {"window": None, "pad_to": None, "average": "logits"}  # of an evaluation whose file does not say it
+UNSAID = {  # of an evaluation whose file does not say it
+    "window": None,
+    "pad_to": None,
+    "average": "logits",
+    "precision": "float32",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ from deeplab_ksac.experiment import Views
 from deeplab_ksac.figures import drawing
 from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.colors import encode_png
+from deeplab_ksac.precision import copy_weights
 from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.runs.checkpoints import LoadedModel, checkpoint_path, load_model, restore_weights
 from deeplab_ksac.runs.following import follow
@@ -40,9 +41,11 @@ class RunEvaluation:
         boundary_tolerance: of the boundary F-score, below 1 a share of the image's diagonal, else pixels; None leaves
             it out.
         batch_size: images of one size at a time.
+        precision: in which the model computes, of `experiment.PRECISIONS`.
 
     Raises:
-        ValueError: the data set or split is missing, or has other classes or bands; a tolerance that is not positive.
+        ValueError: the data set or split is missing, or has other classes or bands; a tolerance that is not positive;
+            as `LoadedModel.network`.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class RunEvaluation:
         views: Views | None = None,
         boundary_tolerance: float | None = None,
         batch_size: int = 1,
+        precision: str = "float32",
     ):
         self.loaded, self.data_dir, self.batch_size = loaded, data_dir, batch_size
         self.split = split or Split.parse(loaded.experiment.evaluation.dataset)
@@ -67,8 +71,10 @@ class RunEvaluation:
             known = ", ".join(sorted(converted.num_examples))
             raise ValueError(f"{self.split.dataset} has no split {self.split.name!r} in {data_dir} (splits: {known})")
         self.num_images = converted.num_examples[self.split.name]
+        self.precision = precision
+        self._network = loaded.network(precision)
         self.evaluator = Evaluator(
-            loaded.model,
+            self._network,
             num_classes=loaded.info.num_classes,
             views=self.views,
             boundary_tolerance=boundary_tolerance,
@@ -93,6 +99,7 @@ class RunEvaluation:
             class_names=self.loaded.info.class_names,
             figures={**({} if tolerance is None else {"boundary_tolerance": tolerance}), **figures},
             confusion_matrix=self.evaluator.confusion_matrix(),
+            precision=self.precision,
         )
 
     def sheet(self, count: int) -> bytes:
@@ -102,7 +109,7 @@ class RunEvaluation:
         images = [example["image"].numpy() for example in examples]
         truths = [example["labels"].numpy() for example in examples]
         info = self.loaded.info
-        predictor = Predictor(self.loaded.model, self.views, info=info)
+        predictor = Predictor(self._network, self.views, info=info)
         predictions = {"prediction": [predictor(image) for image in images]}
         pictures = [as_rgb(image, info.bands) for image in images]
         return encode_png(drawing.predictions(pictures, truths, predictions, info))
@@ -110,6 +117,8 @@ class RunEvaluation:
     def restore(self, path: str) -> None:
         """Takes the weights of another checkpoint of the run."""
         restore_weights(self.loaded.model, path)
+        if self._network is not self.loaded.model:
+            copy_weights(self.loaded.model, self._network)
         stage, step = checkpoint_number(path)
         self.loaded = dataclasses.replace(self.loaded, step=step, stage=stage)
 

@@ -47,6 +47,7 @@ OPTIONAL = {
     "window": ("two sides or null", _is_size),
     "pad_to": ("two sides or null", _is_size),
     "average": ("text", is_text),
+    "precision": ("text", is_text),
     "class_names": ("a list of names", lambda value: is_list_of(value, is_text)),
     "iou": ("a list of numbers in [0, 1] or null", lambda value: is_list_of(value, _is_share_or_absent)),
 }
@@ -138,12 +139,14 @@ def read_evaluation(path: str | os.PathLike) -> dict[str, Any]:
 def describe(evaluation: Mapping[str, Any]) -> str:
     """What was evaluated, and how where that is not single-scale on whole images: "voc2012/val, scales 0.5, 1"."""
     scales, average = evaluation["scales"], evaluation.get("average", "logits")
+    precision = evaluation.get("precision", "float32")
     words = [f"{evaluation['dataset']}/{evaluation['split']}"]
     words += [] if list(scales) == [1.0] else [f"scales {', '.join(f'{scale:g}' for scale in scales)}"]
     words += ["with flip"] * bool(evaluation["flip"])
     sizes = {"window": evaluation.get("window"), "padded to": evaluation.get("pad_to")}
     words += [f"{name} {'x'.join(map(str, size))}" for name, size in sizes.items() if size is not None]
-    return ", ".join(words + [f"{average} averaged"] * (average != "logits"))
+    words += [f"{average} averaged"] * (average != "logits")
+    return ", ".join(words + [precision] * (precision != "float32"))
 
 
 def _read_curves(workdir, lengths, quantities):

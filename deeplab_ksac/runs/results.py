@@ -49,6 +49,7 @@ class EvaluationResult:
         figures: of an `Evaluator`: "miou", "iou" per class, "images" …; with a boundary F-score its
             "boundary_tolerance".
         confusion_matrix: int64 [K, K], rows the truth.
+        precision: in which the model computed.
     """
 
     split: Split
@@ -58,21 +59,23 @@ class EvaluationResult:
     class_names: Sequence[str]
     figures: Mapping
     confusion_matrix: np.ndarray
+    precision: str = "float32"
 
     @property
     def name(self) -> str:
         """The name of its files, without what tells them apart."""
-        return result_name(self.split, self.views)
+        return result_name(self.split, self.views, self.precision)
 
     @property
     def title(self) -> str:
         """What was evaluated how, in a line."""
-        return f"{self.split}, step {self.step}, {self.views.describe()}"
+        half = f", {self.precision}" * (self.precision != "float32")
+        return f"{self.split}, step {self.step}, {self.views.describe()}{half}"
 
     def as_dict(self) -> dict:
         """What its JSON file holds, but the names of the classes."""
         where = {"dataset": self.split.dataset, "split": self.split.name, "stage": self.stage, "step": self.step}
-        return {**where, **dataclasses.asdict(self.views), **self.figures}
+        return {**where, **dataclasses.asdict(self.views), "precision": self.precision, **self.figures}
 
     def table(self) -> str:
         """IoU, accuracy … of each class, and the means, as text."""
@@ -100,11 +103,11 @@ class EvaluationResult:
         append(place(folder) / f"{self.name}.jsonl", line.decode())
 
 
-def result_name(split: Split, views: Views) -> str:
+def result_name(split: Split, views: Views, precision: str = "float32") -> str:
     """The name of a result's files: eval_<data set>_<split>, and what is not single-scale on the whole image.
 
-    _ms<scale>-<scale>… for other scales than 1, _flip, _window<h>x<w>, _pad<h>x<w>, _probabilities. Of many scales the
-    name has their number and a checksum.
+    _ms<scale>-<scale>… for other scales than 1, _flip, _window<h>x<w>, _pad<h>x<w>, _probabilities, _bfloat16. Of many
+    scales the name has their number and a checksum.
     """
     scales = "-".join(map(_shortest, views.scales))
     if len(scales) > LONGEST_SCALES:
@@ -113,6 +116,7 @@ def result_name(split: Split, views: Views) -> str:
     marks += "" if views.window is None else "_window{}x{}".format(*views.window)
     marks += "" if views.pad_to is None else "_pad{}x{}".format(*views.pad_to)
     marks += "_probabilities" * (views.average == "probabilities")
+    marks += f"_{precision}" * (precision != "float32")
     return f"eval_{split.dataset}_{split.name}{marks}"
 
 

@@ -1,5 +1,6 @@
 """Evaluation and prediction against the bare forward passes that they cannot do without."""
 
+import functools
 import pathlib
 import tempfile
 
@@ -13,6 +14,7 @@ from deeplab_ksac.evaluation import Evaluator
 from deeplab_ksac.experiment import ModelSpec, Views, part
 from deeplab_ksac.metrics import confusion as metrics
 from deeplab_ksac.model import build_model
+from deeplab_ksac.precision import in_precision
 from deeplab_ksac.prediction import files as kinds
 from deeplab_ksac.prediction import scores
 from deeplab_ksac.prediction.folder import predict_files
@@ -97,6 +99,20 @@ def prepare_predictions():
     return run
 
 
+def prepare_precision(backbone, precision):
+    """Predicts one image in a precision."""
+    spec = ModelSpec(backbone=part(backbone), head=part("ksac"))
+    predictor = Predictor(in_precision(build_model(spec, 21), spec, precision))
+    image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    return lambda: predictor(image)
+
+
+def precision_case(backbone, title):
+    """Half precision against single."""
+    sides = {name: functools.partial(prepare_precision, backbone, name) for name in ("bfloat16", "float32")}
+    return Case(f"prediction in bfloat16, {title} 513×513", sides, (Bound("bfloat16", "float32", None),))
+
+
 CASES = {
     "multi_scale_flip": Case(
         title="evaluation, 6 scales and flip, 513×513",
@@ -113,4 +129,6 @@ CASES = {
         sides={"folder": prepare_folder, "forward": prepare_predictions},
         bounds=(Bound("folder", "forward", 1 / 0.9),),
     ),
+    "predict_bfloat16": precision_case("resnet50", "R50"),
+    "predict_bfloat16_lite0": precision_case("efficientnet_lite0", "Lite0"),
 }

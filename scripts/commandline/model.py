@@ -1,5 +1,5 @@
-"""Which trained model a command takes: --workdir, the folder of a training run, or --model, whatever holds one; and
-which of a run's checkpoints, --checkpoint."""
+"""Which trained model a command takes: --workdir, the folder of a training run, or --model, whatever holds one; which
+of a run's checkpoints, --checkpoint; and in which precision it computes, --precision."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from absl import flags
 
 from deeplab_ksac import storage
+from deeplab_ksac.experiment import PRECISIONS
 from deeplab_ksac.models import SHIPPED
 from deeplab_ksac.models.places import Place, find
 from deeplab_ksac.runs.places import BEST, NEWEST
@@ -38,6 +39,16 @@ def define_list_flags():
     flags.register_validator("model", lambda model: _is_one(bool(model or _workdir()), False))
     define_code_flag()
     _define_checkpoint()
+
+
+def define_precision():
+    """--precision, in which the model computes."""
+    flags.DEFINE_enum(
+        "precision",
+        "float32",
+        PRECISIONS,
+        "of weights and arithmetic: bfloat16 is faster on processors with AMX, it and float16 on GPUs",
+    )
 
 
 def define_code_flag():

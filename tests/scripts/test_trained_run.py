@@ -19,6 +19,7 @@ from deeplab_ksac.datasets.records import write_records
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.web_page import RUNTIME_FILES
 from deeplab_ksac.prediction import scores
+from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.runs import following as watch
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.best import keep_if_best
@@ -126,6 +127,20 @@ def test_predict_goes_on_after_an_unreadable_image_and_says_so(place, model, tmp
         with Image.open(tmp_path / "out" / "index" / f"{number}.png") as index:
             image = random_images(1, *size, seed=number)
             np.testing.assert_array_equal(np.asarray(index), scores.predict_classes(model, image)[0])
+
+
+def test_evaluate_and_predict_compute_in_the_precision_that_is_asked_for(place, tmp_path, capsys):
+    flags = {"workdir": place / "workdir", "output_dir": str(tmp_path / "out"), "precision": "bfloat16"}
+    assert evaluate.run(flags_of(evaluate, data_dir=place / "data", sheet=0, **flags)) == 0
+    assert json.loads((tmp_path / "out" / "eval_tiny_val_bfloat16.json").read_text())["precision"] == "bfloat16"
+    images = place / "raw" / "images" / "val"
+    assert predict.run(flags_of(predict, images=str(images), kinds=["probabilities"], **flags)) == 0
+    assert capsys.readouterr().err.count(", bfloat16, on ") == 2
+    predictor = Predictor.load(place / "workdir", precision="bfloat16")
+    with Image.open(images / "0.png") as image, np.load(tmp_path / "out" / "probabilities" / "0.npz") as found:
+        probabilities = found["probabilities"]
+        expected = predictor.probabilities(np.asarray(image)).astype(probabilities.dtype)
+        np.testing.assert_array_equal(probabilities, expected)
 
 
 def test_predictions_do_not_replace_the_pictures_they_are_of(place, tmp_path):

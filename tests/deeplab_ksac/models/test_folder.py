@@ -96,6 +96,10 @@ def test_a_run_is_saved_and_loaded_without_it(tmp_path):
     for name in FILES:
         assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
     assert Predictor.load(tmp_path / "model", views=Views()).views == Views()
+    half = Predictor.load(tmp_path / "model", precision="bfloat16")
+    assert 0 < np.abs(half.probabilities(IMAGE[0]) - expected["probabilities"]).max() < 0.1
+    half.save(tmp_path / "not rounded")
+    assert (tmp_path / "not rounded" / WEIGHTS_FILE).read_bytes() == (tmp_path / "model" / WEIGHTS_FILE).read_bytes()
 
 
 def test_a_predictor_of_a_bare_model_cannot_be_saved(tmp_path):

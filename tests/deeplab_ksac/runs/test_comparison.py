@@ -121,6 +121,7 @@ def test_a_run_counts_once_by_the_evaluation_of_the_row(tmp_path):
         "eval_3": {"miou": 0.6, "scales": [1.0], "flip": False, "pad_to": [513, 513]},
         "eval_4": {"miou": 0.6, "scales": [1.0], "flip": False, "average": "probabilities"},
         "eval_5": {"miou": 0.6, "scales": [1.0], "flip": True},
+        "eval_5_bfloat16": {"miou": 0.6, "scales": [1.0], "flip": False, "precision": "bfloat16"},
         "eval_6": {"miou": 0.7, "scales": [0.75, 1.0, 1.25], "flip": True},
         "eval_7": {"miou": 0.7, "scales": list(MULTI_SCALE), "flip": True, "window": [513, 513]},
         "eval_8": {"miou": 0.7, "scales": list(MULTI_SCALE), "flip": False},

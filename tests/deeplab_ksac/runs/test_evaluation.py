@@ -13,8 +13,9 @@ from PIL import Image
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.datasets.splits import Split
 from deeplab_ksac.experiment import Views
+from deeplab_ksac.precision import in_precision
 from deeplab_ksac.runs import evaluation as runs
-from deeplab_ksac.runs.checkpoints import load_model
+from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
 from deeplab_ksac.runs.evaluation import RunEvaluation, follow_run
 from deeplab_ksac.runs.workdir import claim_workdir, read_workdir
 from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, NAMES, checkpoints_of, literal_matrix, trained_run
@@ -72,6 +73,29 @@ def test_views_split_and_boundaries_can_be_given(place, loaded):
     assert (result.as_dict()["scales"], result.as_dict()["boundary_tolerance"]) == ((0.5, 1.0), 2.0)
     with Image.open(io.BytesIO(evaluation.sheet(2))) as sheet:
         assert sheet.size[0] > 300
+
+
+def test_in_half_precision_each_checkpoint_is_evaluated_rounded(place, tmp_path):
+    own, options = load_model(place / "workdir"), {"data_dir": place / "data", "precision": "bfloat16"}
+    spec, kernel = (
+        own.experiment.model,
+        next(weight for weight in own.model.weights if weight.name.startswith("classif")),
+    )
+    evaluation = RunEvaluation(own, **options)
+    first = evaluation()
+    assert (first.name, first.as_dict()["precision"]) == ("eval_tiny_val_bfloat16", "bfloat16")
+    assert first.title == "tiny/val, step 7, scale 1, bfloat16"
+    expected = literal_matrix(in_precision(own.model, spec, "bfloat16"), place)
+    assert np.abs(first.confusion_matrix - expected).sum() <= 0.02 * expected.sum()  # of pixels whose classes are a tie
+    kernel.assign(-kernel)
+    claim_workdir(tmp_path, own.experiment, read_workdir(place / "workdir")[1])
+    checkpoints_of(own.model, tmp_path).save(20)
+    other = RunEvaluation(own, **options)().confusion_matrix
+    assert np.abs(first.confusion_matrix - other).sum() > 0.2 * other.sum()
+    kernel.assign(-kernel)
+    evaluation.restore(checkpoint_path(tmp_path))
+    np.testing.assert_array_equal(evaluation().confusion_matrix, other)
+    assert evaluation.sheet(1) == RunEvaluation(evaluation.loaded, **options).sheet(1)
 
 
 def test_a_model_of_other_classes_is_refused_with_the_first_difference():

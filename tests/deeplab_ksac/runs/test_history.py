@@ -35,6 +35,8 @@ def test_curves_run_over_all_stages_and_lines_that_say_no_step_are_left_out(tmp_
             {"scales": [1], "flip": False, "window": None, "pad_to": [1025, 2049], "average": "probabilities"},
             "voc2012/val, padded to 1025x2049, probabilities averaged",
         ),
+        ({"scales": [1], "flip": True, "precision": "float32"}, "voc2012/val, with flip"),
+        ({"scales": [1], "flip": True, "precision": "bfloat16"}, "voc2012/val, with flip, bfloat16"),
     ),
 )
 def test_evaluations_that_differ_are_named_differently(views, words):

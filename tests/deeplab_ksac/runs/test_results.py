@@ -63,7 +63,8 @@ def test_results_of_different_views_have_different_names():
     assert name(flip=True) == "eval_camvid_test_flip"
     assert name(window=(512, 1024)) == "eval_camvid_test_window512x1024"
     views = Views(pad_to=(3, 5), average="probabilities")
-    assert results.result_name(Split("a", "b"), views) == ("eval_a_b_pad3x5_probabilities")
+    assert results.result_name(Split("a", "b"), views) == "eval_a_b_pad3x5_probabilities"
+    assert results.result_name(Split("a", "b"), views, "float16") == "eval_a_b_pad3x5_probabilities_float16"
 
 
 def test_results_of_different_scales_have_different_names():
@@ -91,12 +92,13 @@ def test_its_json_has_the_views_beside_the_figures_as_it_always_had(result, tmp_
         f"eval_tiny_val_ms0.5-1_flip_window9x9{ending}" for ending in (".json", ".csv", "_confusion.png")
     ]
     read = json.loads(paths[0].read_text(encoding="utf-8"))
-    assert list(read)[:9] == [
-        *("dataset", "split", "stage", "step", "scales", "flip", "window", "pad_to", "average"),
+    assert list(read)[:10] == [
+        *("dataset", "split", "stage", "step", "scales", "flip", "window", "pad_to", "average", "precision"),
     ]
     assert (read["dataset"], read["split"], read["stage"], read["step"]) == ("tiny", "val", 1, 7)
     assert (read["scales"], read["flip"], read["window"], read["pad_to"]) == ([0.5, 1.0], True, [9, 9], None)
-    assert read["average"] == "logits" and read["miou"] == RESULT["miou"] and read["class_names"] == list(NAMES)
+    assert (read["average"], read["precision"]) == ("logits", "float32")
+    assert read["miou"] == RESULT["miou"] and read["class_names"] == list(NAMES)
     claim_workdir(tmp_path, EXPERIMENT, fake_info())
     (evaluation,) = read_run(tmp_path).evaluations  # as reports read it
     assert evaluation == read

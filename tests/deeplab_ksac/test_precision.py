@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.experiment import ModelSpec, part
-from deeplab_ksac.export import export_saved_model, in_precision
+from deeplab_ksac.export import export_saved_model
 from deeplab_ksac.export.checking import rms, tolerance
 from deeplab_ksac.model import build_model
+from deeplab_ksac.precision import copy_weights, in_precision
 from deeplab_ksac.prediction import scores
 from tests.deeplab_ksac.fake_model import fake_info, random_images
 from tests.random_layers import randomize
@@ -51,9 +52,11 @@ def test_a_weight_beyond_the_range_and_another_precision_are_refused(model):
     assert in_precision(model, SPEC, "float32") is model
     with pytest.raises(ValueError, match="precision must be one of float32, float16, bfloat16, not 'int4'"):
         in_precision(model, SPEC, "int4")
+    half = in_precision(model, SPEC, "float16")
     kernel = next(weight for weight in model.weights if weight.name.startswith("classifier/kernel"))
     kept = kernel.numpy()
     kernel.assign(kept + 1e5)
-    with pytest.raises(ValueError, match="classifier/kernel:0 has values outside the range of float16"):
-        in_precision(model, SPEC, "float16")
+    for copy in (lambda: in_precision(model, SPEC, "float16"), lambda: copy_weights(model, half)):
+        with pytest.raises(ValueError, match="classifier/kernel:0 has values outside the range of float16"):
+            copy()
     kernel.assign(kept)
