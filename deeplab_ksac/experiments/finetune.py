@@ -16,7 +16,7 @@ RECIPE = animals.KSAC.stages[0]  # which has the longest crop, the largest batch
 CELL = 16  # pixels a side that one of the network's outputs stands for, before its decoder
 LARGE, SEEN_AS = 640, 480  # pictures with a longer shorter side are seen with one of so many pixels
 EPOCHS, FEWEST_STEPS = 50, 400
-WEIGHTS = ("model", "backbone", "random")  # of these are learned
+WEIGHTS = ("model", "backbone", "random")  # what has learned before: all of the network, its backbone, nothing
 VALIDATION = ("val", "validation", "test")
 VALIDATED = 100  # pictures of an evaluation during training
 
@@ -50,7 +50,7 @@ def finetune(
         sizes: (height, width) in pixels of its training pictures, or of some of them.
         split: what is trained on; by default `split_to_train`'s.
         model: what is trained.
-        weights: what of it has learned before: of `WEIGHTS`, all of it, its backbone, or nothing.
+        weights: what of it has learned before, of `WEIGHTS`.
 
     Raises:
         DatasetError: the data set has no such split, or none to validate with.
@@ -74,14 +74,7 @@ def finetune(
     data = dataclasses.replace(RECIPE.data, sources=(f"{info.name}/{train}",), crop_size=crop, scales=scales, **colors)
     averages = min(RECIPE.ema_decay, 1 - 5 / steps)  # over a fifth of the steps at most
     stage = dataclasses.replace(RECIPE, data=data, steps=steps, batch_size=batch, ema_decay=averages)
-    begun = []
-    if weights == "random":
-        stage = dataclasses.replace(stage, optimizer=_all_at_one_rate(stage.optimizer))
-        begun.append(Derived("stages[0].optimizer.args.backbone_lr", 1.0, "random weights"))
-    if weights != "model":
-        momentum = min(model.norm.get("momentum", 1.0), round(1 - 20 / steps, 4))
-        model = dataclasses.replace(model, norm={**model.norm, "momentum": momentum})
-        begun.append(Derived("model.norm.momentum", momentum, f"{steps} steps"))
+    model, stage, begun = _begun(model, stage, weights)
     experiment = Experiment(
         name=f"{FINETUNE}_{info.name}",
         model=model,
@@ -132,8 +125,18 @@ def split_to_validate(info: ConvertedInfo, train: str) -> str:
     )
 
 
-def _all_at_one_rate(optimizer):
-    return dataclasses.replace(optimizer, args={**optimizer.args, "backbone_lr": 1.0})
+def _begun(model, stage, weights):
+    """The model and the stage as these weights want them, and what was derived for that."""
+    derived = []
+    if weights == "random":
+        optimizer = dataclasses.replace(stage.optimizer, args={**stage.optimizer.args, "backbone_lr": 1.0})
+        stage = dataclasses.replace(stage, optimizer=optimizer)
+        derived.append(Derived("stages[0].optimizer.args.backbone_lr", 1.0, "random weights"))
+    if weights != "model":
+        momentum = min(model.norm.get("momentum", 1.0), round(1 - 20 / stage.steps, 4))
+        model = dataclasses.replace(model, norm={**model.norm, "momentum": momentum})
+        derived.append(Derived("model.norm.momentum", momentum, f"{stage.steps} steps"))
+    return model, stage, derived
 
 
 def _in_cells(side):

@@ -26,9 +26,14 @@ SIZE, IMAGES = 513, 12
 FOLDERS = []  # kept until the process ends
 
 
+def spec_with(backbone):
+    """KSAC at output stride 16."""
+    return ModelSpec(backbone=part(backbone), head=part("ksac"))
+
+
 def network(num_classes, backbone="mobilenet_v2"):
-    """A network with KSAC at output stride 16: the cheaper the backbone, the more all else weighs."""
-    return build_model(ModelSpec(backbone=part(backbone), head=part("ksac")), num_classes)
+    """A network with KSAC: the cheaper the backbone, the more all else weighs."""
+    return build_model(spec_with(backbone), num_classes)
 
 
 def batch(num_classes):
@@ -101,8 +106,7 @@ def prepare_predictions():
 
 def prepare_precision(backbone, precision):
     """Predicts one image in a precision."""
-    spec = ModelSpec(backbone=part(backbone), head=part("ksac"))
-    predictor = Predictor(in_precision(build_model(spec, 21), spec, precision))
+    predictor = Predictor(in_precision(network(21, backbone), spec_with(backbone), precision))
     image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
     return lambda: predictor(image)
 
