@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from caa.pointwise import Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
-from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
+from deeplab_ksac.any_keras import CompositeLayer, build_on_keras_3, keras, with_channels
 from deeplab_ksac.tensor_ops import Tensor, ops
 from deeplab_ksac.tensor_ops.maps import swap_axes
 
@@ -36,7 +36,7 @@ def attend_columns(query_key: Tensor, value: Tensor) -> Tensor:
 
 
 @keras.saving.register_keras_serializable("caa")
-class AxialAttention(keras.layers.Layer):
+class AxialAttention(CompositeLayer):
     """Axial attention: columns, then rows of the columns' result (Eq. 3.3–3.5).
 
     [N, h, w, C] -> [N, h, w, filters].

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from caa.pointwise import MOST_LAYERS, require_positive
-from deeplab_ksac.any_keras import build_sublayer, keras
+from deeplab_ksac.any_keras import CompositeLayer, build_sublayer, keras
 from deeplab_ksac.tensor_ops import Tensor, ops
 
 
 @keras.saving.register_keras_serializable("caa")
-class ChannelAttention(keras.layers.Layer):
+class ChannelAttention(CompositeLayer):
     """The gate of Eq. 3.9 and 3.10, a perceptron without biases on mean features.
 
     [..., C] -> [..., C] in (0, 1).
@@ -66,7 +66,7 @@ class ChannelAttention(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("caa")
-class SqueezeExcite(keras.layers.Layer):
+class SqueezeExcite(CompositeLayer):
     """Squeeze-and-excitation, the sequential design of Table 3.2: one gate per channel for the entire map.
 
     [N, h, w, C] -> [N, h, w, C]: mean over all pixels, C/`ratio` units with ReLU, C units with a sigmoid,

@@ -10,7 +10,7 @@ from caa.factored import channelize_axially, channelize_pixels
 from caa.grouped import channelize_in_groups, require_groups
 from caa.pixels import MAP_BYTES, attend_pixels
 from caa.pointwise import MOST_LAYERS, Norm, Pointwise, deserialize_norm, require_positive, serialize_norm
-from deeplab_ksac.any_keras import build_on_keras_3, build_sublayer, keras, with_channels
+from deeplab_ksac.any_keras import CompositeLayer, build_on_keras_3, build_sublayer, keras, with_channels
 from deeplab_ksac.tensor_ops import Tensor, ops
 from deeplab_ksac.tensor_ops.maps import flatten_pixels, swap_axes, unflatten_pixels
 
@@ -81,7 +81,7 @@ class ChannelizedAxialAttention(AxialAttention):
         The first weighs the column attention's result, one gate for each row; the second that of the row attention.
         """
         theta, phi, value = (part(features, training=False) for part in (self.theta, self.phi, self.value))
-        height, width = (ops.cast(ops.shape(value)[axis], "float32") for axis in (1, 2))
+        height, width = (ops.cast(ops.shape(value)[axis], ops.at_least_float32(value).dtype) for axis in (1, 2))
         columns = attend_columns(theta, value)
         row_gates = self.column_gate(ops.mean(ops.at_least_float32(columns), axis=2) / height)
         rows = attend_rows(phi, columns * ops.cast(row_gates, columns.dtype)[:, :, ops.newaxis])
@@ -99,7 +99,7 @@ class ChannelizedAxialAttention(AxialAttention):
 
 
 @keras.saving.register_keras_serializable("caa")
-class ChannelizedSelfAttention(keras.layers.Layer):
+class ChannelizedSelfAttention(CompositeLayer):
     """Channelized self-attention (Table 3.3), with a gate for each pixel: [N, h, w, C] -> [N, h, w, filters].
 
     Query and key are the same transformation θ (Eq. 3.2). The gate of a pixel is computed from the mean of

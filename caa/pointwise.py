@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
+from deeplab_ksac.any_keras import CompositeLayer, build_on_keras_3, keras, with_channels
 from deeplab_ksac.tensor_ops import Tensor
 
 MOST_CHANNELS = 65_536  # of a map: a kernel between two such takes 16 GiB
@@ -45,7 +45,7 @@ def normalization(norm: Callable[..., keras.layers.Layer], dtype: keras.mixed_pr
 
 
 @keras.saving.register_keras_serializable("caa")
-class Pointwise(keras.layers.Layer):
+class Pointwise(CompositeLayer):
     """1×1 convolution, normalization, ReLU: [N, h, w, C] -> [N, h, w, filters].
 
     With `norm=None` it is the convolution alone, with a bias.

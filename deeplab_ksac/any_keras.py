@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
+from typing import Any
 
 KERAS_3 = not (
     int(metadata.version("keras").split(".")[0]) == 2
@@ -38,6 +39,19 @@ else:
 # AVERAGED: and is averaged over replicas
 
 
+class CompositeLayer(keras.layers.Layer):
+    """A layer of layers: one that is made with `trainable=False` has them frozen, too.
+
+    Keras passes `trainable` on when it is set, and not when it is given to the constructor. A frozen layer would come
+    back from its configuration with layers inside that train, and with its weights in another order.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        if not self.trainable:
+            self.trainable = False
+
+
 def build_sublayer(layer: keras.layers.Layer, input_shape: Sequence[int | None]) -> None:
     """Builds a layer inside of the `build` of another, under its name: HDF5 files take no two variables of one name."""
     if KERAS_3:
@@ -59,4 +73,14 @@ def with_channels(input_shape: Sequence[int | None], channels: int) -> tuple[int
     return (*input_shape[:-1], channels)
 
 
-__all__ = ["AVERAGED", "BACKEND", "KERAS_3", "UNCAST", "build_on_keras_3", "build_sublayer", "keras", "with_channels"]
+__all__ = [
+    "AVERAGED",
+    "BACKEND",
+    "KERAS_3",
+    "UNCAST",
+    "CompositeLayer",
+    "build_on_keras_3",
+    "build_sublayer",
+    "keras",
+    "with_channels",
+]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
+from deeplab_ksac.any_keras import CompositeLayer, build_on_keras_3, keras, with_channels
 from deeplab_ksac.layers import (
     BatchNorm,
     ConvNormAct,
@@ -18,7 +18,7 @@ from deeplab_ksac.tensor_ops import Tensor, ops
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class ASPP(keras.layers.Layer):
+class ASPP(CompositeLayer):
     """DeepLabV3's pyramid: a kernel of its own for every atrous rate: [N, h, w, C] -> [N, h, w, filters].
 
     Image-level features, a 1×1 convolution and one 3×3 atrous convolution per rate side by side, then a 1×1

@@ -20,7 +20,7 @@ What it gains and loses is in docs/claims.md. Names and arguments may change.
 from collections.abc import Sequence
 from typing import Any
 
-from deeplab_ksac.any_keras import UNCAST, build_on_keras_3, keras, with_channels
+from deeplab_ksac.any_keras import UNCAST, CompositeLayer, build_on_keras_3, keras, with_channels
 from deeplab_ksac.arguments import LARGEST_RATE, check_channels, in_interval
 from deeplab_ksac.layers import BatchNorm, deserialize_norm, serialize_norm, spatial_size
 from deeplab_ksac.layers.arguments import check_atrous_rates
@@ -145,7 +145,7 @@ def bounded(rates: Tensor, least: float, most: float) -> Tensor:
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class ExperimentalKernelSharingAtrousConv(keras.layers.Layer):
+class ExperimentalKernelSharingAtrousConv(CompositeLayer):
     """One 3×3 kernel at atrous rates that are learned, or found for each picture: [N, h, w, C] -> [N, h, w, filters].
 
     Experimental (Sect. 2.5). At its beginning it is `KernelSharingAtrousConv` with `atrous_rates`, merged by "sum":

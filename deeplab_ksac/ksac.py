@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
+from deeplab_ksac.any_keras import CompositeLayer, build_on_keras_3, keras, with_channels
 from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, atrous_conv2d, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.arguments import check_atrous_rates
@@ -50,7 +50,7 @@ def separable_atrous_products(
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class KernelSharingAtrousConv(keras.layers.Layer):
+class KernelSharingAtrousConv(CompositeLayer):
     """One 3×3 kernel seen at several atrous rates (Algorithm 1): [N, h, w, C] -> [N, h, w, filters].
 
     Each rate has its own normalization, then ReLU. The number of rates changes neither the kernel nor, with
@@ -146,7 +146,7 @@ class KernelSharingAtrousConv(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class KSAC(keras.layers.Layer):
+class KSAC(CompositeLayer):
     """The KSAC module (Fig. 2.3), in place of ASPP: [N, h, w, C] -> [N, h, w, filters].
 
     Image-level features, a 1×1 convolution and the kernel-sharing pyramid side by side, then a 1×1 convolution.

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import MOST_CHANNELS, MOST_REPEATS, check_lists_of_whole_numbers, check_numbers
 from deeplab_ksac.backbones.contract import image_input, require_strided
 from deeplab_ksac.backbones.convolutions import patch_conv, require_edge
@@ -31,7 +32,7 @@ def _small():
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class ConvNeXtBlock(keras.layers.Layer):
+class ConvNeXtBlock(CompositeLayer):
     """Depthwise 7×7, normalization, two dense layers, scaled by channel and added: [N, h, w, C] -> [N, h, w, C].
 
     Args:

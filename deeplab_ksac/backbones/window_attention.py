@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.backbones.attention_windows import (
     join_heads,
     margin_mask,
@@ -27,7 +28,7 @@ def _dense(units, policy, name, use_bias=True):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class WindowAttention(keras.layers.Layer):
+class WindowAttention(CompositeLayer):
     """Every pixel attends to those of its window (Swin, Eq. 1, 4): [N, h, w, C] -> [N, h, w, C], any h and w.
 
     Windows of window_size × window_size pixels tile the map from its first pixel on or, shifted, with lines
@@ -88,7 +89,7 @@ class WindowAttention(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class SwinBlock(keras.layers.Layer):
+class SwinBlock(CompositeLayer):
     """Window attention, then two dense layers, each normalized before and added: [N, h, w, C] -> [N, h, w, C].
 
     Args:
@@ -139,7 +140,7 @@ class SwinBlock(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class PatchMerging(keras.layers.Layer):
+class PatchMerging(CompositeLayer):
     """2 × 2 pixels to one of twice the channels: [N, h, w, C] -> [N, ⌈h/2⌉, ⌈w/2⌉, 2 · C], odd sides padded by zeros.
 
     The four pixels lie side by side, columns before rows as in the published weights, are normalized together and

@@ -25,10 +25,14 @@ from deeplab_ksac.literal_paths import literal
 GIGA = 2**30  # the thesis's G
 PRODUCT = re.compile(r"conv|matmul|einsum|dot", re.IGNORECASE)  # names of operations that multiply
 LOOPS = ("While", "StatelessWhile")
-FUNCTIONS = {  # operations that stand for a function -> the attribute that names it
-    **dict.fromkeys(LOOPS, "body"),
-    **dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall"), "f"),
+BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
+FUNCTIONS = {  # operations that stand for functions -> the attributes that name them
+    **dict.fromkeys(LOOPS, ("body",)),
+    **dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall"), ("f",)),
+    **dict.fromkeys(BRANCHES[:2], ("then_branch", "else_branch")),
+    **dict.fromkeys(BRANCHES[2:], ("branches",)),
 }
+CLOSED = ("EagerPyFunc", "PyFunc", "PyFuncStateless", "XlaCallModule", "XlaLaunch")  # nothing here can look into these
 NUMBERED = re.compile(r"(projection|bottleneck)_\d+|(resize)_\w*logits")  # layers of which a model may have several
 PARTS = ("backbone", "neck", "head", "projection", "bottleneck", "decoder", "classifier", "auxiliary", "resize")
 
@@ -95,19 +99,29 @@ def count_multiply_adds(graph: tf.Graph) -> dict[str, int]:
     """{name of an operation: its multiply-adds}, for all that multiply, in the graph's order.
 
     Raises:
-        ValueError: an operation of unknown size, a loop of unknown length, or a product that is not known here.
+        ValueError: an operation of unknown size, a loop of unknown length, branches of different multiply-adds, or a
+            product that is not known here.
     """
     counts = {}
     for op in graph.get_operations():
         if op.type in FUNCTIONS:
             turns = _turns(op) if op.type in LOOPS else 1
-            body = graph._get_function(op.get_attr(FUNCTIONS[op.type]).name).graph
-            counts.update((f"{op.name}/{name}", turns * n) for name, n in count_multiply_adds(body).items())
+            bodies = [count_multiply_adds(body) for body in bodies_of(graph, op)]
+            if len({sum(body.values()) for body in bodies}) > 1:
+                raise ValueError(f"{op.name}: what it multiplies depends on a condition, so it cannot be counted")
+            counts.update((f"{op.name}/{name}", turns * n) for name, n in bodies[0].items())
         elif op.type in COUNTERS:
             counts[op.name] = COUNTERS[op.type](op)
-        elif PRODUCT.search(op.type):
+        elif PRODUCT.search(op.type) or op.type in CLOSED:
             raise ValueError(f"{op.name}: the multiply-adds of {op.type} are not known")
     return counts
+
+
+def bodies_of(graph: tf.Graph, op: tf.Operation) -> list[tf.Graph]:
+    """The graphs of the functions that an operation of a graph stands for, one of `FUNCTIONS`."""
+    found = [op.get_attr(name) for name in FUNCTIONS[op.type]]
+    named = found[0] if isinstance(found[0], list) else found
+    return [graph._get_function(function.name).graph for function in named]
 
 
 def _turns(loop):

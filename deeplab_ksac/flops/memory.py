@@ -12,7 +12,7 @@ import math
 
 import tensorflow as tf
 
-from deeplab_ksac.flops.count import FUNCTIONS, size_of
+from deeplab_ksac.flops.count import FUNCTIONS, bodies_of, size_of
 
 SAME_MEMORY = (  # operations whose first output is their first input under another name or shape
     "Identity", "IdentityN", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "PreventGradient", "Snapshot",
@@ -113,6 +113,6 @@ def _reshaped(tensor):
 
 
 def _inner_peak(graph, op):
-    """The peak of the function that an operation calls, whose results are counted as the operation's."""
-    inner = graph._get_function(op.get_attr(FUNCTIONS[op.type]).name).graph
-    return max(peak_memory(inner).total - sum(_sizes_in_bytes([op]).values()), 0)
+    """The highest peak of the functions that an operation calls, whose results are counted as the operation's."""
+    peak = max(peak_memory(inner).total for inner in bodies_of(graph, op))
+    return max(peak - sum(_sizes_in_bytes([op]).values()), 0)

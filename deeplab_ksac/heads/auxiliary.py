@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.layers import BatchNorm, ConvNormAct
 from deeplab_ksac.layers.arguments import require_levels
@@ -13,7 +14,7 @@ from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class AuxiliaryClassifier(keras.layers.Layer):
+class AuxiliaryClassifier(CompositeLayer):
     """An FCN classifier on an earlier stage, for the auxiliary loss: pyramid -> logits [N, h, w, num_classes].
 
     Args:

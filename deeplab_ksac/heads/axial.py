@@ -7,12 +7,13 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from caa import AxialAttention, ChannelizedAxialAttention, ChannelizedSelfAttention, SqueezeExcite
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.norm import Norm
 
 
-class AttentionHead(keras.layers.Layer):
+class AttentionHead(CompositeLayer):
     """What the heads of chapter 3 share: c5 -> 3×3 convolution -> attention, {"features": [N, h, w, filters]}.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import check_channels, check_repeats
 from deeplab_ksac.layers import (
     BatchNorm,
@@ -35,7 +36,7 @@ def attend_criss_cross(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class CrissCrossAttention(keras.layers.Layer):
+class CrissCrossAttention(CompositeLayer):
     """Criss-cross attention with its shortcut: x + attention(x), [N, h, w, C] -> [N, h, w, C].
 
     Query, key and value are 1×1 convolutions with a bias.
@@ -60,7 +61,7 @@ class CrissCrossAttention(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class CCNetHead(keras.layers.Layer):
+class CCNetHead(CompositeLayer):
     """CCNet: 3×3 convolution, criss-cross attention `recurrence` times with the same weights, 3×3 convolution.
 
     c5 [N, h, w, C] -> {"features": [N, h, w, C + filters]}, c5 and the context. The attention's result is added to

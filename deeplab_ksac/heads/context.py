@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.aspp import ASPP
 from deeplab_ksac.ksac import KSAC
 from deeplab_ksac.layers import BatchNorm, ConvNormAct
@@ -14,7 +15,7 @@ from deeplab_ksac.layers.norm import Norm
 from deeplab_ksac.layers.pooling import PyramidPooling
 
 
-class ContextHead(keras.layers.Layer):
+class ContextHead(CompositeLayer):
     """What they share: pyramid -> {"features": `context`(c5)}.
 
     A subclass makes the layer `context`, and lists in `arguments` the constructor's arguments that are that layer's.

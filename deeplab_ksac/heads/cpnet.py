@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import MOST_CHANNELS, check_channels, check_kernels, check_lists_of_whole_numbers
 from deeplab_ksac.layers import (
     AtrousDepthwiseConv2D,
@@ -21,7 +22,7 @@ from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class Aggregation(keras.layers.Layer):
+class Aggregation(CompositeLayer):
     """The aggregation module: the surroundings of a pixel through fully separable convolutions.
 
     [N, h, w, C] -> [N, h, w, filters]: 3×3 convolution; then depthwise k×1, 1×k and, beside them, depthwise 1×k, k×1;
@@ -59,7 +60,7 @@ class Aggregation(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class CPNetHead(keras.layers.Layer):
+class CPNetHead(CompositeLayer):
     """The context prior layer: c5 [N, h, w, C] -> {"features": [N, h, w, C + 2 · filters], "affinity"}.
 
     A 1×1 convolution predicts, for every pixel, the logit of sharing its class with every position of a grid of

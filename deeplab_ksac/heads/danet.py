@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import check_channels, check_kernels
 from deeplab_ksac.heads.self_attention import PixelAttention
 from deeplab_ksac.layers import (
@@ -26,8 +27,8 @@ def attend_channels(features: tf.Tensor) -> tf.Tensor:
     The weights of channel j are the softmax over i of the scalar products of the maps i and j (the paper's Eq. 3).
     """
     pixels = flatten_pixels(features)
-    channels = tf.transpose(pixels, [0, 2, 1])
-    energy = at_least_float32(tf.matmul(channels, channels, transpose_b=True))
+    channels = at_least_float32(tf.transpose(pixels, [0, 2, 1]))  # sums over all pixels leave float16's range
+    energy = tf.matmul(channels, channels, transpose_b=True)
     attended = tf.matmul(pixels, tf.cast(tf.nn.softmax(energy), pixels.dtype), transpose_b=True)
     return unflatten_pixels(attended, features)
 
@@ -45,7 +46,7 @@ class Rezero(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class DANetHead(keras.layers.Layer):
+class DANetHead(CompositeLayer):
     """DANet's two branches, each a 3×3 convolution, attention with its shortcut, and a convolution.
 
     c5 -> {"features": (position, channel), "position_logits", "channel_logits"}: two maps [N, h, w, filters], whose sum

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.dropout import Dropout
 from deeplab_ksac.layers import (
@@ -22,7 +23,7 @@ from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class Bottleneck(keras.layers.Layer):
+class Bottleneck(CompositeLayer):
     """The second-last convolution: [N, h, w, C] -> [N, h, w, filters]; CAR's column "A" replaces 3×3 by 1×1.
 
     Args:
@@ -63,7 +64,7 @@ class Bottleneck(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class LowLevelDecoder(keras.layers.Layer):
+class LowLevelDecoder(CompositeLayer):
     """DeepLabV3+'s decoder, column "D" of Table 2.1: features meet the stage at stride 4.
 
     (features [N, h, w, C], pyramid) -> [N, H/4, W/4, filters]. The stage passes a 1×1 convolution, the features are

@@ -6,13 +6,14 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.fractional_rates import ExperimentalKernelSharingAtrousConv, check_bounds
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, ImagePooling, deserialize_norm, serialize_norm
 from deeplab_ksac.layers.arguments import rates_at
 from deeplab_ksac.layers.norm import Norm
 
 
-class ExperimentalRatesHead(keras.layers.Layer):
+class ExperimentalRatesHead(CompositeLayer):
     """What the two share: c5 -> {"features": [N, h, w, 3 · filters]}, the three branches of Fig. 2.3 side by side.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import LARGEST_RATE, check_channels, check_lists_of_whole_numbers
 from deeplab_ksac.layers import (
     BatchNorm,
@@ -19,7 +20,7 @@ from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class JointPyramidUpsampling(keras.layers.Layer):
+class JointPyramidUpsampling(CompositeLayer):
     """Joint pyramid upsampling (FastFCN): c5 at c3's resolution, for backbones that cannot be dilated.
 
     A dict with c3, c4 and c5 -> the same dict with c5 of 4 · filters channels and c3's size (output stride 8); the

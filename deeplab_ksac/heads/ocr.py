@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.layers import (
     BatchNorm,
@@ -39,7 +40,7 @@ def join_levels(pyramid: Mapping[str, tf.Tensor], levels: Sequence[str]) -> tf.T
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class RegionAttention(keras.layers.Layer):
+class RegionAttention(CompositeLayer):
     """Every pixel attends to the K regions: (pixels [N, P, C], regions [N, K, C]) -> [N, P, filters].
 
     Query and key are two 1×1 convolutions each, the value one, with normalization and ReLU; the softmax over the
@@ -80,7 +81,7 @@ class RegionAttention(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class OCRHead(keras.layers.Layer):
+class OCRHead(CompositeLayer):
     """Object-contextual representations.
 
     pyramid -> {"features": [N, h, w, 2 · filters], "coarse_logits": [N, h', w', K]}. A coarse segmentation (3×3

@@ -6,11 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import check_channels
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class LinearProjection(keras.layers.Layer):
+class LinearProjection(CompositeLayer):
     """CAR's 1×1 convolution without normalization or activation: [N, h, w, C] -> [N, h, w, min(C, filters)].
 
     Args:

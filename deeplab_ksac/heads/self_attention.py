@@ -8,6 +8,7 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from caa import attend_pixels
 from caa.pixels import MAP_BYTES
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import check_channels, check_whole_numbers
 from deeplab_ksac.layers import (
     BatchNorm,
@@ -21,7 +22,7 @@ from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class PixelAttention(keras.layers.Layer):
+class PixelAttention(CompositeLayer):
     """Softmax attention of every pixel to every pixel, without a scale: [N, h, w, C] -> [N, h, w, filters].
 
     Query, key and value are 1×1 convolutions with a bias. The map is never held as a whole where it would take more
@@ -51,7 +52,7 @@ class PixelAttention(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class SelfAttentionHead(keras.layers.Layer):
+class SelfAttentionHead(CompositeLayer):
     """The self-attention head: c5 -> 3×3 convolution -> x + attention(x), "features" [N, h, w, filters].
 
     Args:

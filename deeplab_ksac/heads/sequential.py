@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
 from caa import SqueezeExcite
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import check_channels
 from deeplab_ksac.heads.self_attention import PixelAttention
 from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serialize_norm
@@ -14,7 +15,7 @@ from deeplab_ksac.layers.norm import Norm
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class SequentialHead(keras.layers.Layer):
+class SequentialHead(CompositeLayer):
     """c5 -> 3×3 convolution -> squeeze-and-excitation -> self-attention with its shortcut.
 
     c5 -> {"features": [N, h, w, filters], "channel_logits": [N, h, w, num_classes]}. "channel_logits" classifies what

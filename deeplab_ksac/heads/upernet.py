@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.any_keras import CompositeLayer
 from deeplab_ksac.arguments import check_channels, check_kernels
 from deeplab_ksac.layers import (
     BatchNorm,
@@ -22,7 +23,7 @@ LATERAL_LEVELS = ("c2", "c3", "c4")
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class UperNetHead(keras.layers.Layer):
+class UperNetHead(CompositeLayer):
     """UperNet: c2…c5 -> {"features": [N, h, w, 4 · filters]} at c2's size.
 
     c5 passes pyramid pooling and a convolution; going up, each level adds a 1×1 convolution of its stage to the level

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from deeplab_ksac.any_keras import KERAS_3, build_on_keras_3, keras, with_channels
+from deeplab_ksac.any_keras import KERAS_3, CompositeLayer, build_on_keras_3, keras, with_channels
 from deeplab_ksac.arguments import LARGEST_RATE, check_channels, check_kernels, check_whole_numbers
 from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
 from deeplab_ksac.tensor_ops import Tensor, ops
@@ -71,7 +71,7 @@ class AtrousDepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class ConvNormAct(keras.layers.Layer):
+class ConvNormAct(CompositeLayer):
     """Convolution without bias, normalization, activation: [N, h, w, C] -> [N, h/strides, w/strides, filters].
 
     Args:
@@ -141,7 +141,7 @@ class ConvNormAct(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class SeparableConvNormAct(keras.layers.Layer):
+class SeparableConvNormAct(CompositeLayer):
     """Depthwise 3×3 then pointwise 1×1 convolution, each normalized and activated (DeepLabV3+): [N, h, w, C] ->
     [N, h, w, filters]. Arguments as `ConvNormAct`."""
 

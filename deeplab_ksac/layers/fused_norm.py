@@ -49,12 +49,15 @@ def normalize_over_replicas(
         γ/σ · (dy − Σdy/N − x̂ · Σ(dy·x̂)/N)          x̂ = (x − μ) / σ, sums over all replicas
 
     of which the fused operation gives γ/σ · (dy − Σdy/n − x̂' · Σ(dy·x̂')/n), x̂' = (x − m) / s, sums over this one.
+
+    A replica without pictures, as the last batch of a data set may leave one, adds nothing.
     """
 
     @tf.custom_gradient
     def normalized(features, gamma, beta):
         own, ones = count_pixels(features), tf.ones_like(gamma)
         _, own_mean, own_variance, reserved = normalize(features, ones, tf.zeros_like(beta), epsilon)
+        own_mean, own_variance = _of_pixels(own, own_mean), _of_pixels(own, own_variance)
         pixels, total = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, own * tf.stack([ones, own_mean])))
         mean = total / pixels
         squares = own * (own_variance + tf.square(own_mean - mean))
@@ -72,6 +75,7 @@ def normalize_over_replicas(
                 reserve_space_3=reserved[2],
                 epsilon=epsilon,
             )
+            own_along, own_sum = _of_pixels(own, own_along), _of_pixels(own, own_sum)
             own_gain = own_along * own_deviation / deviation + own_sum * apart
             sums = tf.stack([own_gain, own_sum])
             gain, summed = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, sums))
@@ -84,6 +88,13 @@ def normalize_over_replicas(
         return (affine(features, gamma, beta, mean, variance, epsilon), mean, variance), gradient
 
     return normalized(features, gamma, beta)
+
+
+def _of_pixels(number, statistics):
+    """Statistics of so many pixels: of none, 0 and not what the fused operations give (NaN)."""
+    if not tf.is_tensor(number) and number > 0:
+        return statistics
+    return tf.where(number > 0, statistics, 0.0)
 
 
 def affine_with_gradient(

@@ -82,7 +82,8 @@ def deserialize_norm(norm: Norm) -> NormFactory:
     """A normalization factory from a factory (returned as it is) or from a configuration of `serialize_norm`."""
     if not isinstance(norm, dict):
         return norm
-    if norm["class_name"].rpartition(">")[2] == BatchNorm.__name__:  # Keras' HDF5 files know registered layers alone
+    # by its name, since Keras' HDF5 files know registered layers alone
+    if norm.get("registered_name", norm["class_name"]) == keras.saving.get_registered_name(BatchNorm):
         return BatchNorm.from_config(norm["config"])
     restored = keras.layers.deserialize(norm)
     config = {key: value for key, value in restored.get_config().items() if key not in ("name", "dtype")}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deeplab_ksac.any_keras import build_on_keras_3, keras, with_channels
+from deeplab_ksac.any_keras import CompositeLayer, build_on_keras_3, keras, with_channels
 from deeplab_ksac.arguments import LONGEST_KERNEL, check_channels, check_lists_of_whole_numbers
 from deeplab_ksac.layers.conv import ConvNormAct
 from deeplab_ksac.layers.norm import BatchNorm, Norm, deserialize_norm, serialize_norm
@@ -12,7 +12,7 @@ from deeplab_ksac.tensor_ops.maps import at_least_float32, resize_bilinear, spat
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class ImagePooling(keras.layers.Layer):
+class ImagePooling(CompositeLayer):
     """The image-level branch (Fig. 2.3): mean over all pixels, 1×1 convolution, spread back over the pixels.
 
     [N, h, w, C] -> [N, h, w, filters]. The mean is taken in float32 at least, whatever the precision policy.
@@ -68,7 +68,7 @@ def _region_means(size, bins, dtype):
 
 
 @keras.saving.register_keras_serializable("deeplab_ksac")
-class PyramidPooling(keras.layers.Layer):
+class PyramidPooling(CompositeLayer):
     """The pyramid pooling module: [N, h, w, C] -> [N, h, w, C + len(bins) · filters].
 
     The features themselves, and beside them for each of `bins` their means over bins × bins regions, a 1×1

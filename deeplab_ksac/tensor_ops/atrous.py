@@ -48,7 +48,7 @@ def _convolve(features, kernel, rates, before, after):
             with tf.control_dependencies([upstream]):  # else those of all layers are made right after the forward pass
                 turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
             outside = [[total - pad for total, pad in zip(reach, pads, strict=True)] for pads in (before, after)]
-            toward_features = _padded(upstream, turned, rates, *outside)
+            toward_features = _convolve(upstream, turned, rates, *outside)  # which has a gradient, too
             return toward_features, _toward_kernel(features, upstream, kernel.shape, rates, before)
 
         return _padded(features, kernel, rates, before, after), gradient

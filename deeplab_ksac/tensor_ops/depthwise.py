@@ -37,8 +37,7 @@ def depthwise_conv2d(
     known = training is not None and not tf.is_tensor(training)
     if not (known and training and _gradient_is_slow(features, kernel, strides, atrous_rates)):
         return tf.nn.depthwise_conv2d(features, kernel, **arguments)
-    outputs = tf.nn.depthwise_conv2d(features, tf.stop_gradient(kernel), **arguments)
-    return _with_gradient_of_kernel(outputs, features, kernel, padding, atrous_rates[0])
+    return _with_fast_gradient(features, kernel, arguments)
 
 
 def _gradient_is_slow(features, kernel, strides, atrous_rates):
@@ -54,15 +53,21 @@ def _gradient_is_slow(features, kernel, strides, atrous_rates):
     )
 
 
-def _with_gradient_of_kernel(outputs, features, kernel, padding, rate):
+def _with_fast_gradient(features, kernel, arguments):
     @tf.custom_gradient
-    def convolved(outputs, features, kernel):
+    def convolved(features, kernel):
+        with tf.GradientTape(persistent=True) as tape:  # a gradient may be asked for twice
+            tape.watch(features)
+            outputs = tf.nn.depthwise_conv2d(features, kernel, **arguments)
+
         def gradient(upstream):
-            return upstream, None, _toward_kernel(features, upstream, kernel.shape, padding, rate)
+            toward_features = tape.gradient(outputs, features, upstream)
+            padding, rate = arguments["padding"], arguments["dilations"][0]
+            return toward_features, _toward_kernel(features, upstream, kernel.shape, padding, rate)
 
-        return tf.identity(outputs), gradient
+        return outputs, gradient
 
-    return convolved(outputs, features, kernel)
+    return convolved(features, kernel)
 
 
 def _toward_kernel(features, upstream, shape, padding, rate):

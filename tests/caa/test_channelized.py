@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from caa import ChannelAttention, ChannelizedAxialAttention, ChannelizedSelfAttention
+from caa.axial import attend_columns, attend_rows
 from caa.factored import channelize_pixels
 from deeplab_ksac.any_keras import keras
 from tests.literal import caa as literal
@@ -152,6 +153,17 @@ def test_mixed_precision_keeps_the_gate_in_float32(layer_class, mixed_policy):
     result = layer(image)
     assert result.dtype == mixed_policy.removeprefix("mixed_")
     assert set(seen) == {(tf.float32, tf.float32)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gates_are_what_the_result_is_weighed_with(dtype):
+    image = random_image((4, 3)).astype(dtype)
+    layer = built(ChannelizedAxialAttention, image, dtype=dtype)
+    gates = layer.gates(image)
+    theta, phi, value = layer.theta(image), layer.phi(image), layer.value(image)
+    columns = attend_columns(theta, value) * tf.cast(gates["row_gates"], dtype)[:, :, tf.newaxis]
+    result = attend_rows(phi, columns) * tf.cast(gates["column_gates"], dtype)[:, tf.newaxis]
+    np.testing.assert_allclose(layer(image), result, rtol=0, atol={"float32": 1e-5, "float64": 1e-13}[dtype])
 
 
 def test_the_gate_of_a_large_half_precision_map_does_not_vanish():

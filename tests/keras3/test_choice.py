@@ -73,7 +73,8 @@ def run(program, **variables):
 
 def keras_of(*imports, **variables):
     """The major version of the Keras of which the layers are after these imports, and where it is from."""
-    program = "\n".join([*imports, "import caa, inspect", "base = inspect.getmro(caa.AxialAttention)[1]"])
+    base = "base = next(each for each in inspect.getmro(caa.AxialAttention) if each.__name__ == 'Layer')"
+    program = "\n".join([*imports, "import caa, inspect", base])
     code, printed, error = run(f"{program}\nprint(base.__module__, hasattr(base, 'stateless_call'))", **variables)
     assert code == 0, error
     module, is_3 = printed.split()

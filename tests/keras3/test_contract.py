@@ -78,6 +78,24 @@ def test_weights_alone_come_back_from_their_file(name, tmp_path):
     np.testing.assert_array_equal(outputs(other), outputs(model))
 
 
+@pytest.mark.parametrize("back", [".keras", ".h5", "clone"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_frozen_layer_comes_back_frozen_with_its_weights_where_they_were(name, back, tmp_path):
+    model = functional(name)
+    model.layers[-1].trainable = False
+    if back == "clone":
+        loaded = keras.models.clone_model(model)
+        loaded.set_weights(model.get_weights())
+    else:
+        model.save(tmp_path / f"model{back}")
+        loaded = keras.models.load_model(tmp_path / f"model{back}")
+    before = loaded.get_weights()
+    np.testing.assert_array_equal(outputs(loaded), outputs(model))
+    np.testing.assert_array_equal(to_numpy(loaded(IMAGE, training=True)), to_numpy(model(IMAGE, training=True)))
+    for weight, kept in zip(loaded.get_weights(), before, strict=True):  # the moving averages, too
+        np.testing.assert_array_equal(weight, kept)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_subclassed_model_comes_back_from_its_file(name, tmp_path):
     model = Subclassed(name)

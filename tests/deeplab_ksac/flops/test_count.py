@@ -43,6 +43,10 @@ def keras_layer(layer):
     return layer
 
 
+def by_rows(x):
+    return tf.einsum("nhwc,nhvc->nhwv", x, x)
+
+
 BY_HAND = {  # function of [1, 17, 13, 4], what it multiplies
     "same": (conv(), 17 * 13 * 9 * 4 * 5),
     "valid": (conv(padding="VALID"), 15 * 11 * 9 * 4 * 5),
@@ -64,6 +68,10 @@ BY_HAND = {  # function of [1, 17, 13, 4], what it multiplies
     "transposed batch product": (lambda x: tf.matmul(x, x, transpose_a=True), 17 * 4 * 4 * 13),
     "sums and maxima": (lambda x: tf.nn.max_pool2d(x + 1, 2, 2, "SAME"), 0),
     "loop": (lambda x: tf.map_fn(lambda row: tf.matmul(row, row, transpose_b=True), x[0]), 17 * 13 * 13 * 4),
+    "equal branches": (
+        lambda x: tf.cond(tf.reduce_max(x) > 0, lambda: tf.matmul(x, x, transpose_b=True), lambda: by_rows(x)),
+        17 * 13 * 13 * 4,
+    ),
     "called function": (tf.function(lambda x: tf.matmul(x, x, transpose_b=True)), 17 * 13 * 13 * 4),
 }
 
@@ -91,6 +99,23 @@ UNKNOWN = tf.TensorSpec([1, None, 13, 4])
             lambda x: tf.nn.conv3d_transpose(x[..., None], tf.zeros([1, 1, 1, 1, 1]), [1, 17, 13, 4, 1], 1),
             tf.TensorSpec([1, 17, 13, 4]),
             "Conv3DBackpropInputV2 are not known",
+        ),
+        (
+            lambda x: tf.cond(tf.reduce_max(x) > 0, lambda: by_rows(x), lambda: tf.zeros([1, 17, 13, 13])),
+            tf.TensorSpec([1, 17, 13, 4]),
+            "what it multiplies depends on a condition",
+        ),
+        (
+            lambda x: tf.switch_case(
+                tf.cast(x[0, 0, 0, 0], tf.int32), [lambda: x, lambda: x + 1, lambda: 2 * by_rows(x)[..., :4]]
+            ),
+            tf.TensorSpec([1, 17, 13, 4]),
+            "what it multiplies depends on a condition",
+        ),
+        (
+            lambda x: tf.numpy_function(lambda x: x @ x.T, [x], tf.float32),
+            tf.TensorSpec([1, 17, 13, 4]),
+            "PyFunc are not known",
         ),
     ),
 )

@@ -33,6 +33,7 @@ BY_HAND = {  # function of 1,024 bytes -> bytes at the peak, the input not among
     "a result and its input": (lambda x: tf.cumsum(tf.cumsum(x)), 2 * 1024),
     "what nobody reads": (lambda x: tf.nn.top_k(x, 256).values, 2 * 1024),  # its indices
     "a function that is called": (called, 2 * 1024),
+    "the larger of two branches": (lambda x: tf.cond(x[0] > 0, lambda: tf.cumsum(tf.cumsum(x)), lambda: x), 2 * 1024),
     "half as much in half precision": (lambda x: tf.cumsum(tf.cast(x, tf.float16)), 2 * 512),
 }
 

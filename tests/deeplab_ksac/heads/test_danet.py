@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac.heads.danet import DANetHead
+from deeplab_ksac.heads.danet import DANetHead, attend_channels
 from tests.deeplab_ksac.heads.heads_under_test import built_head, random_pyramid
 from tests.deeplab_ksac.heads.literal_heads import conv, conv_norm_relu, images
 from tests.literal.attention import channel_attention, self_attention
@@ -41,3 +41,10 @@ def test_attention_begins_switched_off():
 
 def test_the_model_can_ask_how_many_branches_there_are():
     assert len(built_head("danet")(random_pyramid())["features"]) == DANetHead.branches == 2
+
+
+def test_channel_attention_of_many_pixels_stays_in_float16s_range():
+    features = tf.cast(2 * tf.random.stateless_normal([1, 129, 257, 3], seed=[0, 1]), tf.float16)
+    # their squares add up to 130,000, and float16 ends at 65,504
+    found, expected = attend_channels(features), attend_channels(tf.cast(features, tf.float64))
+    np.testing.assert_allclose(tf.cast(found, tf.float64), expected, rtol=2**-9, atol=2**-9)

@@ -11,8 +11,17 @@ from deeplab_ksac.layers import BatchNorm, ConvNormAct, deserialize_norm, serial
 from tests.replicas import two_replicas
 
 
+class Namesake(keras.layers.LayerNormalization):
+    """A normalization of somebody's own, which is called as ours is."""
+
+
+Namesake.__name__ = "BatchNorm"
+keras.saving.register_keras_serializable("tests")(Namesake)
+
+
 @pytest.mark.parametrize(
-    "norm", (BatchNorm(0.9, 1e-5, False), keras.layers.LayerNormalization, keras.layers.BatchNormalization)
+    "norm",
+    (BatchNorm(0.9, 1e-5, False), keras.layers.LayerNormalization, keras.layers.BatchNormalization, Namesake),
 )
 def test_a_factory_survives_its_configuration(norm):
     restored = deserialize_norm(serialize_norm(norm))
@@ -105,6 +114,39 @@ def test_two_replicas_train_as_kerass_own_layer_on_both_halves(shape, affine, po
         np.testing.assert_allclose(
             tf.cast(ours_is, tf.float32), expected, rtol=0, atol=accuracy * max(1, np.abs(expected).max())
         )
+
+
+@pytest.mark.parametrize("known", (True, False))
+def test_a_replica_without_pictures_changes_nothing(known):
+    shape, rng = (4, 5, 7, 3), np.random.default_rng(0)
+    features, upstream = (tf.constant(rng.normal(size=shape), tf.float32) for _ in range(2))
+    strategy, alone = two_replicas(), BatchNorm(momentum=0.7)()
+    alone.build(shape)
+    with strategy.scope():
+        layer = BatchNorm(momentum=0.7)()
+        layer.build(shape)
+
+    @tf.function
+    def step(features, upstream):
+        if not known:
+            features = tf.compat.v1.placeholder_with_default(features, [None, *shape[1:]])
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            outputs = layer(features, training=True)
+        return outputs, *tape.gradient(outputs, [features, *layer.trainable_weights], upstream)
+
+    def dealt(whole):
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: (whole, whole[:0])[context.replica_id_in_sync_group]
+        )
+
+    by_replica = map(strategy.experimental_local_results, strategy.run(step, [dealt(features), dealt(upstream)]))
+    outputs, feature_gradient, *weight_gradients = by_replica
+    found = [tf.concat(outputs, 0), tf.concat(feature_gradient, 0), *map(tf.add_n, weight_gradients)]
+    found += [value for average in (layer.moving_mean, layer.moving_variance) for value in average.values]
+    *expected, mean, variance = trained_once(alone, features, upstream)
+    for ours, theirs in zip(found, [*expected, mean, mean, variance, variance], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5 * max(1, np.abs(theirs).max()))
 
 
 U = 2.0**-24  # float32's unit roundoff

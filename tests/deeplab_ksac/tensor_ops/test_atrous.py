@@ -105,3 +105,23 @@ def test_a_graph_of_tensorflow_1_has_the_gradient_too():
     expected = tape.gradient(output, [features, kernel])
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+def penalty(convolution, features, kernel, **arguments):
+    """Gradients of the squared gradients, both operands'."""
+    with tf.GradientTape() as outer:
+        outer.watch([features, kernel])
+        with tf.GradientTape() as tape:
+            tape.watch([features, kernel])
+            judged = tf.reduce_sum(convolution(features, kernel, **arguments) ** 3)
+        squares = tf.add_n([tf.reduce_sum(x**2) for x in tape.gradient(judged, [features, kernel])])
+    return outer.gradient(squares, [features, kernel])
+
+
+@pytest.mark.parametrize(("size", "sides", "rates"), CASES)
+def test_second_derivatives_are_those_of_space_to_batch(size, sides, rates):
+    features, kernel = operands(size, sides)
+    native = tf.function(lambda x, k: penalty(atrous_conv2d, x, k, atrous_rate=rates))(features, kernel)
+    plain = penalty(tf.nn.convolution, features, kernel, padding="SAME", dilations=rates)
+    for ours, theirs in zip(native, plain, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.abs(theirs).max())

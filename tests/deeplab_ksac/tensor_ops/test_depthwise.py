@@ -193,3 +193,38 @@ def test_the_layer_is_keras_layer():
         ours.build(features.shape)
         ours.set_weights(theirs.get_weights())
         np.testing.assert_array_equal(ours(features, training=True), theirs(features))
+
+
+def penalty(convolution, features, kernel):
+    """Gradients of the squared gradients, both operands'."""
+    with tf.GradientTape() as outer:
+        outer.watch([features, kernel])
+        with tf.GradientTape() as tape:
+            tape.watch([features, kernel])
+            judged = tf.reduce_sum(convolution(features, kernel) ** 3)
+        squares = tf.add_n([tf.reduce_sum(x**2) for x in tape.gradient(judged, [features, kernel])])
+    return outer.gradient(squares, [features, kernel])
+
+
+@pytest.mark.parametrize("wrap", (lambda f: f, tf.function), ids=("eager", "function"))
+@pytest.mark.parametrize("rate", (1, 2))
+def test_second_derivatives_are_tensorflows(rate, wrap):
+    features, kernel = operands((9, 12), (5, 5))
+    found = wrap(lambda x, k: penalty(lambda x, k: trained(x, k, rate), x, k))(features, kernel)
+
+    def theirs(x, k):
+        return tf.nn.depthwise_conv2d(x, k, [1, 1, 1, 1], "SAME", dilations=(rate, rate))
+
+    for ours, true in zip(found, penalty(theirs, *(tf.cast(x, tf.float64) for x in (features, kernel))), strict=True):
+        # a dropped term is of the size of the whole; five sums of some hundred terms each, in float32
+        np.testing.assert_allclose(ours, true, rtol=0, atol=5 * 100 * 2**-24 * np.abs(true).max())
+
+
+def test_a_gradient_can_be_asked_for_twice():
+    features, kernel = operands((9, 9), (5, 5))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([features, kernel])
+        output = trained(features, kernel)
+    first, second = (tape.gradient(output, [features, kernel]) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
