@@ -1,8 +1,10 @@
 """Image files as they go into records: checked completely, and kept byte for byte where possible."""
 
+import dataclasses
 import io
 import os
 import pathlib
+import re
 
 from PIL import Image, ImageOps
 
@@ -18,9 +20,16 @@ SIGNATURES = {
     b"RIFF": "webp",
 }
 KEPT = ("jpeg", "png")  # what TensorFlow's decoders read; the others are stored as PNG
-SCAN, END_OF_JPEG, END_OF_PNG = b"\xff\xda", b"\xff\xd9", b"IEND\xaeB`\x82"
+END_OF_PNG = b"IEND\xaeB`\x82"
+MARKER, END_OF_JPEG = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])"), b"\xd9"  # those inside of a scan's data are none
 ROTATIONS = ("refuse", "stored", "upright")  # the first unless told otherwise
 JPEG_QUALITY = 95  # of the pictures that have to be turned
+
+
+def check_rotation(rotation: str) -> None:
+    """Raises ValueError for what is none of `ROTATIONS`."""
+    if rotation not in ROTATIONS:
+        raise ValueError(f"rotation must be one of {', '.join(ROTATIONS)}, not {rotation!r}")
 
 
 def read_picture(
@@ -47,7 +56,7 @@ def read_picture(
     path = pathlib.Path(path) if pixels.is_path(path) else path
     encoded, kind = read_bytes(path)
     try:
-        image, stored = _decode(encoded, kind)
+        found = _decode(encoded, kind)
     except Image.DecompressionBombError as error:
         raise DatasetError(f"image {path}: {pixels.too_large(error)}") from error
     except pixels.UnknownRangeError as error:
@@ -56,13 +65,13 @@ def read_picture(
         raise DatasetError(
             f"image {path} is truncated or corrupt: its {len(encoded)} bytes do not decode as {kind.upper()}"
         ) from error
-    if kind != "jpeg" and getattr(image, "n_frames", 1) > 1:  # a camera's JPEG may hold its preview too
-        raise DatasetError(f"image {path} holds {image.n_frames} pictures; save the one that its mask belongs to alone")
-    orientation = pixels.orientation(image)
-    turned = orientation != 1 and _is_to_be_turned(path, orientation, stored, labels_shape, rotation)
-    if kind not in KEPT or pixels.is_transparent(image):
-        return _shown(image, turned, path)
-    return _turned(encoded, kind) if turned else (encoded, kind, stored)
+    if kind != "jpeg" and found.frames > 1:  # a camera's JPEG may hold its preview too
+        raise DatasetError(f"image {path} holds {found.frames} pictures; save the one that its mask belongs to alone")
+    turned = found.orientation != 1 and _is_to_be_turned(path, found, labels_shape, rotation)
+    if kind not in KEPT or pixels.is_transparent(found.image):
+        image = pixels.upright(pixels.opened_bytes(encoded, kind)) if turned else found.image
+        return _shown(image, path)
+    return _turned(encoded, kind) if turned else (encoded, kind, found.size)
 
 
 def read_bytes(path: str | os.PathLike | pixels.InAFile) -> tuple[bytes, str]:
@@ -91,26 +100,50 @@ def check_png(encoded: bytes) -> None:
     Image.open(io.BytesIO(encoded)).verify()
 
 
+@dataclasses.dataclass(frozen=True)
+class _Decoded:
+    """A picture as it is stored; a JPEG at an eighth of its size."""
+
+    image: Image.Image
+    size: tuple[int, int]  # (height, width)
+    orientation: int
+    frames: int
+
+
 def _decode(encoded, kind):
-    """(the picture, decoded to its last byte, its (height, width)).
+    """The `_Decoded` picture, read to its last byte.
 
     A JPEG is decoded at an eighth of its size: all of the file is read for that, in two thirds of the time.
     """
     if kind == "jpeg":
-        if encoded.rfind(END_OF_JPEG) < encoded.rfind(SCAN):  # TensorFlow's decoder insists on it, Pillow does not
-            raise ValueError("no end marker")
+        _require_end_of_jpeg(encoded)
     elif kind == "png":
         check_png(encoded)
     with pixels.opened_bytes(encoded, kind) as image:
-        stored = (image.height, image.width)
+        size, frames = pixels.stored_size(image), getattr(image, "n_frames", 1)
         if kind == "jpeg":
             image.draft(image.mode, (max(1, image.width // 8), max(1, image.height // 8)))
-        image.load()
-        pixels.require_upper_bytes(image)
-    return image, stored if kind == "jpeg" else (image.height, image.width)
+        stored, orientation = pixels.as_stored(image)
+        pixels.require_upper_bytes(stored)
+    return _Decoded(stored, size, orientation, frames)
 
 
-def _is_to_be_turned(path, orientation, stored, labels_shape, rotation):
+def _require_end_of_jpeg(encoded):
+    """Raises ValueError for a JPEG without its end marker, on which TensorFlow's decoder insists and Pillow does not.
+
+    Segments are gone through one by one: those in front hold previews with an end of their own, and behind the end
+    cameras append films and further pictures.
+    """
+    marker = MARKER.search(encoded, 2)
+    while marker is not None and marker[1] != END_OF_JPEG:
+        length = int.from_bytes(encoded[marker.end() : marker.end() + 2], "big")
+        marker = MARKER.search(encoded, marker.end() + length)
+    if marker is None:
+        raise ValueError("no end marker")
+
+
+def _is_to_be_turned(path, found, labels_shape, rotation):
+    stored, orientation = found.size, found.orientation
     shown = stored[::-1] if orientation >= 5 else stored
     if stored != shown:
         return tuple(labels_shape) == shown
@@ -122,10 +155,10 @@ def _is_to_be_turned(path, orientation, stored, labels_shape, rotation):
     return rotation == "upright"
 
 
-def _shown(image, turned, path):
+def _shown(image, path):
     """A picture that TensorFlow's decoders do not read as it is shown, as PNG."""
     try:
-        shown = pixels.rgb(pixels.upright(image) if turned else image)
+        shown = pixels.rgb(image)
     except pixels.UnknownRangeError as error:
         raise DatasetError(f"image {path} has {error}") from error
     buffer = io.BytesIO()

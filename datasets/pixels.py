@@ -26,13 +26,24 @@ from deeplab_ksac.storage import is_remote
 
 TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112  # EXIF: 1 as stored, 2…4 mirrored or upside down, 5…8 turned by a quarter
+TURN_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+TIFF_WIDTH, TIFF_HEIGHT, TIFF_BITS, TIFF_PLANES = 256, 257, 258, 284  # tags
+APART = 2  # of the last one: a channel's plane after another's
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 DEEP = "stored with 16 bits a channel"  # in the `info` of an opened picture
 GRAY_FACTORS = {"1": 255, "L;2": 85, "L;4": 17}  # by which Pillow multiplies the values of gray PNGs of few bits
 
 
 class UnknownRangeError(ValueError):
-    """A picture of which it is not known which values are black and white."""
+    """A picture of which it is not known which values are black and white, or whose values Pillow misreads."""
 
 
 @typing.runtime_checkable
@@ -54,7 +65,8 @@ def opened(path: str | os.PathLike | InAFile) -> Iterator[Image.Image]:
     """
     require_file(path)
     try:
-        with _open(path if is_path(path) else io.BytesIO(path.read_bytes())) as image:
+        image = _open(path if is_path(path) else io.BytesIO(path.read_bytes()))
+        with contextlib.closing(image):  # older Pillow's own `with` fails on one that is closed already
             yield image
     except (OSError, UnknownRangeError, DatasetError):  # the last are the caller's own
         raise
@@ -89,7 +101,7 @@ def too_large(error: Image.DecompressionBombError) -> str:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation 1…8 of an open picture; 1 where there is none."""
+    """The EXIF orientation 1…8 of an open picture; 1 where there is none, and of a TIFF only until it is loaded."""
     try:
         found = image.getexif().get(ORIENTATION, 1)
     except Exception:  # what cannot be parsed turns nothing
@@ -97,8 +109,29 @@ def orientation(image: Image.Image) -> int:
     return found if found in range(2, 9) else 1
 
 
+def stored_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of an open picture that is not loaded yet, as it is stored, whatever its EXIF orientation."""
+    if image.format == "TIFF":  # Pillow 11 and later say how large it will be when it is turned
+        return image.tag_v2[TIFF_HEIGHT], image.tag_v2[TIFF_WIDTH]
+    return image.height, image.width
+
+
+def as_stored(image: Image.Image) -> tuple[Image.Image, int]:
+    """(An open picture, loaded and not turned, its EXIF orientation); a TIFF must not be loaded yet."""
+    if image.format != "TIFF":
+        image.load()
+        return image, orientation(image)
+    turned = orientation(image)
+    _load_tiff(image)
+    return (image if turned == 1 else image.transpose(TURN_BACK[turned])), turned
+
+
 def upright(image: Image.Image) -> Image.Image:
-    """A loaded picture, turned as its EXIF orientation says."""
+    """An open picture, loaded and turned as its EXIF orientation says."""
+    if image.format == "TIFF":
+        _load_tiff(image)
+        return image
+    image.load()
     return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
 
 
@@ -168,6 +201,20 @@ def _open(file, **options):
         image = Image.open(file, **options)
     _note_depth(image)
     return image
+
+
+def _load_tiff(image):
+    """Loads a page, which turns it as its EXIF orientation says, and notes what its mode does not tell."""
+    deep, apart = 16 in image.tag_v2.get(TIFF_BITS, ()), image.tag_v2.get(TIFF_PLANES) == APART
+    if deep and apart and image.info.get("compression") == "raw":
+        raise UnknownRangeError(
+            "16 bits a channel and each channel by itself, uncompressed, which Pillow misreads; save it with the "
+            "channels of a pixel side by side, or compressed"
+        )
+    image.info.pop(DEEP, None)  # the page before may have been another
+    if deep:
+        image.info[DEEP] = True
+    image.load()
 
 
 def _note_depth(image):

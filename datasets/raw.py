@@ -122,8 +122,8 @@ def shown_size(image: str | os.PathLike) -> tuple[int, int]:
     """
     try:
         with pixels.opened(image) as picture:
-            turned = pixels.orientation(picture) >= 5
-            return picture.size if turned else picture.size[::-1]
+            height, width = pixels.stored_size(picture)
+            return (width, height) if pixels.orientation(picture) >= 5 else (height, width)
     except (OSError, pixels.UnknownRangeError) as error:
         raise DatasetError(f"image {image} cannot be read: {in_one_line(error)}") from error
 
@@ -136,10 +136,10 @@ def no_labels(image: str | os.PathLike) -> np.ndarray:
     """
     try:
         with pixels.opened(image) as picture:
-            width, height = picture.size
+            size = pixels.stored_size(picture)
     except (OSError, pixels.UnknownRangeError) as error:
         raise DatasetError(f"image {image} cannot be read: {in_one_line(error)}") from error
-    return np.full((height, width), IGNORE_LABEL, np.uint8)
+    return np.full(size, IGNORE_LABEL, np.uint8)
 
 
 def read_mask(path: str | os.PathLike) -> np.ndarray:
@@ -331,10 +331,10 @@ def unpaired_files(root: str | os.PathLike, splits: Iterable[str]) -> tuple[str,
     """What `left_out` says of the files in `root/images` and `root/masks` that lie in none of the splits' folders."""
     if is_one_split(root):
         return ()
-    found = []
+    found, splits = [], set(splits)
     for kind in ("images", "masks"):
         folder = pathlib.Path(root) / kind
-        outside = [path for path in find_files(folder) if path.relative_to(folder).parts[0] not in set(splits)]
+        outside = [path for path in find_files(folder) if path.relative_to(folder).parts[0] not in splits]
         found += _left_out(outside, "file", "outside the folders of the splits")
     return tuple(found)
 

@@ -138,7 +138,7 @@ def _check_sizes(paths, size):
     for path in paths:
         try:
             with pixels.opened(path) as image:
-                found = (image.height, image.width)
+                found = pixels.stored_size(image)
         except (OSError, pixels.UnknownRangeError) as error:
             raise DatasetError(f"image {path} cannot be read: {in_one_line(error)}") from error
         if found != size:

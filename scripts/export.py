@@ -27,6 +27,7 @@ from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import model, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.storage import absolute, place
+from deeplab_ksac.storage.copies import on_this_machine
 from deeplab_ksac.whole_files import check_writable
 
 ROUNDINGS = ("dynamic_range", "float16", "int8")  # what --quantize alone means comes first
@@ -41,7 +42,12 @@ def define_flags():
     model.define_flags(is_optional=lambda: flags.FLAGS["format"].value == "web")
     flags.DEFINE_string("output", None, "folder (SavedModel, page) or file (.tflite, .onnx) to write", required=True)
     flags.DEFINE_enum("format", "saved_model", FORMATS, "what is written")
-    values.scales("scales", "1", "scales to average over inside the model, such as 0.75,1,1.25")
+    values.scales(
+        "scales",
+        None,
+        "scales to average over inside the model, such as 0.75,1,1.25 (default: the experiment's own if "
+        "it is one, else 1)",
+    )
     flags.DEFINE_bool("flip", False, "average with the mirrored image inside the model")
     flags.DEFINE_enum("average", Views().average, AVERAGES, "what is averaged over scales and flip")
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "precision of a SavedModel's weights and arithmetic")
@@ -58,12 +64,11 @@ def define_flags():
     values.several_sides("warmup", None, "picture sizes that TensorFlow Serving is to warm up with: 513,1025x2049")
     flags.DEFINE_bool("averaged", None, "use moving averages of the weights (default: if the run kept them)")
     flags.DEFINE_bool("check", True, "compare what was written with the model, in a separate process")
-    flags.DEFINE_bool("overwrite", False, "whether an exported model at --output may be replaced")
+    flags.DEFINE_bool("overwrite", False, "whether a model, and a list of classes, at --output may be replaced")
 
 
 def run(given):
     """Loads the model and writes it as `given` by flags."""
-    served = Views(scales=given.scales, flip=given.flip, average=given.average)
     options = options_of(given)
     place = model.place(given)
 
@@ -76,7 +81,7 @@ def run(given):
     check_inputs_stay([place.folder], [given.output])
     check_writable(absolute(given.output).parent)
     loaded = load(place, checkpoint=given.checkpoint, averaged=given.averaged)
-    spec = loaded.experiment.model
+    spec, served = loaded.experiment.model, served_views(given, loaded.experiment.evaluation.views)
     bands = loaded.info.bands
     if given.quantize == "int8":
         shown = representative(given, loaded)
@@ -92,6 +97,16 @@ def run(given):
     if given.quantize == "int8" and judged is not None:
         tell_cost(path, given, loaded, judged, served)
     return 0
+
+
+def served_views(given, own):
+    """How the written model sees its images, for the `given` flags and the experiment's `own` views.
+
+    Pictures are not served at another scale than the one they were trained and evaluated at. What multiplies the time
+    of a prediction is served only where it is asked for.
+    """
+    scales = given.scales or (own.scales if len(own.scales) == 1 else Views().scales)
+    return Views(scales=scales, flip=given.flip, average=given.average)
 
 
 def representative(given, loaded):
@@ -117,7 +132,8 @@ def tell_cost(path, given, loaded, pictures, views):
     from deeplab_ksac.runs.rounded_files import cost_of
 
     size = None if given.size == values.NONE else given.size
-    cost = cost_of(path, given.format, loaded, pictures, views, size=size)
+    with on_this_machine(path) as file:
+        cost = cost_of(file, given.format, loaded, pictures, views, size=size)
     print(cost.describe(given.quantize))
     if 100 * (cost.model - cost.file) > LARGEST_COST:
         for line in costly_layers(loaded, pictures, size, given.format):

@@ -14,12 +14,12 @@ import json
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 from absl import flags
 
 from deeplab_ksac.json_files import read_object
 from deeplab_ksac.scripts.commandline.entry import start
+from deeplab_ksac.storage import local
 from deeplab_ksac.whole_files import check_writable, present, write_whole
 
 
@@ -33,7 +33,7 @@ def define_flags():
 
 def run(given):
     """Tries network by network, each in a process of its own, whose memory is free afterwards."""
-    results = Path(given.results)
+    results, output = local(given.results), given.output and local(given.output)
     if given.try_one:
         print(json.dumps(record_of(given.try_one)))
         return 0
@@ -45,8 +45,8 @@ def run(given):
     unknown = [name for name in given.networks if name not in known]
     if unknown:
         raise ValueError(f"--networks: there is no {unknown[0]!r}; there are {', '.join(known)}")
-    for path in filter(None, (results, given.output)):
-        check_writable(Path(path).absolute().parent)
+    for path in filter(None, (results, output)):
+        check_writable(path.absolute().parent)
     records = read_records(results) if present(results) else {}
     for name in given.networks or networks():
         records[name] = tried_apart(name, results)

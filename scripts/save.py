@@ -43,7 +43,7 @@ def run(given):
     chosen = views.chosen(loaded.experiment.evaluation.views, given)
     predictor = Predictor(loaded.model, chosen, info=loaded.info, trained=loaded)
     path = predictor.save(given.output, dtype=given.dtype, card=card, overwrite=given.overwrite)
-    size = sum(file.stat().st_size for file in path.iterdir())
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     print(f"{path} ({size / 1e6:.1f} MB, {given.dtype}, step {loaded.step}, {chosen.describe()})")
     return 0
 

@@ -3,17 +3,17 @@
     ksac segment --url=http://localhost:8501/v1/models/scenes --output_dir=segmented photo.jpg
     ksac segment --url=grpc://localhost:8500/v1/models/scenes --output_dir=segmented photos 'more/*.jpg' film.mp4
 
-Nothing is computed here, and TensorFlow is not loaded. The output folder gets a folder for each of --kinds, as of
-`ksac predict`: `index/` (the class as pixel value, its color in the palette), `color/` and `overlay/`. A file that
-cannot be read or segmented does not stop the rest: it is named at the end, and the exit status is 1.
+Nothing is computed here, and TensorFlow is not loaded, unless to open addresses such as gs://bucket/photos. The output
+folder gets a folder for each of --kinds, as of `ksac predict`: `index/` (the class as pixel value, its color in the
+palette), `color/` and `overlay/`. A file that cannot be read or segmented does not stop the rest: it is named at the
+end, and the exit status is 1.
 """
 
-import os
 import sys
-from pathlib import Path
 
 from absl import flags
 
+from deeplab_ksac import storage
 from deeplab_ksac.overwriting import check_inputs_stay
 from deeplab_ksac.scripts.commandline import large_pictures, values
 from deeplab_ksac.scripts.commandline.entry import start
@@ -25,7 +25,7 @@ def define_flags():
     """Where the server is, where the results go, and how they are asked for and shown."""
     flags.DEFINE_string("url", None, "http://host:8501/v1/models/NAME or grpc://host:8500/…", required=True)
     flags.DEFINE_string("output_dir", None, "folder for the results", required=True)
-    flags.DEFINE_list("kinds", ["index", "overlay"], "any of index, color, overlay")
+    flags.DEFINE_list("kinds", ["index", "color", "overlay"], "any of index, color, overlay")
     flags.DEFINE_bool("upright", True, "whether photographs are turned by their EXIF rotation")
     values.whole_number("concurrency", 4, "requests that are under way at a time", least=1, most=256)
     values.number("timeout", 60.0, "seconds to wait for one answer", "(0, 86400]")
@@ -48,8 +48,8 @@ def run(*words):
         kinds = check_kinds(given.kinds)
         client = Client(given.url, timeout=given.timeout)
     large_pictures.allow(given)
-    paths = list({os.path.realpath(path): path for place in places for path in find_images(place)}.values())
-    output = Path(given.output_dir)
+    paths = list({storage.real(path): path for place in places for path in find_images(place)}.values())
+    output = storage.place(given.output_dir)
     written.check_output(output, kinds, overwrite=given.overwrite)
     check_inputs_stay(paths, [output / kind for kind in kinds])
     check_writable(output)

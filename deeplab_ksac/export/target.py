@@ -49,7 +49,8 @@ def export_target(
         overwrite: whether an exported model at `path` may be replaced.
 
     Raises:
-        FileExistsError: `path` exists, without `overwrite`; or with it, if it is nothing that was exported.
+        FileExistsError: `path` exists, or beside it the list of another model's classes, without `overwrite`; or with
+            it, if `path` is nothing that was exported.
         OSError: something cannot be written; the message names `path`.
         ValueError: the model and `info` differ in the number of classes.
     """
@@ -59,6 +60,8 @@ def export_target(
     num_classes = model.output["logits"].shape[-1]
     if num_classes != info.num_classes:
         raise ValueError(f"the model has {num_classes} classes, but {info.name} has {info.num_classes}")
+    if path.suffix in FILE_SUFFIXES and not overwrite:
+        _check_classes_stay(path, info)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_partial(path.parent, [path.name, classes_file(path).name])
     with contextlib.ExitStack() as stack:
@@ -99,6 +102,16 @@ def check_free(path: str | os.PathLike, overwrite: bool) -> None:
         raise FileExistsError(
             f"{path} exists and is not a SavedModel or a page that was exported, so it is not overwritten; choose "
             "another output"
+        )
+
+
+def _check_classes_stay(path, info):
+    """Raises FileExistsError if the list of classes is another model's: of `net.onnx`, where `net.tflite` is to be."""
+    listed = classes_file(path)
+    if listed.exists() and listed.read_bytes() != _encoded_classes(info):
+        raise FileExistsError(
+            f"{listed} exists and does not say what it would say of {path.name}, so it is another model's; choose "
+            "another output, or allow overwriting (--overwrite)"
         )
 
 
@@ -149,7 +162,11 @@ def class_list(info: DatasetInfo) -> dict:
 
 def _write_classes(path, info):
     path.parent.mkdir(exist_ok=True)
-    write_whole(path, json.dumps(class_list(info), indent=1, ensure_ascii=False) + "\n")
+    write_whole(path, _encoded_classes(info))
+
+
+def _encoded_classes(info):
+    return f"{json.dumps(class_list(info), indent=1, ensure_ascii=False)}\n".encode()
 
 
 def replace(path: Path, new: Path) -> None:

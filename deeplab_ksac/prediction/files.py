@@ -1,5 +1,6 @@
 """What is written of a prediction: index, color, overlay and confidence as PNGs, probabilities as npz."""
 
+import contextlib
 import dataclasses
 import io
 import tempfile
@@ -16,7 +17,7 @@ from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.legend import with_legend
 from deeplab_ksac.storage import Place, is_remote
 from deeplab_ksac.storage.copies import upload
-from deeplab_ksac.whole_files import partial_path, write_whole
+from deeplab_ksac.whole_files import partial_path, unwritable, write_whole
 
 STRIP_ROWS = 1024
 NUMBERS = "float16"  # of the probabilities: steps of 1/2048 below 1
@@ -130,22 +131,32 @@ class ProbabilitiesFile:
         self._array, self._archive = partial_path(working, ".npy"), partial_path(working, ".npz")
 
     def put(self, rows: slice, columns: slice, probabilities: np.ndarray) -> None:
-        """Writes a tile; the file is mapped for no longer than that."""
-        if self._array.exists():
-            mapped = np.lib.format.open_memmap(self._array, "r+")
-        else:
-            mapped = np.lib.format.open_memmap(self._array, "w+", NUMBERS, self.shape)
-        mapped[rows, columns] = probabilities
+        """Writes a tile, row by row.
+
+        Raises:
+            OSError: it cannot be written; the message names the file and the reason.
+        """
+        values, (_, width, classes) = probabilities.astype(NUMBERS), self.shape
+        header = {"descr": np.lib.format.dtype_to_descr(values.dtype), "fortran_order": False, "shape": self.shape}
+        with self._errors_named():
+            self._array.touch()  # and is not mapped, as a full disk would then end the process and not raise
+            with self._array.open("r+b") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                begin = file.tell()
+                for row, line in zip(range(rows.start, rows.stop), values, strict=True):
+                    file.seek(begin + (row * width + columns.start) * classes * values.itemsize)
+                    file.write(line.tobytes())
 
     def finish(self) -> None:
-        """Puts the array into its archive, and that into its place."""
-        with zipfile.ZipFile(self._archive, "w", allowZip64=True) as archive:
-            archive.write(self._array, "probabilities.npy")
-            with archive.open("class_names.npy", "w") as stream:
-                np.lib.format.write_array(stream, self.class_names)
-        if self._here is None:
-            self._archive.replace(self.path)
-        else:
+        """Puts the array into its archive, and that into its place. Raises OSError as `put`."""
+        with self._errors_named():
+            with zipfile.ZipFile(self._archive, "w", allowZip64=True) as archive:
+                archive.write(self._array, "probabilities.npy")
+                with archive.open("class_names.npy", "w") as stream:
+                    np.lib.format.write_array(stream, self.class_names)
+            if self._here is None:
+                self._archive.replace(self.path)
+        if self._here is not None:
             upload(self._archive, self.path)
 
     def discard(self) -> None:
@@ -154,6 +165,14 @@ class ProbabilitiesFile:
             path.unlink(missing_ok=True)
         if self._here is not None:
             self._here.cleanup()
+
+    @contextlib.contextmanager
+    def _errors_named(self):
+        """Inside, an error of the disk names the file, or the one on this machine that goes to an object store."""
+        try:
+            yield
+        except OSError as error:
+            raise unwritable(self.path if self._here is None else self._archive, error) from error
 
 
 def _png(picture):

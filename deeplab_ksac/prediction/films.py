@@ -16,9 +16,12 @@ def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
         OSError: if the file cannot be read, has no pictures, or PyAV is not installed.
     """
     with _opened(path) as container:
+        frame = None
         for frame in container.decode(container.streams.video[0]):
             turns = round(getattr(frame, "rotation", 0) / 90) % 4  # as a telephone held it
             yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+        if frame is None:
+            raise OSError("no frame of the film can be decoded")
 
 
 def count_video_frames(path: str | os.PathLike) -> int:
@@ -38,9 +41,10 @@ def _opened(path):
     except ImportError:
         raise OSError("videos are read by PyAV, which is not installed: pip install 'deeplab-ksac[video]'") from None
     try:
-        with av.open(str(path)) as container:
+        # titles and the like, which are not used, may be of any encoding
+        with av.open(str(path), metadata_errors="ignore") as container:
             if not container.streams.video:
                 raise OSError("the file has no video stream")
             yield container
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, ValueError) as error:
         raise OSError(f"{error} ({type(error).__name__})") from error

@@ -8,7 +8,7 @@ import numpy as np
 
 from deeplab_ksac.prediction import files as written
 from deeplab_ksac.prediction import images as image_files
-from deeplab_ksac.prediction.frames import Frame, Summary, failures_told, is_about_the_name, read_frames
+from deeplab_ksac.prediction.frames import Frame, Summary, failing_alone, failures_told, read_frames
 from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.prediction.prefetch import AHEAD, WriteBehind, batches_by_size
 from deeplab_ksac.storage import Place, place
@@ -74,14 +74,18 @@ def predict_batch(
     summary: Summary,
     writer: WriteBehind,
 ) -> None:
-    """Predicts frames of one size and hands their results to the writer; where that fails, one by one."""
+    """Predicts frames of one size and hands their results to the writer; where that fails, one by one.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
     height, width = batch[0].pixels.shape[:2]
+    if height * width > predictor.max_pixels:
+        (frame,) = batch
+        with failing_alone(summary, frame.path):
+            summary.add(predict_and_write_tiled(predictor, output_dir, frame.name, frame.pixels, kinds, style))
+        return
     try:
-        if height * width > predictor.max_pixels:
-            (frame,) = batch
-            arguments = (output_dir, frame.name, frame.pixels, kinds, style)
-            summary.add(predict_and_write_tiled(predictor, *arguments))
-            return
         results = predictor.predict(np.stack([frame.pixels for frame in batch]), written.outputs_for(kinds))
     except Exception as error:
         if len(batch) == 1:
@@ -92,16 +96,11 @@ def predict_batch(
         return
 
     def write(frame, result):
-        if "confidence" in result:
-            result["confidence"] = written.as_bytes(result["confidence"])
-        try:
+        with failing_alone(summary, frame.path):
+            if "confidence" in result:
+                result["confidence"] = written.as_bytes(result["confidence"])
             written.write_result(output_dir, frame.name, frame.pixels, result, kinds, style)
-        except OSError as error:
-            if not is_about_the_name(error):
-                raise
-            summary.fail(frame.path, error)
-            return
-        summary.add(result["classes"])
+            summary.add(result["classes"])
 
     for number, frame in enumerate(batch):
         writer.submit(write, frame, {name: values[number] for name, values in results.items()})

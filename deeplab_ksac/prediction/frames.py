@@ -4,7 +4,9 @@ import collections
 import contextlib
 import dataclasses
 import errno
+import functools
 import itertools
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,6 +22,7 @@ from deeplab_ksac.storage import Place, real
 
 ONE_CLASS = 0.99
 NAMED_AT_MOST = 5
+OF_A_FRAME = re.compile(r"(.+)_(?:[0-9]{6}|[1-9][0-9]{6,})", re.DOTALL)  # the name of a file, and a frame's number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,21 +106,32 @@ def one_class_warning(class_pixels: Sequence[float], class_names: Sequence[str])
 def distinct_names(paths: Sequence[Place]) -> list[str]:
     """A name for each file, without suffix, no two the same (nor on a file system that ignores case).
 
-    The stem where it is alone; else with the folder before it, the suffix behind it, or a number, as needed.
+    The stem where it is alone; else with the folder before it, the suffix behind it, or a number, as needed. No name of
+    a single picture is that of another file's frame, which has the frame's number behind it.
     """
     forms = []
     for number, path in enumerate(paths):
         folder = real(path).parent.name
         long = f"{folder}_{path.name}".replace(".", "_")
         forms.append((path.stem, f"{folder}_{path.stem}", long, f"{number}_{path.stem}"))
-    level = [0] * len(paths)
+    level, last = [0] * len(paths), 3
+    several = functools.cache(lambda i: image_files.holds_several(paths[i]))
     while True:
         names = [form[i] for form, i in zip(forms, level, strict=True)]
-        count = collections.Counter(name.lower() for name in names)
-        twice = [i for i, name in enumerate(names) if count[name.lower()] > 1 and level[i] < 3]
-        if not twice:
+        alike = collections.defaultdict(list)
+        for i, name in enumerate(names):
+            alike[name.lower()].append(i)
+        clashing = {i for files in alike.values() if len(files) > 1 for i in files}
+        for name, files in alike.items():
+            frame = OF_A_FRAME.fullmatch(name)
+            films = [i for i in alike.get(frame[1], ()) if several(i)] if frame else []
+            stills = [i for i in files if films and not several(i)]
+            if stills:  # one film is named anew sooner than many stills
+                clashing.update(stills if any(level[i] == last for i in films) else films)
+        lengthened = [i for i in clashing if level[i] < last]
+        if not lengthened:
             return names
-        for i in twice:
+        for i in lengthened:
             level[i] += 1
 
 
@@ -146,7 +160,7 @@ def read_frames(
             for picture in begun.result():
                 if picture.stored_as and not picture.number:
                     summary.stored_as.setdefault(picture.stored_as, []).append(path)
-                number = "" if picture.number is None else f"_{picture.number:06d}"
+                number = "" if picture.number is None else f"_{picture.number:06d}"  # as OF_A_FRAME
                 yield Frame(path, name + number, picture.pixels, picture.number)
         except Exception as error:
             summary.fail(path, error)
@@ -167,3 +181,14 @@ def failures_told(summary: "Summary") -> Iterator[None]:
 def is_about_the_name(error: OSError) -> bool:
     """Whether one file's name is why it cannot be written, and not the folder or the disk, which concern all."""
     return errno.ENAMETOOLONG in (error.errno, getattr(error.__cause__, "errno", None))
+
+
+@contextlib.contextmanager
+def failing_alone(summary: Summary, path: Place) -> Iterator[None]:
+    """Inside, what goes wrong with one file is told to the summary; an `OSError` that concerns all ends the run."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and not is_about_the_name(error):
+            raise
+        summary.fail(path, error)

@@ -8,7 +8,7 @@ import numpy as np
 
 from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.datasets.band_pictures import read_bands
-from deeplab_ksac.datasets.pixels import DEEP_MODES, TRANSPARENT_MODES, opened, require_file, rgb
+from deeplab_ksac.datasets.pixels import DEEP_MODES, TRANSPARENT_MODES, as_stored, opened, require_file, rgb
 from deeplab_ksac.datasets.pixels import upright as turned_upright
 from deeplab_ksac.prediction.films import VIDEO_SUFFIXES, count_video_frames, read_video
 from deeplab_ksac.storage import Place, exists, matching, place, real
@@ -117,8 +117,19 @@ def count_pictures(path: str | os.PathLike) -> int:
             return 1
         with opened(path) as image:
             return _count_frames(image)
-    except OSError:
+    except (OSError, ValueError):
         return 1
+
+
+def holds_several(path: str | os.PathLike) -> bool:
+    """Whether the pictures of a file are numbered: those of any video, and of an image file that has several."""
+    if place(path).suffix.lower() in VIDEO_SUFFIXES:
+        return True
+    try:
+        with opened(path) as image:
+            return _count_frames(image) > 1
+    except (OSError, ValueError):
+        return False
 
 
 def _files_at(named):
@@ -153,8 +164,7 @@ def _stored_as(image):
 
 def _pixels(image, upright=True):
     """The pixels of an open image, upright or as they are stored: uint8 RGB [H, W, 3]."""
-    image.load()
-    shown = rgb(turned_upright(image) if upright else image)
+    shown = rgb(turned_upright(image) if upright else as_stored(image)[0])
     pixels = np.empty([shown.height, shown.width, 3], np.uint8)
     for top in range(0, shown.height, STRIP_ROWS):  # in strips, for Pillow's whole bytes would be a second copy
         bottom = min(top + STRIP_ROWS, shown.height)

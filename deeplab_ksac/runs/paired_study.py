@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from deeplab_ksac.runs.paired_comparison import as_markdown, compare, measures_o
 from deeplab_ksac.runs.picture_features import PictureFeatures
 from deeplab_ksac.runs.picture_measures import MEASURES, CountingNetwork, Measure, median_sizes
 from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment
+from deeplab_ksac.storage import local
 from deeplab_ksac.training.feature_caching import cache_features
 from deeplab_ksac.training.initial_weights import with_backbone_weights
 from deeplab_ksac.training.loop import train
@@ -70,7 +70,7 @@ def run_study(
         ValueError: the folder holds runs of another configuration; or as `cache_features` and `train`.
         OSError: as they.
     """
-    workdir, seconds, counted = pathlib.Path(workdir), [], {variant: [] for variant in study.variants}
+    workdir, seconds, counted = local(workdir), [], {variant: [] for variant in study.variants}
     planned = _planned(study, seeds, steps)
     folders = {key: workdir / f"{experiment.name}_seed{experiment.seed}" for key, experiment in planned.items()}
     for key, experiment in planned.items():

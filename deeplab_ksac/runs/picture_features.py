@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import pathlib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.json_files import read_object
 from deeplab_ksac.layers import resize_bilinear
 from deeplab_ksac.prediction.scores import side_at_scale
+from deeplab_ksac.storage import local
 from deeplab_ksac.training.backbone_part import backbone_of
 from deeplab_ksac.training.cached_backbone import levels_read, weights_checksum
 from deeplab_ksac.whole_files import read_whole, write_whole
@@ -51,7 +51,7 @@ class PictureFeatures:
         data_dir: str | os.PathLike,
         progress: Callable[..., Any] | None = None,
     ):
-        self.folder, self.data_dir, self.progress = pathlib.Path(folder), data_dir, progress
+        self.folder, self.data_dir, self.progress = local(folder), data_dir, progress
         self._backbone = backbone_of(model)
         self.levels = {level: self._backbone.output[level].shape[-1] for level in levels_read(model)}
         self._compute = tf.function(

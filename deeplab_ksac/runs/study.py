@@ -28,6 +28,7 @@ from deeplab_ksac.json_files import check_fields, is_number, read_object
 from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.history import read_evaluation, read_run
 from deeplab_ksac.runs.workdir import EXPERIMENT_FILE, read_experiment
+from deeplab_ksac.storage import local
 from deeplab_ksac.whole_files import remove_partial, write_whole
 
 SIZE = (129, 161)  # pixels
@@ -66,7 +67,7 @@ def run_studies(
     unknown = sorted(set(studies) - set(STUDIES))
     if unknown:
         raise ValueError(f"unknown study {unknown[0]!r}; the studies are {', '.join(sorted(STUDIES))}")
-    workdir = pathlib.Path(workdir)
+    workdir = local(workdir)
     trials = [trial for study in studies for trial in trials_of(study, workdir, seeds, steps)]
     for trial in trials:
         trial.check()

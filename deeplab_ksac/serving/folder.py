@@ -4,23 +4,22 @@ import contextlib
 import io
 import os
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from deeplab_ksac.datasets.pixels import opened, orientation
 from deeplab_ksac.prediction import files as written
-from deeplab_ksac.prediction.frames import Frame, Summary, failures_told, is_about_the_name, read_frames
+from deeplab_ksac.prediction.frames import Frame, Summary, failing_alone, failures_told, read_frames
 from deeplab_ksac.prediction.images import count_pictures
 from deeplab_ksac.prediction.prefetch import WriteBehind
 from deeplab_ksac.serving.client import Client
 from deeplab_ksac.serving.failures import PictureError
+from deeplab_ksac.storage import place
 from deeplab_ksac.whole_files import remove_partial
 
 CONCURRENCY = 4
 KINDS = ("index", "color", "overlay")
-USUAL_KINDS = ("index", "overlay")
 READ_WHEN_NEEDED = 2**24  # pixels of a picture that is not read ahead
 SENT_AS_THEY_ARE = ("JPEG", "MPO", "PNG")
 
@@ -42,7 +41,7 @@ def segment_files(
     paths: Iterable[str | os.PathLike],
     output_dir: str | os.PathLike,
     *,
-    kinds: Sequence[str] = USUAL_KINDS,
+    kinds: Sequence[str] = written.USUAL_KINDS,
     style: written.Style | None = None,
     upright: bool = True,
     concurrency: int = CONCURRENCY,
@@ -67,7 +66,7 @@ def segment_files(
         ServerError: the server or the model cannot be used.
         OSError: the folder cannot be written to.
     """
-    paths, output_dir, kinds = [Path(path) for path in paths], Path(output_dir), check_kinds(kinds)
+    paths, output_dir, kinds = list(map(place, paths)), place(output_dir), check_kinds(kinds)
     style = style or written.Style(client.info)
     for kind in kinds:
         (output_dir / kind).mkdir(parents=True, exist_ok=True)
@@ -79,17 +78,10 @@ def segment_files(
         except Exception as error:  # the file, which has been read once, is gone
             summary.fail(frame.path, error)
             return
-        try:
+        with failing_alone(summary, frame.path):
             classes = client.segment(content, upright=upright)
             _check(classes, frame, style.info)
             written.write_result(output_dir, frame.name, frame.pixels, {"classes": classes}, kinds, style)
-        except OSError as error:
-            if not is_about_the_name(error):
-                raise
-            summary.fail(frame.path, error)
-        except Exception as error:
-            summary.fail(frame.path, error)
-        else:
             summary.add(classes)
 
     with contextlib.ExitStack() as stack:

@@ -21,7 +21,7 @@ import re
 
 from deeplab_ksac.storage.remote import RemotePath
 
-__all__ = ["Place", "RemotePath", "absolute", "exists", "is_remote", "matching", "place", "real"]
+__all__ = ["Place", "RemotePath", "absolute", "exists", "is_remote", "local", "matching", "place", "real"]
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 BROKEN = re.compile(r"(gs|s3|ram|az|abfs|hdfs):/(?!/)")  # what pathlib makes of an address
@@ -48,6 +48,17 @@ def place(path: str | os.PathLike) -> Place:
         return path if isinstance(path, RemotePath) else RemotePath(os.fspath(path))
     if isinstance(path, pathlib.PurePath) and BROKEN.match(os.fspath(path)):
         raise ValueError(f"{path} was an address before it became a pathlib.Path; give it as text, with both slashes")
+    return pathlib.Path(path)
+
+
+def local(path: str | os.PathLike) -> pathlib.Path:
+    """The path of a file or folder of this machine.
+
+    Raises:
+        ValueError: an address.
+    """
+    if is_remote(path):
+        raise ValueError(f"{os.fspath(path)} must be on this machine: what goes there is not written to object stores")
     return pathlib.Path(path)
 
 

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import pathlib
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import IO
 
@@ -59,16 +61,12 @@ class TensorFlowFiles:
             return stream
 
     def put(self, address: str, content: IO[bytes]) -> None:
-        """Writes a file: where the store does not show it before it is closed, in its place, else beside it first."""
-        scheme, _, rest = address.partition("://")
-        folder, _, name = rest.rpartition("/")
-        first = address if scheme in WHOLE else f"{scheme}://{folder}/.{name}.{secrets.token_hex(4)}.partial"
+        """Writes a file, which is there once it is whole; after an error there is what was there before."""
         with _as_os_errors(address):
-            with tf.io.gfile.GFile(first, "wb") as stream:
-                stream.write(b"")  # which makes it, also where there is no content
-                shutil.copyfileobj(content, stream, BLOCK)
-            if first != address:
-                tf.io.gfile.rename(first, address, overwrite=True)
+            if address.partition("://")[0] in WHOLE:
+                _put_at_once(address, content)
+            else:
+                _put_beside(address, content)
 
     def remove(self, address: str) -> None:
         """Removes a file."""
@@ -79,6 +77,38 @@ class TensorFlowFiles:
         """Removes what is left of a folder that holds no file."""
         with contextlib.suppress(FileNotFoundError), _as_os_errors(address):
             tf.io.gfile.rmtree(address)
+
+
+def _put_at_once(address, content):
+    """Writes a file in its place, in a store that does not show it before it is closed.
+
+    TensorFlow closes a file however its writing ends, and would publish what there is of it. So the content is copied
+    to this machine first, where reading it may fail, and goes to the store in one call, which no exception interrupts.
+    `_put_beside` would need further requests for each file, and a kill would leave the sibling in the store.
+    """
+    with tempfile.TemporaryDirectory(prefix="put_") as folder:
+        whole = pathlib.Path(folder, "whole")
+        try:
+            with whole.open("wb") as file:
+                shutil.copyfileobj(content, file, BLOCK)
+        except OSError as error:
+            raise OSError(f"{address} cannot be written by way of {folder}: {error.strerror or error}") from error
+        tf.io.gfile.copy(str(whole), address, overwrite=True)
+
+
+def _put_beside(address, content):
+    """Writes a file beside its place, and then gives it that; of what does not become whole nothing is left."""
+    folder, _, name = address.rpartition("/")
+    beside = f"{folder}/.{name}.{secrets.token_hex(4)}.partial"
+    try:
+        with tf.io.gfile.GFile(beside, "wb") as stream:
+            stream.write(b"")  # which makes it, also where there is no content
+            shutil.copyfileobj(content, stream, BLOCK)
+        tf.io.gfile.rename(beside, address, overwrite=True)
+    except BaseException:
+        with contextlib.suppress(tf.errors.OpError):
+            tf.io.gfile.remove(beside)
+        raise
 
 
 @contextlib.contextmanager

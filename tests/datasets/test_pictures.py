@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from deeplab_ksac.datasets import encoding
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.pictures import read_picture
+from deeplab_ksac.datasets.raw import no_labels, shown_size
 from tests import fakes
 
 SIZE = (21, 33)
@@ -58,6 +59,35 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, coding):
         assert not is_accepted(tmp_path / "a", whole[:length]), f"{length} of {len(whole)} bytes"
 
 
+FILMS = {  # what phones append to a photograph; each looks like a marker of JPEG to a search through the whole file
+    "scan": b"\0\0\0\x18ftypmp42" + b"\xff\xda\x12\x34" * 3,
+    "end and scan": b"\0\0\0\x18ftypmp42\xff\xd9\xff\xda\0\x0c",
+    "another picture": encoded(fakes.picture(4, SIZE), "jpeg")[:-2],
+}
+
+
+@pytest.mark.parametrize("film", FILMS)
+@pytest.mark.parametrize("coding", ["baseline", "progressive", "restarts"])
+def test_what_follows_a_complete_jpeg_is_not_looked_at(tmp_path, coding, film):
+    kind, settings = CODINGS[coding]
+    whole = encoded(fakes.picture(3, SIZE), kind, **settings)
+    assert is_accepted(tmp_path / "a", whole + FILMS[film])
+    np.testing.assert_array_equal(decode(whole + FILMS[film], kind), decode(whole, kind))
+
+
+@pytest.mark.parametrize("coding", ["baseline", "progressive"])
+def test_a_jpeg_with_a_preview_in_it_is_refused_wherever_it_is_cut(tmp_path, coding):
+    kind, settings = CODINGS[coding]
+    preview = encoded(fakes.picture(4, (9, 13)), "jpeg")
+    place = b"Exif\0\0" + bytes(20) + preview
+    header = b"\xff\xe1" + (len(place) + 2).to_bytes(2, "big") + place
+    whole = encoded(fakes.picture(3, SIZE), kind, **settings)
+    whole = whole[:2] + header + whole[2:]
+    assert is_accepted(tmp_path / "a", whole) and decode(whole, kind).shape == (*SIZE, 3)
+    for length in [*range(len(header), len(whole) - 30, 7), *range(len(whole) - 30, len(whole))]:
+        assert not is_accepted(tmp_path / "a", whole[:length]), f"{length} of {len(whole)} bytes"
+
+
 def test_a_png_with_one_wrong_bit_is_refused_wherever_it_is(tmp_path):
     whole = encoded(fakes.picture(3, SIZE), "png")
     rng = np.random.default_rng(0)
@@ -89,6 +119,45 @@ def test_sixteen_bits_of_which_eight_are_used_are_refused(tmp_path):
         read_picture(path, SIZE)
 
 
+def deep_tiff(path, values, **settings):
+    """A TIFF of 16 bits a channel, which Pillow cannot write but of gray; the test is skipped without tifffile."""
+    pytest.importorskip("tifffile").imwrite(path, values, **settings)
+    return path
+
+
+DARK, OPAQUE = np.full((*SIZE, 3), 255, np.uint16), np.full((*SIZE, 1), 65535, np.uint16)
+DARK_TIFFS = {
+    "rgb": (DARK, {"photometric": "rgb"}),
+    "big-endian": (DARK, {"photometric": "rgb", "byteorder": ">"}),
+    "alpha": (np.concatenate([DARK, OPAQUE], -1), {"photometric": "rgb", "extrasamples": ["unassalpha"]}),
+    "cmyk": (np.concatenate([DARK, DARK[..., :1]], -1), {"photometric": "separated"}),
+}
+
+
+@pytest.mark.parametrize("kind", DARK_TIFFS)
+def test_a_tiff_of_several_channels_of_sixteen_bits_of_which_eight_are_used_is_refused(tmp_path, kind):
+    values, settings = DARK_TIFFS[kind]
+    path = deep_tiff(tmp_path / "dark.tif", values, **settings)
+    with pytest.raises(DatasetError, match=r"dark.tif has 16 bits a channel and no value above 255"):
+        read_picture(path, SIZE)
+    values = values.copy()
+    values[3, 4, 0] = 256
+    content, kind, _ = read_picture(deep_tiff(path, values, **settings), SIZE)
+    assert decode(content, kind).shape == (*SIZE, 3)
+
+
+def test_a_tiff_whose_channels_lie_apart_is_read_rightly_or_refused(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (*SIZE, 3), dtype=np.uint16)
+    planes = np.ascontiguousarray(values.transpose(2, 0, 1))
+    settings = {"photometric": "rgb", "planarconfig": "separate"}
+    path = deep_tiff(tmp_path / "planes.tif", planes, **settings)
+    with pytest.raises(DatasetError, match=r"planes.tif has 16 bits a channel and each channel by itself.*; save it w"):
+        read_picture(path, SIZE)
+    shallow = (planes >> 8).astype(np.uint8)
+    content, kind, _ = read_picture(deep_tiff(path, shallow, **settings), SIZE)
+    np.testing.assert_array_equal(decode(content, kind), values >> 8)
+
+
 def rotated(path, kind, orientation, **settings):
     """A picture whose EXIF says how it is to be turned; and the form in which it is shown."""
     image = Image.fromarray(fakes.picture(5, SIZE))
@@ -118,6 +187,62 @@ def test_where_the_sizes_do_not_tell_the_user_has_to(tmp_path):
         read_picture(path, SIZE)
     assert read_picture(path, SIZE, rotation="stored")[0] == path.read_bytes()
     np.testing.assert_array_equal(decode(read_picture(path, SIZE, rotation="upright")[0], "png"), shown)
+
+
+TURNS = {  # EXIF: the first row and column of what is stored are these sides of what is seen
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: stored[::-1].swapaxes(0, 1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: stored[:, ::-1].swapaxes(0, 1),
+}
+
+
+def turned_tiff(path, orientation, size=SIZE, **settings):
+    """A TIFF, which Pillow turns when it loads it; what it stores, and what it shows."""
+    stored = fakes.picture(5, size)
+    return written(path, stored, "tiff", tiffinfo={0x0112: orientation}, **settings), stored, TURNS[orientation](stored)
+
+
+@pytest.mark.parametrize("settings", [{}, {"compression": "tiff_lzw"}], ids=["raw", "compressed"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_a_tiff_is_turned_or_kept_as_any_other_picture(tmp_path, orientation, settings):
+    path, stored, shown = turned_tiff(tmp_path / "a.tif", orientation, **settings)
+    if orientation < 5:
+        with pytest.raises(DatasetError, match=rf"a.tif has EXIF orientation {orientation}, .* \(--rotation=stored or"):
+            read_picture(path, SIZE)
+    for expected, rotation in ((stored, "stored"), (shown, "upright")):
+        rotation = rotation if orientation < 5 else "refuse"  # the labels' size tells
+        content, kind, size = read_picture(path, expected.shape[:2], rotation=rotation)
+        assert (kind, size) == ("png", expected.shape[:2])
+        np.testing.assert_array_equal(decode(content, kind), expected)
+
+
+def test_a_square_tiff_that_is_to_be_turned_is_refused(tmp_path):
+    path, *_ = turned_tiff(tmp_path / "square.tif", 6, (21, 21))
+    with pytest.raises(DatasetError, match=r"square.tif has EXIF orientation 6, .* \(--rotation=stored or"):
+        read_picture(path, (21, 21))
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff"])
+def test_tools_draw_on_the_shown_size_and_a_picture_without_labels_has_the_stored_one(tmp_path, kind, orientation):
+    if kind == "tiff":
+        path, *_ = turned_tiff(tmp_path / "a", orientation)
+    else:
+        path, _ = rotated(tmp_path / "a", kind, orientation)
+    assert shown_size(path) == (SIZE if orientation == 3 else SIZE[::-1])
+    assert no_labels(path).shape == SIZE
+
+
+def test_a_tiff_of_several_pages_is_refused_turned_or_not(tmp_path):
+    pages = [Image.fromarray(fakes.picture(seed, SIZE)) for seed in range(2)]
+    for orientation in (1, 6):
+        settings = {"save_all": True, "append_images": pages[1:], "tiffinfo": {0x0112: orientation}}
+        with pytest.raises(DatasetError, match=r"pages.tif holds 2 pictures"):
+            read_picture(written(tmp_path / "pages.tif", pages[0], "tiff", **settings), SIZE, rotation="stored")
 
 
 def test_a_picture_without_labels_is_never_turned(tmp_path):

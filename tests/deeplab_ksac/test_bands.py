@@ -185,6 +185,12 @@ def test_what_is_served_takes_images_as_they_are_stored(bands, tmp_path):
         export_saved_model(build_fake_model(), tmp_path / "other", info=info, check=False)
 
 
+def test_what_is_served_of_bands_is_checked_in_a_separate_process(tmp_path):
+    model, info = build_fake_model(channels=2), dataclasses.replace(fake_info(), bands=DEEP)
+    path = export_saved_model(model, tmp_path / "served", info=info, check=True)
+    assert (path / "saved_model.pb").is_file()
+
+
 def bands_measured(bands):
     return MeasuredBands(bands.number, bands.depth, (1.0,) * bands.number, (1.0,) * bands.number)
 

@@ -1,5 +1,6 @@
 """A run is saved, and the commands take what was saved in place of the run: by its folder, and by a name."""
 
+import dataclasses
 import json
 import shutil
 
@@ -7,14 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_ksac import models
+from deeplab_ksac import models, storage
+from deeplab_ksac.experiment import Views, part
 from deeplab_ksac.models.files import CARD_FILE, FILES, WEIGHTS_FILE
+from deeplab_ksac.models.folder import save_model
 from deeplab_ksac.models.places import find
 from deeplab_ksac.scripts import evaluate, export, predict, save, submit, visualize
 from deeplab_ksac.scripts.commandline import model as command_line_model
 from deeplab_ksac.scripts.commandline.ending import exit_status
+from tests.deeplab_ksac.models.examples import FCN, trained_model
 from tests.deeplab_ksac.runs.trained_run import trained_run
+from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
 from tests.scripts.parsing import command_line, flags_among, flags_of
+from tests.stores import ram
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +42,27 @@ def test_saving_tells_what_it_wrote(place, capsys):
     assert (place / "half" / CARD_FILE).read_text(encoding="utf-8") == "# Snails\n"
     told = json.loads((place / "half" / "model.json").read_text(encoding="utf-8"))
     assert told["experiment"]["evaluation"]["views"]["scales"] == [0.5, 1.0]
+
+
+OWN_HEAD = """
+from deeplab_ksac.heads import FCNHead
+
+
+class OwnHead(FCNHead):
+    pass
+"""
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_the_size_that_is_told_is_that_of_all_files_the_models_own_code_too(is_stored, tmp_path, capsys):
+    (tmp_path / "own.py").write_text(f"{OWN_HEAD}# {'x' * 300_000}\n")
+    spec = dataclasses.replace(FCN, head=part(f"{tmp_path}/own.py:OwnHead", filters=4), bottleneck=None)
+    with tiny_backbone_known(), ram() as address:
+        source = save_model(trained_model(spec), tmp_path / "source")
+        output = f"{address}/saved" if is_stored else str(tmp_path / "saved")
+        assert save.run(flags_of(save, model=str(source), output=output, allow_code=True)) == 0
+        assert {path.name for path in storage.place(output).rglob("*.*")} == {*FILES, "own.py"} - {CARD_FILE}
+    assert capsys.readouterr().out == f"{output} (0.3 MB, float32, step 7, {Views().describe()})\n"
 
 
 def predicted(place, tmp_path, name, **flags):

@@ -30,11 +30,14 @@ from deeplab_ksac.scripts.commandline.ending import exit_status
 from deeplab_ksac.serving.client import Client
 from deeplab_ksac.serving.failures import PictureError, ServerError
 from deeplab_ksac.serving.folder import segment_files
+from deeplab_ksac.storage import place
+from deeplab_ksac.storage.copies import upload
 from tests import fakes
 from tests.deeplab_ksac.fake_model import build_fake_model, fake_info
 from tests.places import ROOT
 from tests.scripts.damage import FEW, damaged
 from tests.scripts.parsing import command_line, flags_of
+from tests.stores import ram
 
 SCHEMES = ("rest", "grpc")
 KINDS = ("index", "color", "overlay")
@@ -280,6 +283,23 @@ def test_whatever_a_server_answers_is_one_line_or_a_picture(photos, tmp_path, da
     for path in written:
         with Image.open(path) as image:
             image.load()
+
+
+def test_pictures_and_results_may_be_in_an_object_store(photos, tmp_path, capsys):
+    with ram() as address, listening(lambda _, path, body: CLASS_LIST if b"class_list" in body else SEGMENTED) as url:
+        store = place(address)
+        (store / "photos").mkdir()
+        upload(photos[0] / "a.jpg", store / "photos" / "a.jpg")
+        flags = {"url": url, "output_dir": f"{store}/out"}
+        assert work(f"{store}/photos", store / "photos" / "a.jpg", **flags)() == 0
+        assert capsys.readouterr().out == f"segmented 1 pictures of 1 files into {store}/out\n"
+        assert work(photos[0] / "a.jpg", url=url, output_dir=str(tmp_path))() == 0
+        found = {path.relative_to(store / "out"): path.read_bytes() for path in (store / "out").rglob("*")}
+        assert {path.as_posix() for path in found} == {f"{kind}/a.png" for kind in KINDS}
+        assert found == files_in(tmp_path)
+        capsys.readouterr()
+        assert exit_status(work(f"{store}/photos", **flags), name="segment") == 1
+        one_line(capsys.readouterr().err, f"{store}/out already holds predictions (index, color, overlay)")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from deeplab_ksac import storage
 from deeplab_ksac.datasets.records import write_records
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export.web_page import RUNTIME_FILES
@@ -31,6 +32,7 @@ from tests.deeplab_ksac.fake_model import random_images
 from tests.deeplab_ksac.runs.trained_run import EXPERIMENT, NAMES, SIZES, checkpoints_of, literal_matrix, trained_run
 from tests.places import ROOT
 from tests.scripts.parsing import flags_among, flags_of
+from tests.stores import ram
 
 WATCH = {"timeout": 60.0, "interval": 0.05}
 
@@ -94,6 +96,18 @@ def test_watch_evaluates_each_checkpoint_that_comes_and_ends_with_the_run(place,
     assert [line["step"] for line in lines] == [7, 20]
     assert [line["pixel_accuracy"] for line in lines] == pytest.approx(accuracies)
     assert "waiting: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("own", "flags", "served"),
+    [
+        (Views((0.5,), flip=True, window=(65, 65)), {}, Views((0.5,))),
+        (Views((0.5,)), {"scales": (0.75, 1.0), "flip": True}, Views((0.75, 1.0), flip=True)),
+        (Views((0.5, 1.5)), {}, Views((1.0,))),  # of which each would cost a pass
+    ],
+)
+def test_an_export_sees_pictures_at_the_scale_that_the_run_was_evaluated_at(own, flags, served):
+    assert export.served_views(flags_of(export, workdir="run", output="served", **flags), own) == served
 
 
 def test_watch_without_any_checkpoint_ends_after_the_timeout_in_words(tmp_path):
@@ -161,7 +175,7 @@ def test_a_model_is_not_exported_over_its_run_nor_where_tensorflow_could_not_loa
     output = tmp_path / "served"
     shutil.copytree(place / "workdir", output / "run")
     (output / "saved_model.pb").touch()
-    flags = {"scales": (1.0,), "flip": False, "overwrite": True}
+    flags = {"flip": False, "overwrite": True}
     with pytest.raises(FileExistsError, match=r"served cannot be written to: it holds .*run, which is read"):
         export.run(flags_of(export, workdir=output / "run", output=output, **flags))
     with pytest.raises(ValueError, match=r"has '\[' in it, which TensorFlow takes for a pattern"):
@@ -181,7 +195,7 @@ def test_a_run_whose_model_was_changed_is_one_line(place, tmp_path, capfd, name)
         script,
         **{"workdir": tmp_path / "run", "data_dir": place / "data", "images": str(place / "raw/images/val/0.png")},
         **{"output_dir": str(tmp_path / "out"), "output": str(tmp_path / "served")},
-        **({"scales": (1.0,), "flip": False} if name == "export" else {}),
+        **({"flip": False} if name == "export" else {}),
     )
     before = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert exit_status(lambda: script.run(flags), name=name) == 1
@@ -197,7 +211,7 @@ def test_a_run_whose_model_was_changed_is_one_line(place, tmp_path, capfd, name)
 
 def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path, capsys):
     output = tmp_path / "served"
-    assert export.run(flags_of(export, workdir=place / "workdir", output=output, scales=(1.0,), flip=False)) == 0
+    assert export.run(flags_of(export, workdir=place / "workdir", output=output, flip=False)) == 0
     assert str(output) in capsys.readouterr().out
     image = random_images(2, 30, 41)
     served = tf.saved_model.load(str(output))(tf.constant(image, tf.uint8))["probabilities"]
@@ -221,17 +235,13 @@ def test_the_exported_model_predicts_like_the_loaded_one(place, model, tmp_path,
 )
 def test_export_refuses_what_does_not_go_together(place, tmp_path, flags, message):
     with pytest.raises(ValueError, match=message):
-        export.run(
-            flags_of(export, workdir=place / "workdir", output=tmp_path / "served", scales=(1.0,), flip=False, **flags)
-        )
+        export.run(flags_of(export, workdir=place / "workdir", output=tmp_path / "served", flip=False, **flags))
     (tmp_path / "taken.onnx").touch()
     with pytest.raises(FileExistsError, match=r"taken\.onnx exists; choose another output"):
-        export.run(
-            flags_of(export, workdir=tmp_path, output=tmp_path / "taken.onnx", format="onnx", scales=(1.0,), flip=False)
-        )
+        export.run(flags_of(export, workdir=tmp_path, output=tmp_path / "taken.onnx", format="onnx", flip=False))
 
 
-INT8 = {"format": "tflite", "quantize": "int8", "representative": "tiny/train", "scales": (1.0,), "flip": False}
+INT8 = {"format": "tflite", "quantize": "int8", "representative": "tiny/train", "flip": False}
 
 
 @pytest.mark.parametrize("size", [None, (33, 33)])
@@ -250,6 +260,18 @@ def test_int8_is_told_beside_float32(place, tmp_path, capsys, size, monkeypatch)
     assert re.fullmatch(
         r"mIoU in % on 3 of the 3 pictures of tiny/val: [\d.]+ float32, [\d.]+ int8 \([+-][\d.]+\)", second
     )
+
+
+def test_int8_of_a_file_in_an_object_store_is_told_too(place, capsys):
+    with ram() as address:
+        flags = flags_of(
+            export, workdir=place / "workdir", data_dir=place / "data", output=f"{address}/a.tflite", count=1, **INT8
+        )
+        assert export.run(flags) == 0
+        first, second = capsys.readouterr().out.splitlines()
+        size = storage.place(f"{address}/a.tflite").stat().st_size
+    assert first == f"tflite: {address}/a.tflite ({size / 1e6:.1f} MB, step 7, scale 1)" and size > 1000
+    assert second.startswith("mIoU in % on 3 of the 3 pictures of tiny/val: ")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +293,7 @@ def test_what_int8_lacks_is_one_line_before_anything_is_written(place, tmp_path,
 
 
 def test_a_page_is_exported_with_the_runtime_that_the_flag_names(place, tmp_path, capsys):
-    flags = {"scales": (1.0,), "flip": False, "format": "web", "runtime": str(tmp_path)}
+    flags = {"flip": False, "format": "web", "runtime": str(tmp_path)}
     with pytest.raises(FileNotFoundError, match=r"has no ort.* npm install onnxruntime-web@"):
         export.run(flags_of(export, workdir=tmp_path / "none", output=tmp_path / "page", **flags))
     for name in RUNTIME_FILES:
@@ -283,7 +305,7 @@ def test_a_page_is_exported_with_the_runtime_that_the_flag_names(place, tmp_path
 
 
 def test_a_run_without_the_checkpoint_is_refused_before_anything_is_written(place, tmp_path):
-    workdir, one_view = tmp_path / "workdir", {"scales": (1.0,), "flip": False}
+    workdir, one_view = tmp_path / "workdir", {"flip": False}
     claim_workdir(workdir, EXPERIMENT, read_workdir(place / "workdir")[1])
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
         export.run(flags_of(export, workdir=workdir, output=tmp_path / "served", **one_view))
@@ -306,14 +328,12 @@ def test_the_best_checkpoint_is_chosen_by_its_word(place, tmp_path, capsys):
     assert (result["stage"], result["step"]) == (0, 7)
     images = {"images": str(place / "raw" / "images" / "val"), "output_dir": str(tmp_path / "out")}
     assert predict.run(flags_of(predict, **chosen, **images)) == 0
-    assert export.run(flags_of(export, **chosen, output=tmp_path / "served", scales=(1.0,), flip=False)) == 0
+    assert export.run(flags_of(export, **chosen, output=tmp_path / "served", flip=False)) == 0
     told = capsys.readouterr()
     assert told.err.count("checkpoint at step 7, ") == told.err.count(", on CPU with ") == 2 and "step 7" in told.out
 
 
-@pytest.mark.parametrize(
-    ("script", "views"), [(evaluate, {}), (predict, {}), (export, {"scales": (1.0,), "flip": False})]
-)
+@pytest.mark.parametrize(("script", "views"), [(evaluate, {}), (predict, {}), (export, {"flip": False})])
 def test_a_folder_without_a_run_is_one_line_and_status_1(tmp_path, capsys, script, views):
     (tmp_path / "photo.png").touch()
     places = {"data_dir": "data", "images": str(tmp_path / "photo.png"), "output_dir": "out", "output": "served"}

@@ -1,6 +1,7 @@
 """Files of every kind through a real model: what is written, what is named, what stops."""
 
 import io
+import resource
 import threading
 import time
 
@@ -70,6 +71,21 @@ def test_what_ends_a_run_also_tells_the_files_that_failed_before(tmp_path, predi
     with pytest.raises(OSError, match=r"No space left on device; before that, not predicted: .*broken.png: cannot id"):
         paths = [tmp_path / "broken.png", *paths]
         predict_files(predictor, paths, tmp_path / "out", kinds=("index",), style=kinds.Style(INFO))
+
+
+@pytest.mark.parametrize("kind", ["index", "probabilities"])
+@pytest.mark.parametrize("used", ["predictor", "tiling"])
+def test_a_full_disk_ends_the_run_whole_or_in_tiles(tmp_path, request, used, kind):
+    paths = write_images(tmp_path, [(60, 41), (9, 14)])
+    used = request.getfixturevalue(used)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # as if the disk were full
+    try:
+        with pytest.raises(OSError, match=rf"{kind}/0\.(png|npz) cannot be written: File too large$"):
+            predict_files(used, paths, tmp_path / "out", kinds=[kind], style=kinds.Style(INFO))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.stem != "1"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
@@ -301,3 +317,46 @@ def test_names_are_stems_where_those_differ_and_longer_where_not(tmp_path):
     assert names("x/a.jpg", "y/A.jpg") == ["x_a", "y_A"]
     assert names("p/x/a.jpg", "q/x/a.jpg") == ["0_a", "1_a"]
     assert len(set(names("x/a.jpg", "y/a.jpg", "z/x_a.jpg", "z/y_a.jpg"))) == 4
+
+
+def write_animation(path):
+    frames = [Image.fromarray(random_images(1, 8, 9, seed=seed)[0].astype("uint8")) for seed in (1, 2)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp"])
+def test_no_frame_takes_the_place_of_another_files_result(tmp_path, predictor, suffix):
+    animation = write_animation(tmp_path / f"a.{suffix}")
+    still = write_images(tmp_path, [(8, 9)])[0].rename(tmp_path / "A_000001.png")
+    summary = predict_files(predictor, [animation, still], tmp_path / "out", kinds=["index"], style=kinds.Style(INFO))
+    written = {path.stem for path in (tmp_path / "out" / "index").iterdir()}
+    folder = tmp_path.name
+    assert summary.count == 3 and written == {f"{folder}_a_000000", f"{folder}_a_000001", "A_000001"}
+    np.testing.assert_array_equal(
+        opened(tmp_path / "out" / "index" / "A_000001.png")[1], predictor(random_images(1, 8, 9)[0])
+    )
+
+
+def test_names_are_distinct_with_the_numbers_of_frames_and_others_stay_as_they_are(tmp_path):
+    write_animation(tmp_path / "a.gif")
+    write_images(tmp_path, [(8, 9)])[0].rename(tmp_path / "s.png")
+
+    def names(*files):
+        return distinct_names([tmp_path / file for file in files])
+
+    folder = tmp_path.name
+    assert names("film.mp4", "film_000001.png") == [f"{folder}_film", "film_000001"]
+    assert names("film.mp4", f"{folder}_film_1000000.png", "film_000001.png") == [
+        f"{folder}_film_mp4",
+        f"{folder}_film_1000000",
+        "film_000001",
+    ]
+    last = ["film.mp4", "film_000001.png", f"{folder}_film_000001.jpg", f"{folder}_film_mp4_000001.png"]
+    assert names(*last, "0_film_000001.png") == ["0_film", *(name[:-4] for name in last[1:]), f"{folder}_0_film_000001"]
+    for ordinary in (
+        ("film.mp4", "film_00001.png", "film000001.png", "other_000001.png", "film_0000001.png"),
+        ("s.png", "s_000001.png", "missing.gif", "missing_000001.png"),
+        ("a.gif", "a_1.png"),
+    ):
+        assert names(*ordinary) == [name[:-4] for name in ordinary]

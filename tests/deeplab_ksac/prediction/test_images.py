@@ -1,12 +1,14 @@
 """Every kind of image file as RGB, and places that name files."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from deeplab_ksac.prediction import images
+from tests.datasets.test_band_pictures import write_png
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype("uint8")
 
@@ -67,6 +69,24 @@ def test_a_turned_photograph_is_read_upright(tmp_path):
     np.testing.assert_array_equal(images.read_image(tmp_path / "a.png", upright=False), RGB)
 
 
+@pytest.mark.parametrize("upright", [True, False])
+def test_every_page_of_a_tiff_is_turned_as_it_says_or_read_as_it_is_stored(tmp_path, upright):
+    with TiffImagePlugin.AppendingTiffWriter(tmp_path / "a.tif") as file:
+        for orientation in (1, 6, 3):
+            Image.fromarray(RGB).save(file, "tiff", tiffinfo={0x0112: orientation})
+            file.newFrame()
+    found = [picture.pixels for picture in images.read_pictures(tmp_path / "a.tif", upright=upright)]
+    expected = [RGB, np.rot90(RGB, -1), np.rot90(RGB, 2)] if upright else [RGB] * 3
+    for pixels, page in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(pixels, page)
+
+
+def test_a_tiff_of_sixteen_bits_a_channel_of_which_eight_are_used_is_refused(tmp_path):
+    pytest.importorskip("tifffile").imwrite(tmp_path / "a.tif", RGB.astype(np.uint16), photometric="rgb")
+    with pytest.raises(ValueError, match="16 bits a channel and no value above 255"):
+        images.read_image(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("suffix", ["gif", "webp", "tif", "png"])
 def test_every_frame_of_an_animation_is_read(tmp_path, suffix):
     levels = [0, 100, 200]
@@ -78,6 +98,17 @@ def test_every_frame_of_an_animation_is_read(tmp_path, suffix):
         assert picture.pixels.shape == (12, 16, 3)
         assert abs(picture.pixels.astype(int) - level).max() <= 2  # WebP rounds
     assert images.count_pictures(tmp_path / f"a.{suffix}") == (1 if suffix == "png" else 3)
+    assert images.holds_several(tmp_path / f"a.{suffix}")
+
+
+def test_a_picture_of_an_unknown_range_is_counted_as_one(tmp_path):
+    content = write_png(tmp_path / "a.tif", RGB.astype("uint16") << 8).read_bytes()
+    place, chunk = content.index(b"IDAT") - 4, b"tRNS" + bytes(6)
+    key = (6).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    (tmp_path / "a.tif").write_bytes(content[:place] + key + content[place:])
+    with pytest.raises(ValueError, match="a transparent color of 16 bits a channel"):
+        images.read_image(tmp_path / "a.tif")
+    assert images.count_pictures(tmp_path / "a.tif") == 1
 
 
 def test_a_still_picture_is_one_with_what_it_was_stored_as(tmp_path):
@@ -86,6 +117,7 @@ def test_a_still_picture_is_one_with_what_it_was_stored_as(tmp_path):
     (picture,) = images.read_pictures(saved(tmp_path / "b.png", RGB[..., 0]))
     assert picture.stored_as == "gray"
     assert images.count_pixels(tmp_path / "a.png") == 35
+    assert not images.holds_several(tmp_path / "a.png") and not images.holds_several(tmp_path / "missing.gif")
 
 
 def truncated(path):

@@ -67,6 +67,11 @@ def test_the_table_has_mean_and_sample_deviation():
     assert row == "| a, b | 12.0 ± 2.0 | 1.0 ± 0.0 | 12,345 | 1.5 ± 0.7 |"
 
 
+def test_a_workdir_in_an_object_store_is_refused_in_words():
+    with pytest.raises(ValueError, match="s3://bucket/study must be on this machine"):
+        study.run_studies(["combinations"], "s3://bucket/study")
+
+
 def test_interrupted_trainings_have_no_time():
     rows = {"a": {"iou": {"seen": [1.0], "unseen": [1.0]}, "parameters": 1, "processor_seconds": []}}
     assert study.table("combinations", rows).endswith("| 1 | — |")

@@ -1,5 +1,6 @@
 """Paths of this machine and addresses in object stores: one set of methods."""
 
+import io
 import pathlib
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from deeplab_ksac import storage
 from deeplab_ksac.only_one import only_one
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.storage import RemotePath, absolute, is_remote, matching, place
+from deeplab_ksac.storage import RemotePath, absolute, is_remote, local, matching, place
 from deeplab_ksac.storage.copies import kept_on_this_machine, move_folder, on_this_machine, upload_folder
 from deeplab_ksac.whole_files import append, check_writable, write_whole
 from tests.stores import STORES
@@ -77,6 +78,38 @@ def test_files_are_written_read_listed_and_removed(store):
     check_writable(store / "to" / "come")
 
 
+class Broken(io.BytesIO):
+    """A source of which the first bytes can be read."""
+
+    error = OSError("the disk is gone")
+
+    def read(self, size=-1):
+        if self.tell():
+            raise self.error
+        return super().read(4)
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is gone"), KeyboardInterrupt()], ids=type)
+@pytest.mark.parametrize("shows", ["while it grows", "when it is closed"])
+def test_a_source_that_breaks_off_leaves_what_was_there(store, monkeypatch, shows, error):
+    folder = store / f"broken {shows}" / type(error).__name__
+    folder.mkdir(parents=True)
+    write_whole(folder / "a", b"before")
+    monkeypatch.setattr(Broken, "error", error)
+    with monkeypatch.context() as patch:
+        if shows == "when it is closed":
+            patch.setattr("deeplab_ksac.storage.of_tensorflow.WHOLE", (store.scheme,))
+        for name in ("a", "new"):
+            with pytest.raises(type(error)):
+                folder.files.put(str(folder / name), Broken(b"after that"))
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"a": b"before"}
+        for name, content in (("new", b"whole"), ("empty", b"")):
+            write_whole(folder / name, content)
+            assert (folder / name).read_bytes() == content
+    write_whole(folder / "a", b"after")
+    assert {path.name for path in folder.iterdir()} == {"a", "new", "empty"} and (folder / "a").read_text() == "after"
+
+
 def test_a_folder_is_copied_and_moved(store, tmp_path):
     for name in ("last.json", "a/first", "z"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -111,6 +144,13 @@ def test_nothing_locks_an_object_store_and_a_warning_says_so(store, caplog):
     with only_one(store / "run" / ".lock", busy=OSError), only_one(store / "run" / ".lock", busy=OSError):
         pass
     assert f"{store / 'run'} cannot be locked (an object store has no locks)" in caplog.text
+
+
+def test_what_has_to_be_on_this_machine_says_so_of_an_address(tmp_path):
+    assert local(tmp_path) == local(str(tmp_path)) == tmp_path
+    for address in ("gs://bucket/run", place("gs://bucket/run")):
+        with pytest.raises(ValueError, match="gs://bucket/run must be on this machine"):
+            local(address)
 
 
 def test_an_output_that_is_an_input_is_refused_by_its_address():
