@@ -1,4 +1,4 @@
-"""Six kinds of animals and people in VOC's photographs, from ImageNet's weights: the network that is shipped.
+"""People and five kinds of animals in VOC's photographs, from ImageNet's weights: the network that is shipped.
 
 `data/animals` is `ksac convert --dataset=voc2012 --name=animals --classes=background,person,cat,dog,horse,cow,sheep`;
 the backbone starts from `--backbone_weights`, a file of timm's tf_efficientnet_lite0.
