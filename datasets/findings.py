@@ -143,7 +143,8 @@ def _about_overlap(overlap):
     first, second = overlap.splits
     if overlap.same_image:
         yield f"{first} and {second} share {_number(overlap.same_image, 'image')}: {_list(overlap.same_image)}"
-    encoded_anew = [name for name in overlap.same_labels if name not in set(overlap.same_image)]
+    same_image = set(overlap.same_image)
+    encoded_anew = [name for name in overlap.same_labels if name not in same_image]
     if encoded_anew:
         yield (
             f"{first} and {second} share {_number(encoded_anew, 'id')} with the same labels, though the bytes of the "

@@ -52,7 +52,7 @@ def hold_out(examples: Mapping[str, Examples], held_out: HeldOut) -> dict[str, E
 
     Groups are in the order of a hash of seed and name, so that neither the order of the files nor the machine counts;
     the first that fit into the share are held out, or the smallest where none fits. Both splits keep the order of the
-    pictures.
+    pictures. What is missing or left out is that of train.
 
     Raises:
         DatasetError: there is a split val already, ids that the expression does not match, or one group only.
@@ -66,8 +66,9 @@ def hold_out(examples: Mapping[str, Examples], held_out: HeldOut) -> dict[str, E
         pool, others = Examples.joined(others), {}
     names = [name for name, *_ in pool.entries]
     held = _held(names, held_out)
-    parts = {TRAIN: [i for i in range(len(names)) if i not in held], VAL: sorted(held)}
-    return {**{split: pool.chosen(numbers) for split, numbers in parts.items()}, **others}
+    train, val = pool.chosen([i for i in range(len(names)) if i not in held]), pool.chosen(sorted(held))
+    train.missing, train.left_out = pool.missing, pool.left_out
+    return {TRAIN: train, VAL: val, **others}
 
 
 def _held(names, held_out):

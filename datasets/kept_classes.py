@@ -44,7 +44,8 @@ class KeptClasses(Sequence):
         self.table = np.full(256, IGNORE_LABEL, np.uint8)
         self.table[[whole.class_names.index(name) for name in kept.class_names]] = range(kept.num_classes)
         self.missing, self.left_out = getattr(items, "missing", ()), getattr(items, "left_out", ())
-        if hasattr(items, "entries"):  # what an interrupted conversion is compared by
+        self.read_labels = getattr(items, "read_labels", None)
+        if hasattr(items, "entries"):  # with how they are read, what an interrupted conversion is compared by
             self.entries = tuple((*entry, self.table.tobytes()) for entry in items.entries)
 
     def __len__(self) -> int:

@@ -18,7 +18,7 @@ from deeplab_ksac.datasets.hold_out import HeldOut
 from deeplab_ksac.datasets.info import ConvertedInfo, DatasetError, DatasetInfo
 from deeplab_ksac.datasets.inspection import Inspection
 from deeplab_ksac.datasets.palettes import voc_palette
-from deeplab_ksac.datasets.pictures import ROTATIONS
+from deeplab_ksac.datasets.pictures import ROTATIONS, check_rotation
 from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
 from deeplab_ksac.datasets.raw import Examples
 from deeplab_ksac.datasets.raw_folder import RawFolder
@@ -90,6 +90,7 @@ def inspect_raw(
     *,
     reading: Reading = AS_IT_IS,
     held_out: HeldOut | None = None,
+    rotation: str = ROTATIONS[0],
     splits: Sequence[str] | None = None,
     samples: int = 0,
     processes: int | None = None,
@@ -102,14 +103,17 @@ def inspect_raw(
         root: the raw folder.
         reading: as `datasets.records.write_records` takes it.
         held_out: the same.
+        rotation: the same.
         splits: which; None takes all that the folder has.
         samples: examples of each split to keep for `deeplab_ksac.figures.contact_sheet`.
         processes: how many work at once; None takes all cores.
         progress: called as `progress(split, done, total)`.
 
     Raises:
+        ValueError: `rotation` is none of those.
         DatasetError: no such data set or folder, or options that it does not take.
     """
+    check_rotation(rotation)
     raw = RawFolder(name, root, reading=reading, held_out=held_out)
     info, warnings = _info_of(raw)
     found, surveys = [], []
@@ -118,7 +122,8 @@ def inspect_raw(
     for split, items in examples.items():
         one = RawSplit(split, len(items), items.missing, items.left_out)
         known = dataclasses.replace(info or _of_values(split), bands=bands)
-        survey = _look(raw, known, one, items, samples, processes or number_of_cores(), progress)
+        look = functools.partial(_measure, info=known, rotation=rotation)
+        survey = _look(raw, look, one, items, samples, processes or number_of_cores(), progress)
         found.append(one)
         surveys += [survey] if survey.names else []
         warnings += _about(one)
@@ -177,7 +182,7 @@ def _or_nothing(find, warnings):
         return ()
 
 
-def _look(raw, info, found, items, samples, processes, progress):
+def _look(raw, measure, found, items, samples, processes, progress):
     """The `SplitSurvey` of the examples that can be converted; adds the others and the values of masks to `found`."""
     chosen = {i for i in range(len(items)) if (i + 1) * samples // len(items) > i * samples // len(items)}
     survey, results, done = SplitSurvey(found.name, raw.source.INFO.splits.get(found.name)), {}, 0
@@ -189,23 +194,24 @@ def _look(raw, info, found, items, samples, processes, progress):
         if progress is not None:
             progress(found.name, done, len(items))
 
-    work = functools.partial(_measure, items=items, info=info, chosen=chosen, values_of=raw.values_of)
+    work = functools.partial(measure, items=items, chosen=chosen, values_of=raw.values_of)
     for task, result in run_tasks(work, tasks, processes=processes, tick=tick):
         results[task] = result
-    pixels, masks = collections.Counter(), collections.Counter()
+    pixels, masks, image_hashes, label_hashes = collections.Counter(), collections.Counter(), [], []
     for measured, problems, values in map(results.get, tasks):
         found.problems += problems
         pixels.update(values[0])
         masks.update(values[1])
         if measured["name"]:
             add_batch(survey, {**measured, "pixels": np.stack(measured["pixels"])})
-            survey.image_hashes = np.append(survey.image_hashes, np.array(measured["image_hash"], np.uint64))
-            survey.label_hashes = np.append(survey.label_hashes, np.array(measured["label_hash"], np.uint64))
+            image_hashes += measured["image_hash"]
+            label_hashes += measured["label_hash"]
+    survey.image_hashes, survey.label_hashes = np.array(image_hashes, np.uint64), np.array(label_hashes, np.uint64)
     found.values.update({value: (pixels[value], masks[value]) for value in sorted(pixels, key=_order)})
     return survey
 
 
-def _measure(numbers, tick, *, items: Examples, info, chosen, values_of):
+def _measure(numbers, tick, *, items: Examples, info, rotation, chosen, values_of):
     """({what `datasets.survey.add_batch` takes}, problems, (pixels by value, masks by value)) of some examples."""
     measured, problems = collections.defaultdict(list, {"name": []}), []
     pixels, masks = collections.Counter(), collections.Counter()
@@ -215,7 +221,7 @@ def _measure(numbers, tick, *, items: Examples, info, chosen, values_of):
                 values = values_of(items.entries[number][2])
                 pixels.update(values)
                 masks.update(dict.fromkeys(values, 1))
-            serialized, counts = encoding.encode_example(items[number], info, rotation=ROTATIONS[0])
+            serialized, counts = encoding.encode_example(items[number], info, rotation=rotation)
         except DatasetError as error:
             problems.append(str(error))
         else:

@@ -15,7 +15,7 @@ from deeplab_ksac.datasets.encoding import encode_example
 from deeplab_ksac.datasets.hold_out import HeldOut
 from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetError, dataset_dir
 from deeplab_ksac.datasets.metadata import OF_TENSORFLOW_DATASETS, write_metadata
-from deeplab_ksac.datasets.pictures import ROTATIONS
+from deeplab_ksac.datasets.pictures import check_rotation
 from deeplab_ksac.datasets.processes import number_of_cores, run_tasks
 from deeplab_ksac.datasets.raw_folder import RawFolder
 from deeplab_ksac.datasets.reading import AS_IT_IS, Reading
@@ -106,8 +106,7 @@ def write_records(
         DatasetError: bad input, an unofficial split size, an existing data set, or one that is being written; the
             message is one line.
     """
-    if rotation not in ROTATIONS:
-        raise ValueError(f"rotation must be one of {', '.join(ROTATIONS)}, not {rotation!r}")
+    check_rotation(rotation)
     raw = RawFolder(name, root, reading=reading, held_out=held_out, dataset_name=dataset_name, classes=classes)
     root, info = raw.root, raw.info()
     target = dataset_dir(info.name, data_dir)

@@ -221,14 +221,15 @@ def forget_records(folder: Place) -> None:
 def _fingerprint(settings, items, first, stop):
     """A hash of the settings and of the examples `first`…`stop`: names, sizes and times of files, the rest by value.
 
-    How their labels are read is a part of it, by name or, as the table of a `--label_map`, by value.
+    How their labels are read is a part of it, by name or, as the table of a `--label_map`, by value. Where one of these
+    is not known, it is "".
     """
-    entries = getattr(items, "entries", None)
-    if entries is None:
+    entries, read_labels = getattr(items, "entries", None), getattr(items, "read_labels", None)
+    if entries is None or read_labels is None:
         return ""
     digest = hashlib.sha256(settings.encode())
     try:
-        digest.update(pickle.dumps(getattr(items, "read_labels", None), protocol=5))
+        digest.update(pickle.dumps(read_labels, protocol=5))
         for entry in entries[first:stop]:
             for part in entry:
                 digest.update(b"\0" + _content(part))

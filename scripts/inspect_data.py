@@ -17,7 +17,7 @@ from deeplab_ksac.datasets import default_name, is_file
 from deeplab_ksac.datasets.info import dataset_dir, load_info
 from deeplab_ksac.errors import printable
 from deeplab_ksac.overwriting import check_inputs_stay
-from deeplab_ksac.scripts.commandline import reading_flags, values
+from deeplab_ksac.scripts.commandline import large_pictures, reading_flags, values
 from deeplab_ksac.scripts.commandline.entry import start
 from deeplab_ksac.scripts.commandline.progress import SplitProgress
 from deeplab_ksac.storage import place
@@ -35,6 +35,14 @@ def define_flags():
         None,
         "PNG file of the contact sheet; <data_dir>/<dataset>/inspection.png by default (raw_… with --raw_dir).",
     )
+    flags.DEFINE_enum(
+        "rotation",
+        "refuse",
+        ["refuse", "stored", "upright"],
+        "What to do with images with EXIF rotation if the size of the mask does not tell which form it belongs to "
+        "(--raw_dir).",
+    )
+    large_pictures.define_flag()
     reading_flags.define()
 
 
@@ -42,7 +50,8 @@ def inspect(name, given):
     """Inspects the data set, prints what was found, writes the sheet and the JSON; the exit status."""
     if given.raw_dir is not None:
         return inspect_raw_folder(name, given)
-    for flag in reading_flags.given(given):
+    changed = {"rotation": given.rotation != "refuse", "max_megapixels": given.max_megapixels != large_pictures.USUAL}
+    for flag in [*(flag for flag in changed if changed[flag]), *reading_flags.given(given)]:
         raise ValueError(f"--{flag} says how a raw folder is read; name one (--raw_dir)")
     load_info(name, given.data_dir)  # a misspelt name need not wait for TensorFlow
 
@@ -59,6 +68,7 @@ def inspect(name, given):
 def inspect_raw_folder(name, given):
     """Inspects a raw folder as data set `name` reads it; the exit status."""
     reading, held_out = reading_flags.reading(given), reading_flags.held_out(given)
+    large_pictures.allow(given)
 
     from deeplab_ksac.datasets.raw_inspection import inspect_raw
 
@@ -70,6 +80,7 @@ def inspect_raw_folder(name, given):
             given.raw_dir,
             reading=reading,
             held_out=held_out,
+            rotation=given.rotation,
             splits=given.splits,
             samples=given.samples,
             progress=progress,

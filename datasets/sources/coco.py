@@ -87,9 +87,9 @@ def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -
     if without_area:
         left_out += (f"{without_area} polygons of fewer than 3 points, which cover no area (in {path})",)
     here = [entry for entry in entries if all(file.is_file() for file in getattr(entry[2], "files", ()))]
-    absent = [name for name, *_ in entries if name not in {name for name, *_ in here}]
+    names = {name for name, *_ in here}
     found = annotations.drawn_examples(here, str(path), left_out=left_out)
-    found.missing += tuple(absent)
+    found.missing += tuple(name for name, *_ in entries if name not in names)
     return found
 
 

@@ -66,7 +66,7 @@ def left_out(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[str,
     if not _is_of_masks(root):
         known = {_picture(root, image) for image in _read(root / XML).iter("image")}
         return annotations.pictures_without_annotations(root / "images", known)
-    names = {name for path in _lists(root).values() for name in read_lines(path)}
+    names = {name for listed in _lists(root).values() for name in listed}
     found = [path for folder in (*PICTURES, MASKS) for path in find_files(root / folder)]
     alone = [path for path in found if _stem_below(root, path) not in names]
     return (
@@ -191,11 +191,14 @@ def _part(kind, given):
 
 
 def _lists(root):
-    """{split: its list}."""
+    """{split: the pictures that its list names}; those of the default list and of train's are one split."""
     names = find_stems(root / LISTS, ".txt")
     if not names:
         raise DatasetError(f"{root / LISTS} has no list of pictures; expected {LAYOUT}")
-    return {annotations.split_name(name): root / LISTS / f"{name}.txt" for name in names}
+    found = {}
+    for name in names:
+        found.setdefault(annotations.split_name(name), []).extend(read_lines(root / LISTS / f"{name}.txt"))
+    return found
 
 
 def _of_masks(root, split, reading):
@@ -217,6 +220,6 @@ def _of_masks(root, split, reading):
         raise DatasetError(f"{root} has no pictures in {' or '.join(PICTURES)}; export it with 'Save images'")
     entries = [
         (name, pictures.get(name, root / PICTURES[0] / name), root / MASKS / f"{name}.png")
-        for name in read_lines(_lists(root)[split])
+        for name in _lists(root)[split]
     ]
     return annotations.drawn_examples(entries, f"the split {split} of {root}", read=ColorTable(labels, names).read)

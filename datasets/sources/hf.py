@@ -131,9 +131,12 @@ def _arrow_files(folder):
 
 
 def _split_of(path, root):
-    """The split by the name of a .parquet file, or by its folder where the file has only a number."""
-    name = re.sub(r"(^|[-_.])\d+(-of-\d+)?$", "", path.stem)
-    if name and name != "part":
+    """The split by the name of a .parquet file, or by its folder where the file has only a number.
+
+    Behind the numbers there may be a hash; Spark's part-00000-<hash>-c000.snappy.parquet has one too.
+    """
+    name = re.sub(r"(^|[-_.])\d+(-of-\d+([-.].*)?)?$", "", path.stem)
+    if name and not re.match(r"part(-\d|$)", name):
         return name
     folder = path.parent.name
     return "train" if path.parent == root or folder == "data" else folder

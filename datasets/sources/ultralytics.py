@@ -30,6 +30,7 @@ from deeplab_ksac.datasets.outlines import Drawing, Shape
 from deeplab_ksac.datasets.palettes import voc_palette
 from deeplab_ksac.datasets.raw import IMAGE_SUFFIXES, Examples, find_files, numbered_lines, read_lines, shown_size
 from deeplab_ksac.datasets.reading import AS_IT_IS, BACKGROUND, Reading
+from deeplab_ksac.datasets.simple_yaml import read_yaml
 from deeplab_ksac.errors import in_one_line
 
 INFO = DatasetInfo(
@@ -38,6 +39,7 @@ INFO = DatasetInfo(
 READS = ("unlabeled",)
 
 SPLITS = ("train", "val", "test")
+KEYS = (*SPLITS, "valid", "path", "names", "masks_dir", "label_mapping")  # of data.yaml; others are not looked at
 LAYOUT = "data.yaml with names and train, and the folders images/ and labels/ or masks/ (of Ultralytics)"
 LABELS, MASKS, SUFFIXES = "labels", "masks", (".txt", ".png")
 IGNORED_WORDS = ("ignore_label", "null", "~", "", str(IGNORE_LABEL))  # in label_mapping
@@ -240,7 +242,7 @@ def _read_mask_classes(root, reading):
     labels = {number: order.index(name) for number, name in names.items()}
     table = {IGNORE_LABEL: IGNORE_LABEL, **labels}
     for value, word in mapping.items() if isinstance(mapping, dict) else [(mapping, "")]:
-        number = IGNORE_LABEL if word in IGNORED_WORDS else _number(word)
+        number = IGNORE_LABEL if word in IGNORED_WORDS else int(word) if word.isdecimal() else None
         if not isinstance(value, int) or number not in (*labels, IGNORE_LABEL):
             raise DatasetError(f"{path}: label_mapping has '{value}: {word}'; expected a value and a number of names")
         if value >= 0:  # no picture holds Cityscapes' −1
@@ -281,55 +283,5 @@ def _yaml(root):
 
 
 def _read_yaml(root):
-    """What data.yaml says, as far as its form is the usual one: text, lists and one level of lines below a key."""
-    path, content, key = _yaml(root), {}, None
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8: {in_one_line(error)}") from error
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = re.sub(r"(^|\s)#.*", "", raw).rstrip()
-        if not line.strip() or line.strip() == "---":
-            continue
-        inner, item = line[:1].isspace() or line.startswith("-"), line.strip()
-        if not inner:
-            key, colon, text = (part.strip() for part in item.partition(":"))
-            content[key] = _value(text)
-            if not colon:
-                raise DatasetError(f"{path}: line {number}, {item!r}, is not 'key: value'")
-        elif (key is not None and content[key] in ("", None)) or isinstance(content.get(key), list | dict):
-            if isinstance(content[key], dict if _is_item(item) else list):
-                raise DatasetError(f"{path}: line {number}, {item!r}, is of another form than those above it")
-            _add(content, key, item)
-    return content
-
-
-def _is_item(line):
-    return line == "-" or line.startswith("- ")  # -1 is a number
-
-
-def _value(text):
-    if text.startswith("[") and text.endswith("]"):
-        return [_plain(part) for part in text[1:-1].split(",") if part.strip()]
-    if text.startswith("{") and text.endswith("}"):
-        pairs = [part.partition(":") for part in text[1:-1].split(",") if part.strip()]
-        return {_number(name): _plain(value) for name, _, value in pairs}
-    return _plain(text)
-
-
-def _add(content, key, item):
-    """One of the lines below a key: an item of a list, or a number and its name."""
-    if _is_item(item):
-        content[key] = [*(content[key] or []), _plain(item[1:])]
-    else:
-        name, _, text = item.partition(":")
-        content[key] = {**(content[key] or {}), _number(name): _plain(text)}
-
-
-def _number(text):
-    return int(text) if re.fullmatch(r"\s*-?\d+\s*", text) else _plain(text)
-
-
-def _plain(text):
-    text = text.strip()
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+    """What data.yaml says."""
+    return read_yaml(_yaml(root), KEYS)

@@ -6,6 +6,8 @@ import pytest
 from deeplab_ksac.datasets.hold_out import HeldOut, hold_out
 from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.raw import Examples
+from deeplab_ksac.datasets.records import write_records
+from tests.datasets.sources import tools
 
 FILMS = [f"film{film}_{frame:03d}" for film in range(6) for frame in range(film + 2)]
 
@@ -56,6 +58,31 @@ def test_folders_that_are_no_splits_are_taken_together():
 def test_other_splits_stay_beside_train():
     found = hold_out({"train": examples(["a", "b", "c"]), "test": examples(["t"])}, HeldOut(0.01))
     assert {split: len(items) for split, items in found.items()} == {"train": 2, "val": 1, "test": 1}
+
+
+def test_what_is_missing_or_left_out_is_still_known():
+    pool = examples(["a", "b", "c"])
+    pool.missing, pool.left_out = ("d",), ("2 masks without an image",)
+    found = hold_out({"train": pool, "test": examples(["t"])}, HeldOut(0.34))
+    assert {split: (items.missing, items.left_out) for split, items in found.items()} == {
+        "train": (pool.missing, pool.left_out),
+        "val": ((), ()),
+        "test": ((), ()),
+    }
+    found = hold_out({"north": pool, "south": examples(["a"])}, HeldOut(0.3))
+    assert found["train"].missing == ("north/d",) and found["train"].left_out == ("north: 2 masks without an image",)
+
+
+def test_a_picture_that_is_missing_stops_a_conversion_that_holds_some_out(tmp_path):
+    root = tools.write_coco(tmp_path / "raw", tools.scene())
+    (root / "images" / "train" / "b.png").unlink()
+    tools.save_picture(root / "images" / "train" / "more.png", "a", (24, 32))
+    told, arguments = [], {"dataset_name": "tiny", "held_out": HeldOut(0.34), "processes": 1}
+    with pytest.raises(DatasetError, match=r"split train of .* has 2 images, missing: b; allow other counts"):
+        write_records("coco", root, tmp_path / "data", tell=told.append, **arguments)
+    assert told == [f"left out: train: 1 picture without annotations (the first {root / 'images/train/more.png'})"]
+    info = write_records("coco", root, tmp_path / "data", allow_other_counts=True, **arguments)
+    assert info.num_examples == {"train": 2, "val": 1}
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,23 @@ def test_it_goes_on_after_what_conversion_refuses_and_says_what(raw):
         assert words in text
 
 
+def test_pictures_are_turned_as_conversion_would_be_told_to(raw):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for path in (raw / "images" / "val").iterdir():
+        Image.open(path).save(path, exif=exif)
+    refused = inspect_raw("folder", raw, splits=["val"], processes=1).found[0]
+    assert refused.pairs == len(refused.problems) == 3 and "has EXIF orientation 3" in refused.problems[0]
+    hashes = set()
+    for rotation in ("stored", "upright"):
+        found = inspect_raw("folder", raw, splits=["val"], rotation=rotation, processes=1)
+        assert not found.found[0].problems
+        hashes.add(tuple(found.surveys[0].image_hashes))
+    assert len(hashes) == 2
+    with pytest.raises(ValueError, match="rotation must be one of refuse, stored, upright, not 'left'"):
+        inspect_raw("folder", raw, rotation="left")
+
+
 def test_classes_need_not_be_known_yet(raw):
     (raw / "classes.txt").unlink()
     found = inspect_raw("folder", raw, processes=1)

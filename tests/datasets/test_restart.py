@@ -13,6 +13,7 @@ from PIL import Image
 
 from deeplab_ksac.datasets import records
 from deeplab_ksac.datasets.info import DatasetError, load_info
+from deeplab_ksac.datasets.reading import Reading
 from tests import fakes
 
 COUNTS = {"train": 11, "val": 5}
@@ -204,6 +205,65 @@ def test_other_examples_or_arguments_start_over(interrupted, tmp_path, change):
     assert first_calls(raw, data_dir, **arguments) == {"train": kept, "val": 1}
     convert(raw, tmp_path / "other", **arguments)
     assert content(data_dir) == content(tmp_path / "other")
+
+
+READINGS = {
+    "label_map": ({"label_map": {0: 0, 1: 1, 2: 2, 255: 255}}, {"label_map": {0: 1, 1: 0, 2: 2, 255: 255}}),
+    "colors": ({"colors": "legend.txt"}, {"colors": "corrected.txt"}),
+}
+
+
+@pytest.mark.parametrize("classes", [None, ("ground", "thing 1")], ids=["all classes", "some classes"])
+@pytest.mark.parametrize("what", READINGS)
+def test_another_meaning_of_the_masks_starts_over(tmp_path, monkeypatch, what, classes):
+    raw = fakes.write_folder(tmp_path / "raw", COUNTS)
+    (tmp_path / "legend.txt").write_text("ground 9 9 9\nthing 1 8 8 8\nthing 2 7 7 7\nignored 0 0 0\n")
+    (tmp_path / "corrected.txt").write_text("ground 8 8 8\nthing 1 9 9 9\nthing 2 7 7 7\nignored 0 0 0\n")
+    if what == "colors":
+        for mask in raw.glob("masks/*/*.png"):
+            values = np.array([9, 8, 7, *[0] * 253], np.uint8)[np.asarray(Image.open(mask))]
+            Image.fromarray(np.stack([values] * 3, -1)).save(mask)
+    monkeypatch.chdir(tmp_path)
+    wrong, right = ({"reading": Reading(**reading), "classes": classes} for reading in READINGS[what])
+    with pytest.raises(KeyboardInterrupt):
+        convert(raw, tmp_path / "data", processes=1, progress=interrupt_after_train, **wrong)
+    assert first_calls(raw, tmp_path / "data", **right) == {"train": 1, "val": 1}
+    convert(raw, tmp_path / "other", **right)
+    assert content(tmp_path / "data") == content(tmp_path / "other")
+
+
+def test_examples_of_which_it_is_not_known_how_labels_are_read_start_over(tmp_path):
+    (file := tmp_path / "own.py").write_text(OWN)
+    raw, arguments = fakes.write_folder(tmp_path / "raw", COUNTS), {"dataset_name": "tiny", "processes": 1}
+    with pytest.raises(KeyboardInterrupt):
+        records.write_records(str(file), raw, tmp_path, progress=interrupt_after_train, **arguments)
+    calls = []
+    records.write_records(str(file), raw, tmp_path, progress=lambda *state: calls.append(state), **arguments)
+    assert calls[0] == ("train", 1, 11)
+
+
+OWN = """
+from deeplab_ksac.datasets.info import DatasetInfo
+from deeplab_ksac.datasets.sources import folder
+
+INFO = DatasetInfo("own", ("ground", "other"), ((0, 0, 0), (1, 1, 1)))
+find_splits = folder.find_splits
+
+
+class Halves:
+    def __init__(self, items):
+        self.items, self.entries = items, items.entries
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return {**self.items[index], "label": self.items[index]["label"] & 1}
+
+
+def examples(root, split):
+    return Halves(folder.examples(root, split))
+"""
 
 
 def test_a_damaged_remainder_is_not_trusted(interrupted, expected):

@@ -11,6 +11,7 @@ from PIL import Image
 from deeplab_ksac.datasets import findings, records, survey
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from tests import fakes
+from tests.datasets.hashed_names import HashedName
 
 COUNTS = {"train": 9, "val": 4}
 
@@ -168,3 +169,15 @@ def test_damaged_records_are_one_line(raw, tmp_path):
     with pytest.raises(DatasetError, match="split train of tiny cannot be read after") as caught:
         survey.survey_split("tiny", "train", data_dir=tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_overlap_of_large_splits_takes_time_in_proportion():
+    names, info = [HashedName(i) for i in range(300)], DatasetInfo("tiny", ("a",), ((0, 0, 0),))
+    labels = np.arange(300, dtype=np.uint64)
+    images, known = (labels, labels + np.uint64(150)), {"names": names, "label_hashes": labels, "unlabeled": 300}
+    found = [survey.SplitSurvey(split, image_hashes=images[i], **known) for i, split in enumerate(("train", "val"))]
+    before = HashedName.hashes
+    warned = findings.find_warnings(info, found)
+    assert warned[-2].startswith("train and val share 150 images: 150, 151")
+    assert warned[-1].startswith("train and val share 150 ids with the same labels, though")
+    assert HashedName.hashes - before < 20 * 300

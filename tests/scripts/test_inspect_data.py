@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -67,6 +68,27 @@ def test_a_raw_folder_is_looked_through_before_conversion(tmp_path):
     done = inspect("tiny", "--mask_suffix=_gt", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == "inspect: --mask_suffix says how a raw folder is read; name one (--raw_dir)\n"
+
+
+def test_the_flags_that_its_messages_advise_are_taken(tmp_path):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 4})
+    for size, mask in (((24, 24), np.zeros((24, 24), np.uint8)), ((1200, 1700), np.zeros((1200, 1700), np.uint8))):
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        Image.fromarray(fakes.picture(7, size)).save(raw / "images" / "train" / f"{size[0]}.jpg", exif=exif)
+        fakes.write_palette_mask(raw / "masks" / "train" / f"{size[0]}.png", mask)
+    flags = ["folder", f"--raw_dir={raw}", f"--output={tmp_path / 'sheet.png'}"]
+    done = inspect(*flags, "--max_megapixels=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = "".join(line for line in done.stdout.splitlines() if line.startswith("WARNING"))
+    assert "--rotation=stored or --rotation=upright" in said and "--max_megapixels raises it" in said
+    done = inspect(*flags, "--rotation=upright", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ["train", "6", "0", "0"] in [line.split() for line in done.stdout.splitlines()]
+    for flag in ("--rotation=stored", "--max_megapixels=2"):
+        done = inspect("tiny", flag, cwd=tmp_path)
+        said = f"inspect: {flag.partition('=')[0]} says how a raw folder is read; name one (--raw_dir)\n"
+        assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_an_unknown_data_set_is_one_line_and_status_1(data_dir, tmp_path):

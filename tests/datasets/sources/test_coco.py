@@ -6,8 +6,10 @@ import json
 import numpy as np
 import pytest
 
+from deeplab_ksac.datasets import annotations
 from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.sources import coco, coco_voc
+from tests.datasets.hashed_names import HashedName
 from tests.datasets.samples import sample
 from tests.datasets.sources import layouts, tools
 from tests.datasets.sources.layouts import refusal_of
@@ -108,6 +110,23 @@ def test_where_the_first_picture_is_missing_the_others_are_found(root):
     (root / "images" / "train" / "a.png").unlink()
     found = coco.examples(root, "train")
     assert found.missing == ("a",) and [item["id"] for item in found] == ["b", "c", "d"]
+
+
+def test_a_large_set_takes_time_in_proportion(tmp_path, monkeypatch):
+    number = 300
+    root = tools.write_coco(tmp_path, {"0": ((2, 2), [])})
+
+    def change(content):
+        content["images"] = [{"id": i, "file_name": f"{i}.png", "height": 2, "width": 2} for i in range(number)]
+
+    edit(root, change)
+    for i in range(number - 1):
+        (root / "images" / "train" / f"{i}.png").touch()
+    id_of, before = annotations.id_of, HashedName.hashes
+    monkeypatch.setattr(annotations, "id_of", lambda name: HashedName(id_of(name)))
+    found = coco.examples(root, "train")
+    assert len(found) == number - 1 and found.missing == (str(number - 1),)
+    assert HashedName.hashes - before < 20 * number
 
 
 LAYOUTS = {  # annotation file, folder of the pictures, split

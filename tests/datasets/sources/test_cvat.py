@@ -156,6 +156,19 @@ def test_masks_are_read_by_the_legend(tmp_path):
     np.testing.assert_array_equal(labels, expected - np.uint8(1))
 
 
+def test_the_list_of_no_subset_is_joined_with_that_of_train(tmp_path):
+    root = tools.write_cvat_masks(tmp_path, tools.scene())
+    lists = root / "ImageSets" / "Segmentation"
+    for name, pictures in {"default": "d\na\n", "train": "b\n", "test": "c\n"}.items():
+        (lists / f"{name}.txt").write_text(pictures)
+    assert cvat.find_splits(root) == ("train", "test") and cvat.left_out(root) == ()
+    assert [item["id"] for item in cvat.examples(root, "train")] == ["d", "a", "b"]
+    assert [item["id"] for item in cvat.examples(root, "test")] == ["c"]
+    (lists / "train.txt").write_text("b\na\n")
+    with pytest.raises(DatasetError, match="has 1 ids of more than one picture, the first a"):
+        cvat.examples(root, "train")
+
+
 def test_masks_with_a_color_that_the_legend_lacks_and_masks_without_pictures_are_refused(tmp_path):
     tools.write_cvat_masks(tmp_path, {"a": tools.scene()["a"]})
     legend = tmp_path / "labelmap.txt"

@@ -13,6 +13,7 @@ from PIL import Image
 
 from deeplab_ksac import datasets
 from deeplab_ksac.datasets import encoding, records
+from deeplab_ksac.datasets.hold_out import HeldOut
 from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.raw_folder import RawFolder
 from deeplab_ksac.datasets.raw_inspection import inspect_raw
@@ -107,6 +108,8 @@ LAYOUTS = {  # file -> split
     "train.parquet": "train",
     "validation/0000.parquet": "validation",
     "part-0.parquet": "train",
+    "data/test-00001-of-00002-2b8f4c0a0c0a1b2c.parquet": "test",  # push_to_hub until 2023
+    "val/part-00000-6d4b1b2e-93a1-4b0c-8e0f-0c6e6a3c7a11-c000.snappy.parquet": "val",  # Spark
 }
 
 
@@ -117,6 +120,16 @@ def test_the_split_is_in_the_name_of_the_file_or_folder(parquet, file):
     (parquet / "data" / "train-00000-of-00001.parquet").rename(path)
     assert RawFolder("hf", parquet).find_splits() == (LAYOUTS[file],)
     assert len(RawFolder("hf", parquet).examples()[LAYOUTS[file]]) == 4
+
+
+def test_files_of_one_split_are_joined_whatever_is_behind_their_number(parquet):
+    (whole := parquet / "data" / "train-00000-of-00001.parquet").rename(parquet / "data" / "rows")
+    for name in ("train-00000-of-00002-2b8f4c0a0c0a1b2c", "train-00001-of-00002-9e107d9d37", "test-00000-of-00001-aa"):
+        shutil.copy(parquet / "data" / "rows", whole.with_name(f"{name}.parquet"))
+    found = RawFolder("hf", parquet).examples()
+    assert {split: len(items) for split, items in found.items()} == {"train": 8, "test": 4}
+    held = RawFolder("hf", parquet, held_out=HeldOut(0.5)).examples()
+    assert {split: len(items) for split, items in held.items()} == {"train": 4, "val": 4, "test": 4}
 
 
 WITH_HUGGING_FACE = """

@@ -48,6 +48,52 @@ def test_the_usual_forms_of_the_file_are_read(root, form, folder):
     assert not found["d"].any()
 
 
+NAMES = ("traffic light, red", "driver's seat", "a #1: [x]")
+QUOTED = {
+    "inline": """names: ['traffic light, red', "driver's seat", 'a #1: [x]',]  # three\n""",
+    "list": "names:  # three\n- traffic light, red\n- driver's seat  # 'it'\n-   'a #1: [x]'  # x\n",
+    "lines": """names:\n  0: traffic light, red\n  1: 'driver''s seat'  # '\n  # 2: none\n  2: "a #1: [x]"\n""",
+    "dict": r"""names: {0: "traffic light, red", 1: driver's seat, 2: "\u0061 #1: [x]"}""" + "\n",
+}
+
+
+@pytest.mark.parametrize("form", QUOTED)
+def test_names_in_quotes_may_hold_commas_and_all_else(root, form):
+    others = "train: images/train\nnc: 3\nanchors: [[1, 2], [3]]\nwhere: {a: {b: 'c\ndownload: |\n  names: ['x'  # y\n"
+    (root / "data.yaml").write_text(others + QUOTED[form])
+    assert ultralytics.read_info(root).class_names == ("background", *NAMES)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "['a', 'b",
+        "['a' b, c]",
+        "[a,, b]",
+        "[a, [b]]",
+        "[a: b]",
+        "{0: a, b}",
+        "[a, # b]",
+        "[a] b",
+        "*a",
+        "|\n  a",
+        "'a' b",
+        "[a,\n  b]",
+        r'["\q"]',
+        "\n- a\n- b: c",
+        "\n- [a]",
+        "\n  0: a\n  b",
+        "a\n  b",
+        "[a]\n- b",
+        "\n- - a",
+        "\n-\n  - a",
+    ],
+)
+def test_names_of_another_form_are_refused_in_one_line(root, names):
+    (root / "data.yaml").write_text(f"train: images/train\nnames: {names}\n")
+    assert "data.yaml: line " in (said := refusal(root)) and "cannot be read; quote a name that has" in said
+
+
 def test_roboflows_folders_are_found(tmp_path):
     root = tools.write_ultralytics(tmp_path / "raw", {"a": tools.scene()["a"]})
     for kind in ("images", "labels"):
