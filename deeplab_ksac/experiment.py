@@ -196,7 +196,8 @@ class Stage:
         recompute: whether the backbone is computed a second time for its gradient, so that a step holds less of it:
             less memory for more time, and the same results to rounding.
         features: name of cached features in the folder of the converted data (`ksac cache-features`), on which the
-            stage is trained in place of the pictures of its data; it wants freeze="c5". None for the pictures.
+            stage is trained in place of the pictures of its data; it wants freeze="c5", as all stages before it. None
+            for the pictures.
 
     Raises:
         ValueError: a value that makes no sense, or a batch that cannot be taken in so many parts.

@@ -3,7 +3,7 @@
     ksac cache-features --config=animals_ksac_lite0 --backbone_weights=lite0.safetensors --data_dir=data \\
         --name=animals_lite0 --views=4
     ksac train --config=animals_ksac_lite0 --backbone_weights=lite0.safetensors --data_dir=data --workdir=runs/head \\
-        --config.stages[0].freeze=c5 --config.stages[0].features=animals_lite0
+        '--config.stages[0].freeze=c5' '--config.stages[0].features=animals_lite0'
 
 How a view is cut (sizes, scales, flips, distortions) is what the experiment's data say, drawn by --seed. The features
 are stored in half precision as <data_dir>/<name>. A call that was stopped, by whatever, is continued by the same call.
@@ -24,7 +24,9 @@ from deeplab_ksac.scripts.commandline.progress import Progress
 def define_flags():
     """Which backbone, of which pictures, and where the features go."""
     config.define_flag()
-    flags.DEFINE_string("data_dir", None, "folder of the converted data sets; the features become one beside them")
+    flags.DEFINE_string(
+        "data_dir", None, "folder of the converted data sets, on this machine; the features become one beside them"
+    )
     flags.DEFINE_string("name", None, "name of the folder of the features")
     values.whole_number("views", 4, "views of each picture", least=1)
     values.whole_number("seed", 0, "seed of the views", most=LARGEST_SEED)

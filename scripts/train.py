@@ -82,7 +82,7 @@ def run(given):
     """Trains and prints how it ended; the exit status."""
     if (given.config == FINETUNE) != (given.data is not None):
         raise ValueError(f"--config={FINETUNE} and --data=<a converted data set> go together")
-    experiment = derived_from(given) if given.data else config.chosen(given.config)
+    experiment = None if given.data else config.chosen(given.config)
 
     return restart_status(lambda: train_and_tell(experiment, given), name="train")
 
@@ -135,7 +135,10 @@ def start_of(given):
 
 
 def train(experiment, given):
-    """Sets up strategy, precision and seeds, then hands over to `training.loop.train`; its figures."""
+    """Sets up devices, strategy, precision and seeds, then hands over to `training.loop.train`; its figures.
+
+    With --data the experiment is derived from the pictures, once the devices are ready: TensorFlow reads them.
+    """
     from deeplab_ksac.keras2 import keras
     from deeplab_ksac.training import loop
     from deeplab_ksac.training import strategy as strategies
@@ -144,6 +147,8 @@ def train(experiment, given):
     computing = devices.prepare(given)
     if given.cpu_replicas > 1:
         strategies.split_cpu(given.cpu_replicas)
+    if given.data:
+        experiment = derived_from(given)
     if given.deterministic:
         strategies.make_deterministic(experiment.seed)
     else:

@@ -15,6 +15,7 @@ START = animals.KSAC.name  # a model that comes with this package
 RECIPE = animals.KSAC.stages[0]  # which has the longest crop, the largest batch and the most steps, too
 CELL = 16  # pixels a side that one of the network's outputs stands for, before its decoder
 LARGE, SEEN_AS = 640, 480  # pictures with a longer shorter side are seen with one of so many pixels
+MIXED = 0.25  # share of portrait or of landscape pictures from which on a crop is to hold both
 EPOCHS, FEWEST_STEPS = 50, 400
 WEIGHTS = ("model", "backbone", "random")  # what has learned before: all of the network, its backbone, nothing
 VALIDATION = ("val", "validation", "test")
@@ -39,11 +40,12 @@ def finetune(
 ) -> tuple[Experiment, tuple[Derived, ...]]:
     """The experiment that fine-tunes a model on a data set, and what in it was derived.
 
-    Pictures whose shorter side is above 640 pixels are seen at a scale that makes it about 480, in training and in
-    evaluation. Crops hold a whole picture, or 321 pixels of a side. There are 50 epochs, but 400 steps at least and
-    5,000 at most. Pictures that are no RGB keep their colors. A random backbone learns as fast as its head. Where a
-    head is random, normalization's moving averages reach over a twentieth of the steps at most; longer ones would be
-    those of other weights.
+    Pictures whose shorter side is above 640 pixels (the median of all) are seen at a scale that makes it about 480, in
+    training and in evaluation. Crops hold a whole picture, or 321 pixels of a side; where at least a quarter of the
+    pictures is in portrait and a quarter in landscape orientation, a square holds both. There are 50 epochs, but 400
+    steps at least and 5,000 at most. Pictures that are no RGB keep their colors. A random backbone learns as fast as
+    its head. Where a head is random, normalization's moving averages reach over a twentieth of the steps at most;
+    longer ones would be those of other weights.
 
     Args:
         info: of the converted data set.
@@ -61,11 +63,12 @@ def finetune(
     train = split_to_train(info, split)
     validation = split_to_validate(info, train)
     number = info.num_examples[train]
-    height, width = (statistics.median(sides) for sides in zip(*sizes, strict=True))
-    shorter = min(height, width)
+    shapes = _shapes(sizes)
+    shorter = min(shapes[0])
     scale = 1.0 if shorter <= LARGE else round(SEEN_AS / shorter, 3)
     longest = RECIPE.data.crop_size
-    crop = tuple(min(most, _in_cells(scale * side)) for most, side in zip(longest, (height, width), strict=True))
+    held = (max(sides) for sides in zip(*shapes, strict=True))
+    crop = tuple(min(most, _in_cells(scale * side)) for most, side in zip(longest, held, strict=True))
     batch = min(RECIPE.batch_size, number)
     wanted = EPOCHS * number / batch
     steps = max(FEWEST_STEPS, min(RECIPE.steps, math.ceil(wanted / 100) * 100))
@@ -84,7 +87,7 @@ def finetune(
         evaluate_every=steps // 4,
         evaluate_images=VALIDATED if info.num_examples[validation] > VALIDATED else 0,
     )
-    seen = f"pictures are about {height:g}x{width:g}"
+    seen = f"pictures are about {' or '.join('{:g}x{:g}'.format(*shape) for shape in shapes)}"
     return experiment, (
         Derived("stages[0].data.sources", f"{info.name}/{train}", f"{number} pictures"),
         Derived("evaluation.dataset", f"{info.name}/{validation}", f"{info.num_examples[validation]} pictures"),
@@ -137,6 +140,14 @@ def _begun(model, stage, weights):
         model = dataclasses.replace(model, norm={**model.norm, "momentum": momentum})
         derived.append(Derived("model.norm.momentum", momentum, f"{stage.steps} steps"))
     return model, stage, derived
+
+
+def _shapes(sizes):
+    """What pictures are like: (height, width) of the median sides, in landscape and portrait where there are both."""
+    shorter, longer = (statistics.median(map(side, sizes)) for side in (min, max))
+    portrait = sum(height > width for height, width in sizes) / len(sizes)
+    shapes = [(shorter, longer)] if portrait <= 1 - MIXED else []
+    return shapes + ([(longer, shorter)] if portrait >= MIXED else [])
 
 
 def _in_cells(side):

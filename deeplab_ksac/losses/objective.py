@@ -11,9 +11,10 @@ class Objective:
     """The sum of several losses, term by term: (outputs, labels) -> {name: scalar}.
 
     A loss is a callable (outputs, labels) -> {name: scalar}. It may have `mass(labels)`, where it is a mean over
-    pixels (`losses.pixel`), `output` and `reads`, the name of the output it reads and what that must be
-    (`losses.reading`), and `build(outputs)`, `variables` and `diagnose(outputs, labels)`, where it keeps variables or
-    measures something beside its terms (`losses.class_aware`).
+    pixels, and `check_sides(height, width)`, where it cannot take images of every size (`losses.pixel`), `output` and
+    `reads`, the name of the output it reads and what that must be (`losses.reading`), and `build(outputs)`,
+    `variables` and `diagnose(outputs, labels)`, where it keeps variables or measures something beside its terms
+    (`losses.class_aware`).
 
     Raises:
         ValueError: when called, two losses that give the same term, or one that gives no terms by name.
@@ -34,7 +35,10 @@ class Objective:
                 raise ValueError(f"losses[{index}] must give scalars by name, not {type(found).__name__}")
             for name, value in found.items():
                 if name in terms:
-                    raise ValueError(f"two losses have a term named {name!r}")
+                    raise ValueError(
+                        f"two losses have a term named {name!r}, the second is losses[{index}]; let it read another "
+                        "output, or leave it out"
+                    )
                 terms[name] = value if shares is None else value * tf.cast(shares[index], value.dtype)
         return terms
 
@@ -70,6 +74,19 @@ class Objective:
                 raise ValueError(f"losses[{index}]: output must be {which}, {what}, not {read!r}")
         for loss in self._measuring:
             loss.build(outputs)
+
+    def check_sides(self, height: int, width: int) -> None:
+        """Makes sure that all losses can take images of these sides, in pixels.
+
+        Raises:
+            ValueError: one cannot.
+        """
+        for index, loss in enumerate(self.losses):
+            if hasattr(loss, "check_sides"):
+                try:
+                    loss.check_sides(height, width)
+                except ValueError as error:
+                    raise ValueError(f"losses[{index}]: {error}") from error
 
     @property
     def variables(self) -> list[tf.Variable]:

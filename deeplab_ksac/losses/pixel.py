@@ -100,13 +100,21 @@ class PixelLoss(abc.ABC):
         """The labels of the pixels that count."""
         if self.stride == 1:
             return labels
-        wrong = [side for side in labels.shape[1:] if side is None or (side - 1) % self.stride]
+        self.check_sides(*labels.shape[1:])
+        return labels[:, :: self.stride, :: self.stride]
+
+    def check_sides(self, height: int | None, width: int | None) -> None:
+        """Makes sure that the loss can take images of these sides, in pixels.
+
+        Raises:
+            ValueError: a side that `stride` does not fit.
+        """
+        wrong = [side for side in (height, width) if self.stride > 1 and (side is None or (side - 1) % self.stride)]
         if wrong:
             raise ValueError(
                 f"stride={self.stride} wants sides of a multiple of it and one more, as "
                 f"{self.stride * 20 + 1}, not {wrong[0]}"
             )
-        return labels[:, :: self.stride, :: self.stride]
 
     def _logits(self, outputs, labels):
         """The logits of the pixels that count; where corners are aligned, those of a smaller map are among them."""

@@ -30,6 +30,7 @@ from deeplab_ksac.storage import Place, place
 from deeplab_ksac.storage.copies import move_folder, remove_folder
 from deeplab_ksac.training.averaging import MovingAverages
 from deeplab_ksac.training.interruption import LOST_WORKER
+from deeplab_ksac.training.replica_copies import equalizer
 
 LOG = logging.getLogger(__name__)
 NAMED_AT_MOST = 3
@@ -129,8 +130,11 @@ class StageCheckpoints:
         saved = {"model": model, "optimizer": optimizer, "step": tf.Variable(0, dtype=tf.int64)}
         if objective is not None and objective.variables:
             saved["objective"] = objective.variables
+        states = [*model.weights, *(() if objective is None else objective.variables)]
         if averages is not None:
             saved["averages"] = averages
+            states += averages.of_states(model)
+        self._equalize = equalizer(states, strategy)
         self.checkpoint = tf.train.Checkpoint(**saved)
         self.keep, self.workdir, self.stage = keep, workdir, stage
         self.resumed = stage_dir(workdir, stage)
@@ -154,12 +158,16 @@ class StageCheckpoints:
     def save(self, step: int) -> Place:
         """Saves after `step` optimizer steps; it counts only once it is complete; then the oldest is removed.
 
+        Of what each replica keeps for itself all of them have the mean afterwards, as those that go on from the
+        checkpoint.
+
         Returns:
             What the names of its files begin with.
 
         Raises:
             OSError: it could not be written; those before are as they were.
         """
+        self._equalize()
         self.checkpoint.step.assign(step)
         prefix = seals.checkpoint_prefix(self.folder, step)
         try:
@@ -283,6 +291,16 @@ def restore_weights(model: keras.Model, path: str, averaged: bool | None = None)
     if damaged:
         more = f" and {len(damaged) - NAMED_AT_MOST} more" if len(damaged) > NAMED_AT_MOST else ""
         raise ValueError(f"{path} cannot be used; NaN or infinite: {', '.join(damaged[:NAMED_AT_MOST])}{more}")
+
+
+def restore_objective(objective: Objective, path: str) -> None:
+    """Reads what an objective keeps (CAR's moving centers) from a checkpoint of a stage with the same losses.
+
+    Raises:
+        ValueError: the checkpoint does not have it.
+    """
+    if objective.variables:
+        _read(path, tf.train.Checkpoint(objective=objective.variables))
 
 
 def _read(path, checkpoint, *, whole=False):

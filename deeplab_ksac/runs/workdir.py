@@ -12,7 +12,15 @@ from typing import Any
 from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetInfo, read_info, require_bands, save_info
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import Experiment, differences, from_dict, to_dict
-from deeplab_ksac.json_files import DamagedFileError, is_list_of, is_number, is_whole, parse_object, read_object
+from deeplab_ksac.json_files import (
+    DamagedFileError,
+    is_list_of,
+    is_number,
+    is_text,
+    is_whole,
+    parse_object,
+    read_object,
+)
 from deeplab_ksac.only_one import PATIENCE, only_one
 from deeplab_ksac.own_files import changed_files, packed, unpacked
 from deeplab_ksac.runs.places import stage_dirs
@@ -70,8 +78,8 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
         changed = differences(_completed(_read_fields(path)), new)
         if changed:
             raise ValueError(
-                f"{workdir} holds a run of another configuration; {'; '.join(changed)}. Choose a new workdir, there "
-                f"with --init_from={workdir} to start from the weights of this run"
+                f"{workdir} holds a run of another configuration; {'; '.join(changed)}. Choose a new workdir"
+                + _with_weights_of(workdir)
             )
         begun = read_info(workdir)
         if begun.class_names != info.class_names:
@@ -86,7 +94,7 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
         if begun.bands != info.bands:
             raise ValueError(
                 f"{workdir} holds a run whose pictures had another mean and deviation than {info.name} has now; choose "
-                f"a new workdir, there with --init_from={workdir} to start from the weights of this run"
+                f"a new workdir{_with_weights_of(workdir)}"
             )
         return
     begun = next((folder for folder in stage_dirs(workdir) if steps_in(folder)), None)
@@ -102,6 +110,17 @@ def claim_workdir(workdir: str | os.PathLike, experiment: Experiment, info: Data
         (workdir / name).parent.mkdir(exist_ok=True)
         write_whole(workdir / name, content)
     write_whole(path, json.dumps(new, indent=1) + "\n")
+
+
+def _with_weights_of(workdir):
+    """What is left to do beside taking a new workdir."""
+    if _has_checkpoints(workdir):
+        return f", there with --init_from={workdir} to start from the weights of this run"
+    return ", or remove this one, which has no checkpoint yet"
+
+
+def _has_checkpoints(workdir):
+    return any(map(steps_in, stage_dirs(workdir)))
 
 
 def _as_converted(info):
@@ -173,6 +192,22 @@ def _completed(fields):
         return json.loads(json.dumps(to_dict(from_dict(Experiment, fields))))
     except (TypeError, ValueError):  # a field that no longer exists: shown as a difference
         return fields
+
+
+def check_precision(workdir: str | os.PathLike, precision: str) -> None:
+    """Makes sure that a run goes on in the precision of its checkpoints, where its list of starts says which that is.
+
+    Raises:
+        ValueError: it does not.
+    """
+    starts = list(_read_lines(place(workdir) / STARTS_FILE))
+    known = starts[-1].get("precision") if starts else None
+    if not is_text(known) or known == precision or not _has_checkpoints(workdir):
+        return
+    raise ValueError(
+        f"{workdir} holds a run of precision {known}, not {precision}; continue with --precision={known}, or choose a "
+        f"new workdir{_with_weights_of(workdir)}"
+    )
 
 
 def record_start(workdir: str | os.PathLike, facts: dict[str, Any]) -> None:

@@ -61,6 +61,11 @@ class MovingAverages(tf.Module):
             for weight, value in zip(weights, kept, strict=True):
                 weight.assign(value)
 
+    def of_states(self, model: keras.Model) -> list[tf.Variable]:
+        """The averages of what each replica keeps for itself, which alone can differ between the replicas."""
+        pairs = zip(model.weights, self.values, strict=True)
+        return [average for weight, average in pairs if weight.synchronization == tf.VariableSynchronization.ON_READ]
+
     def copy_to(self, model: keras.Model) -> None:
         """Makes the averages the weights of a model, for good."""
         for weight, average in zip(model.weights, self.values, strict=True):

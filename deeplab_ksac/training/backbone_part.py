@@ -1,6 +1,7 @@
 """The backbone inside a model: its variables, and a part of it that is not trained."""
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.experiment import BACKBONE_STAGES
 
 
 def backbone_of(model: keras.Model, stage: str | None = None) -> keras.Model:
@@ -26,7 +27,9 @@ def backbone_of(model: keras.Model, stage: str | None = None) -> keras.Model:
 def freeze_backbone(model: keras.Model, stage: str) -> None:
     """Makes the backbone up to a stage compute as in prediction, and its weights no longer trainable.
 
+    Up to "c5" that is all of it: HRNet has layers that its other stages are computed from and c5 is not.
+
     Raises:
         ValueError: as `backbone_of`.
     """
-    backbone_of(model, stage).trainable = False
+    backbone_of(model, None if stage == BACKBONE_STAGES[-1] else stage).trainable = False

@@ -1,6 +1,8 @@
 """A model that is trained on cached features of its frozen backbone: what it reads, and its outputs of a batch."""
 
 import hashlib
+import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,9 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.construct import at
 from deeplab_ksac.datasets.cached_features import CACHE_AGAIN, CachedFeatures
-from deeplab_ksac.experiment import ModelSpec, Stage, differences, to_dict
+from deeplab_ksac.experiment import Experiment, ModelSpec, Stage, differences, to_dict
 from deeplab_ksac.own_files import recorded_path
+from deeplab_ksac.storage import is_remote, place
 from deeplab_ksac.training.backbone_part import backbone_of
 
 NOT_OF_VIEWS = ("sources", "weights")  # fields of `Data` that say which pictures are drawn, not what a view shows
@@ -76,6 +80,20 @@ def levels_read(model: keras.Model) -> list[str]:
     return [level for level in _pyramid_of(model) if placeholders[level].op.name in reached]
 
 
+def features_folder(data_dir: str | os.PathLike, name: str) -> pathlib.Path:
+    """The folder of cached features beside the converted data sets.
+
+    Raises:
+        ValueError: `data_dir` is in an object store: features are mapped into memory from a disk.
+    """
+    if is_remote(data_dir):
+        raise ValueError(
+            f"cached features are files of this machine, and data_dir is the address {data_dir}; copy the data sets "
+            "into a folder, and name that"
+        )
+    return place(data_dir) / name
+
+
 def backbone_facts(spec: ModelSpec) -> dict[str, Any]:
     """What a `ModelSpec` says of its backbone's values: fields of `datasets.cached_features.Header`."""
     norm = {name: value for name, value in spec.norm.items() if name not in ("momentum", "fixed", "synchronized")}
@@ -99,6 +117,23 @@ def weights_checksum(model: keras.Model) -> str:
     for variable in backbone_of(model).variables:
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
     return digest.hexdigest()
+
+
+def cached_features(experiment: Experiment, index: int, data_dir: str | os.PathLike) -> CachedFeatures | None:
+    """The features that a stage of an experiment is trained on; None where it is trained on pictures.
+
+    Raises:
+        OSError: there are none of that name.
+        ValueError: they are damaged, not complete, or of other pictures, views or another backbone; or `data_dir` is in
+            an object store.
+    """
+    stage = experiment.stages[index]
+    if stage.features is None:
+        return None
+    with at(f"stages[{index}].features"):
+        cached = CachedFeatures(features_folder(data_dir, stage.features), stage.data.sources, data_dir)
+        check_views(cached, experiment.model, stage)
+    return cached
 
 
 def check_views(cached: CachedFeatures, spec: ModelSpec, stage: Stage) -> None:

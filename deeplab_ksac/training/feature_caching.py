@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import pathlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,7 +20,13 @@ from deeplab_ksac.experiment import Experiment, differences, to_dict
 from deeplab_ksac.model import build_model
 from deeplab_ksac.only_one import only_one
 from deeplab_ksac.training.backbone_part import backbone_of
-from deeplab_ksac.training.cached_backbone import backbone_facts, levels_read, view_facts, weights_checksum
+from deeplab_ksac.training.cached_backbone import (
+    backbone_facts,
+    features_folder,
+    levels_read,
+    view_facts,
+    weights_checksum,
+)
 from deeplab_ksac.training.initial_weights import initialize, with_backbone_weights
 from deeplab_ksac.whole_files import check_writable, remove_partial, unwritable
 
@@ -67,15 +72,15 @@ def cache_features(
         What was written of them as features.json.
 
     Raises:
-        ValueError: the folder holds features of something else, the stage is not there, or a level; or a feature is too
-            large for half precision.
+        ValueError: the folder holds features of something else, the stage is not there, or a level; `data_dir` is in an
+            object store; or a feature is too large for half precision.
         OSError: there is no room for them, or they cannot be written; or another process is writing them.
     """
     if not 0 <= stage < len(experiment.stages):
         raise ValueError(f"stage must be below {len(experiment.stages)}, the number of stages, not {stage}")
     if init_from is not None and backbone_weights is not None:
         raise ValueError("the backbone's weights come from init_from or from backbone_weights, not from both")
-    folder, planned = pathlib.Path(data_dir) / name, experiment.stages[stage]
+    folder, planned = features_folder(data_dir, name), experiment.stages[stage]
     experiment = with_backbone_weights(experiment, backbone_weights, folder)
     sizes = source_sizes(planned.data.sources, data_dir)
     info = load_info(next(iter(sizes)).partition("/")[0], data_dir)

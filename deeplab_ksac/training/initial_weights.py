@@ -10,10 +10,11 @@ from deeplab_ksac.backbones.pretrained import TIMM_FILES, load_weights, weight_a
 from deeplab_ksac.bands import RGB
 from deeplab_ksac.construct import with_defaults
 from deeplab_ksac.experiment import Experiment, Part, differences, to_dict
+from deeplab_ksac.losses import Objective
 from deeplab_ksac.models import hub
 from deeplab_ksac.models.loading import load
 from deeplab_ksac.own_files import recorded_path
-from deeplab_ksac.runs.checkpoints import checkpoint_path, restore_weights
+from deeplab_ksac.runs.checkpoints import checkpoint_path, restore_objective, restore_weights
 from deeplab_ksac.runs.workdir import read_workdir
 from deeplab_ksac.storage import is_remote, place
 from deeplab_ksac.storage.copies import kept_on_this_machine
@@ -34,6 +35,7 @@ def initialize(
     allow_new_layers: bool = False,
     allow_code: bool = False,
     class_names: Sequence[str] | None = None,
+    objective: Objective | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Gives the model of a stage the weights that it begins with; without any it keeps its initializers'.
@@ -41,7 +43,8 @@ def initialize(
     Args:
         model: of `build_model`, of an experiment by `with_backbone_weights`.
         backbone: the part that its backbone was built from.
-        workdir: the run's folder; every stage but the first takes the last weights (no averages) of the one before.
+        workdir: the run's folder; every stage but the first takes the last weights (no averages) of the one before, and
+            what the objective keeps (CAR's moving centers).
         stage: its index.
         init_from: a trained model whose weights the first stage starts from, as `models.places.find` takes it.
         backbone_weights: published weights that the first stage's backbone starts from, as `with_backbone_weights`.
@@ -49,6 +52,7 @@ def initialize(
         allow_code: whether the code may be run that the other brings along, where it is a saved model.
         class_names: of the model; where those of the other differ, its classifiers' weights are taken by name. None
             for the same.
+        objective: of the stage; None where it keeps nothing.
         tell: called with a line that says what was taken from the other and what stays new.
 
     Raises:
@@ -57,7 +61,10 @@ def initialize(
             fit.
     """
     if stage > 0:
-        restore_weights(model, checkpoint_path(workdir, stage=stage - 1), averaged=False)
+        path = checkpoint_path(workdir, stage=stage - 1)
+        restore_weights(model, path, averaged=False)
+        if objective is not None:
+            restore_objective(objective, path)
     elif init_from is not None:
         loaded = load(init_from, allow_code=allow_code)
         _take_from(loaded, init_from, model, backbone, class_names, allow_new_layers, tell)

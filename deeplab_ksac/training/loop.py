@@ -22,6 +22,7 @@ from deeplab_ksac.runs.provenance import provenance
 from deeplab_ksac.runs.workdir import (
     EXPERIMENT_FILE,
     OF_TRAINING,
+    check_precision,
     claim_workdir,
     only_one_training,
     read_experiment,
@@ -29,12 +30,13 @@ from deeplab_ksac.runs.workdir import (
     was_evaluated,
 )
 from deeplab_ksac.storage import place
+from deeplab_ksac.training.cached_backbone import cached_features
+from deeplab_ksac.training.feasibility import check_features, check_with_model, check_without_model
 from deeplab_ksac.training.initial_weights import initialize, with_backbone_weights
 from deeplab_ksac.training.interruption import RestartError, StopRequest, agreement, failures_in_one_line
 from deeplab_ksac.training.listeners import Listener, Shielded
 from deeplab_ksac.training.log import StageLog
-from deeplab_ksac.training.optimizers import build_optimizer
-from deeplab_ksac.training.stage import DivergenceError, StageRun, cached_features
+from deeplab_ksac.training.stage import DivergenceError, StageRun
 from deeplab_ksac.training.strategy import create_strategy, workers
 from deeplab_ksac.whole_files import check_writable, present, remove_partial
 
@@ -127,11 +129,11 @@ def train(
         check_writable(workdir)
     experiment = with_backbone_weights(experiment, backbone_weights, workdir)
     info = check_data(experiment, data_dir)
-    for index, stage in enumerate(experiment.stages):  # what only a later stage needs is not found after days
-        build_optimizer(stage.optimizer, stage.steps, stage.schedule, stage=index)
+    check_without_model(experiment, strategy)
     places = {"data_dir": data_dir, "workdir": workdir, "strategy": strategy, "jit": jit}
     with only_one_training(workdir) if writes else contextlib.nullcontext():
         first = [StageRun(experiment, 0, info, **places)]  # what cannot be built leaves the folder as it was
+        check_with_model(experiment, first[0].model, first[0].objective, data_dir)
         weights = {
             "init_from": init_from,
             "backbone_weights": backbone_weights,
@@ -143,11 +145,15 @@ def train(
         begins = not present(place(workdir) / EXPERIMENT_FILE)
         if begins:  # and so does what cannot be taken
             initialize(first[0].model, experiment.model.backbone, workdir, 0, **weights)
+            check_features(experiment, first[0].model, data_dir)
+            if workers(strategy)[0] == 1:  # several trace in one order, and one may find the folder claimed already
+                first[0].check_step(deterministic=deterministic)
         claim_workdir(workdir, experiment, info)
         experiment = read_experiment(workdir)  # whose files of one's own nobody edits while the stages go by
         if writes:
             remove_partial(workdir, OF_TRAINING)
             prepare_stages(workdir, len(experiment.stages), start_over=start_over)
+        check_precision(workdir, keras.mixed_precision.global_policy().name)
         return _train_stages(
             experiment,
             info,
@@ -176,7 +182,7 @@ def _train_stages(experiment, info, first_run, *, places, weights, begins, progr
             run = first_run.pop() if first_run else StageRun(experiment, index, info, **places)
             first = run.restore()
             if first == 0 and not (begins and index == 0):
-                initialize(run.model, experiment.model.backbone, workdir, index, **weights)
+                initialize(run.model, experiment.model.backbone, workdir, index, objective=run.objective, **weights)
             figures = train_stage(run, first, progress, stop, **options) or figures
     return figures
 

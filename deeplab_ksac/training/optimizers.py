@@ -56,20 +56,24 @@ class GroupedOptimizer(tf.Module):
         self.plateau = plateau_in(schedule)
         self.plateau_state = None if self.plateau is None else self.plateau.state
 
-    def build(self, variables: Sequence[tf.Variable], backbone: Sequence[tf.Variable] = ()) -> None:
+    def build(self, variables: Sequence[tf.Variable], backbone: Sequence[tf.Variable] | None = None) -> None:
         """Makes the variables of the optimizers, once; before a checkpoint is read.
 
         Args:
             variables: what is trained.
-            backbone: those of them that `backbone_lr` is for.
+            backbone: those of them that `backbone_lr` is for, which are none where the backbone is frozen whole; None
+                where it is not known.
 
         Raises:
-            ValueError: there is a ratio, but no variable that it is for.
+            ValueError: there is a ratio, and it is not known what it is for.
         """
         if self.groups:
             return
-        if self.backbone_lr != 1 and not len(backbone):
-            raise ValueError(f"backbone_lr is {self.backbone_lr}, but there are no variables of a backbone to train")
+        if self.backbone_lr != 1 and backbone is None:
+            raise ValueError(
+                f"backbone_lr is {self.backbone_lr}, but there are no variables of a backbone to train; name them, or "
+                "set backbone_lr to 1"
+            )
         if self.backbone_lr != 1:
             self._backbone = frozenset(variable.ref() for variable in backbone)
         members = {}

@@ -4,11 +4,13 @@ import dataclasses
 
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.bands import RGB, Bands
+from deeplab_ksac.construct import at
 from deeplab_ksac.experiment import Experiment
 from deeplab_ksac.losses import Objective, build_objective
 from deeplab_ksac.model import build_model
 from deeplab_ksac.training.backbone_part import backbone_of, freeze_backbone
 from deeplab_ksac.training.optimizers import GroupedOptimizer, build_optimizer
+from deeplab_ksac.training.replica_copies import first_copy_saved
 
 
 def build_parts(
@@ -26,11 +28,13 @@ def build_parts(
         ValueError: parts that do not fit together; the message has the field's path.
     """
     stage = experiment.stages[index]
-    model = build_model(_with_norm_of(stage, experiment.model), num_classes, bands)
+    with first_copy_saved():
+        model = build_model(_with_norm_of(stage, experiment.model), num_classes, bands)
+        objective = build_objective(experiment.losses, num_classes)
+        objective.build(model.output)
     if stage.freeze is not None:
-        freeze_backbone(model, stage.freeze)
-    objective = build_objective(experiment.losses, num_classes)
-    objective.build(model.output)
+        with at(f"stages[{index}].freeze"):
+            freeze_backbone(model, stage.freeze)
     optimizer = build_optimizer(stage.optimizer, stage.steps, stage.schedule, stage=index)
     backbone = backbone_of(model).trainable_variables if optimizer.backbone_lr != 1 else ()
     optimizer.build(model.trainable_variables, backbone)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_ksac.construct import at, bound
-from deeplab_ksac.datasets.cached_features import CachedFeatures
 from deeplab_ksac.datasets.info import DatasetInfo, load_info
 from deeplab_ksac.datasets.pipeline import batch_filenames, eval_batches, train_batches
 from deeplab_ksac.datasets.splits import Split
@@ -20,7 +18,7 @@ from deeplab_ksac.model import with_small_logits
 from deeplab_ksac.runs.checkpoints import StageCheckpoints
 from deeplab_ksac.runs.patience import early_end, logged_evaluations
 from deeplab_ksac.training.averaging import MovingAverages
-from deeplab_ksac.training.cached_backbone import CachedForward, check_levels, check_views, check_weights
+from deeplab_ksac.training.cached_backbone import CachedForward, cached_features, check_levels, check_weights
 from deeplab_ksac.training.interruption import StopRequest
 from deeplab_ksac.training.listeners import EvaluationResult
 from deeplab_ksac.training.log import StageLog, evaluation_pictures
@@ -62,14 +60,15 @@ class StageRun:
         stage = self.stage
         self.cached = cached_features(experiment, index, data_dir)
         with strategy.scope():
-            self.model, objective, self.optimizer = build_parts(experiment, index, info.num_classes, info.bands)
+            self.model, self.objective, self.optimizer = build_parts(experiment, index, info.num_classes, info.bands)
             forward = None
             if self.cached is not None:
-                check_levels(self.cached, self.model)
+                with at(f"stages[{index}].features"):
+                    check_levels(self.cached, self.model)
                 forward = CachedForward(with_small_logits(self.model), self.cached.header.levels)
             self.averages = MovingAverages(self.model, stage.ema_decay) if stage.ema_decay else None
             self.evaluator = Evaluator(self.model, num_classes=info.num_classes, strategy=strategy, views=self.views)
-            kept = {"objective": objective, "averages": self.averages, "strategy": strategy}
+            kept = {"objective": self.objective, "averages": self.averages, "strategy": strategy}
             self.checkpoints = StageCheckpoints(workdir, index, self.model, self.optimizer, **kept)
         options = {"l2": stage.l2, "accumulate": stage.accumulate, "clip_norm": stage.clip_norm}
         options |= {"averages": self.averages, "recompute": stage.recompute, "jit": jit, "forward": forward}
@@ -78,7 +77,8 @@ class StageRun:
             for number, each in enumerate(stage.data.augmentations)
         ]
         self.evaluations = []  # (steps, mIoU) of each that was made so far
-        self.train_step = TrainStep(self.model, objective, self.optimizer, strategy, **options)
+        with at(f"stages[{index}]"):
+            self.train_step = TrainStep(self.model, self.objective, self.optimizer, strategy, **options)
         self.order = {
             "sources": stage.data.sources,
             "weights": stage.data.weights,
@@ -101,6 +101,16 @@ class StageRun:
         """Whether something that is done every so many steps, and after the last, is due after `done` steps."""
         return done == self.stage.steps or (every > 0 and done % every == 0)
 
+    def check_step(self, *, deterministic: bool = False) -> None:
+        """Traces the step, as its first call would, and computes nothing: whatever cannot be is found.
+
+        Raises:
+            ValueError: it cannot be traced; or with `deterministic`, as `calls`.
+        """
+        step = self.train_step.traced(self._batches(0))
+        if deterministic:
+            check_repeatable(step, device_type(self.strategy))
+
     def calls(self, first: int, log: StageLog, *, deterministic: bool = False) -> Iterator[tuple[int, Terms]]:
         """Takes the steps from `first` on: (steps done, terms of each new one) after every call of the compiled step.
 
@@ -113,8 +123,9 @@ class StageRun:
                 other weights than the model's backbone has.
         """
         if self.cached is not None:
-            check_weights(self.cached, self.model)
-        batches, done, before = self._batches(first), first, None
+            with at(f"stages[{self.index}].features"):
+                check_weights(self.cached, self.model)
+        batches, done, before = iter(self._batches(first)), first, None
         if deterministic:
             check_repeatable(self.train_step.traced(batches), device_type(self.strategy))
         while not self.is_over(done):
@@ -137,7 +148,7 @@ class StageRun:
         return min(self.stage.steps_per_call, self.stage.steps - done, *free)
 
     def _batches(self, first_step):
-        """The distributed stream of training batches from a step on."""
+        """The distributed data set of training batches from a step on."""
         data = {**vars(self.stage.data), **self.order, "augmentations": self.augmentations}
 
         def pipeline(context):
@@ -146,7 +157,7 @@ class StageRun:
                 return self.cached.batches(**order, first_step=first_step, input_context=context)
             return train_batches(**data, first_step=first_step, input_context=context)
 
-        return iter(self.strategy.distribute_datasets_from_function(pipeline))
+        return self.strategy.distribute_datasets_from_function(pipeline)
 
     def check(self, done: int, terms: Terms) -> list[dict[str, float]]:
         """The terms of the last steps as floats; those of a step that loss scaling skipped may be not finite.
@@ -215,22 +226,6 @@ class StageRun:
         if not 1 < number <= images:
             return None
         return tf.distribute.InputContext(number, index, self.strategy.num_replicas_in_sync)
-
-
-def cached_features(experiment: Experiment, index: int, data_dir: str | os.PathLike) -> CachedFeatures | None:
-    """The features that a stage of an experiment is trained on; None where it is trained on pictures.
-
-    Raises:
-        OSError: there are none of that name.
-        ValueError: they are damaged, not complete, or of other pictures, views or another backbone.
-    """
-    stage = experiment.stages[index]
-    if stage.features is None:
-        return None
-    with at(f"stages[{index}].features"):
-        cached = CachedFeatures(pathlib.Path(data_dir) / stage.features, stage.data.sources, data_dir)
-        check_views(cached, experiment.model, stage)
-    return cached
 
 
 def _augmentation(part, path):

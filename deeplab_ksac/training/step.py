@@ -1,6 +1,6 @@
 """One training step: predict, compute the losses, differentiate, move."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -34,7 +34,8 @@ class TrainStep:
     The terms are those of the objective on the global batch, "l2" where it is asked for, "loss", their sum, and what
     the objective measures beside; with clipping or loss scaling "gradient_norm", before clipping; with loss scaling
     "loss_scale" and "skipped": 1 where a gradient was not finite, so that nothing was moved, while the scale could
-    still be halved. Terms of such a step may be not finite; at any other step that is divergence.
+    still be halved. What layers and losses keep beside weights, such as the statistics of normalization, is then what
+    it was before. Terms of such a step may be not finite; at any other step that is divergence.
 
     Args:
         model, objective, optimizer, strategy: what is trained, where; an optimizer that is not built yet is built.
@@ -76,6 +77,7 @@ class TrainStep:
         self.recomputed = Recomputed(self.trained) if recompute else None
         self.l2, self.accumulate, self.clip_norm, self.averages = l2, accumulate, clip_norm, averages
         self.loss_scale = optimizer.loss_scale
+        self._states = [] if self.loss_scale is None else self._local_states()
         self.forward = forward or (lambda batch: self.trained(batch["image"], training=True))
         with strategy.scope():
             optimizer.build(model.trainable_variables)
@@ -88,8 +90,8 @@ class TrainStep:
         """One step."""
         return self._one(batch)
 
-    def traced(self, batches: Iterator) -> tf.types.experimental.ConcreteFunction:
-        """The concrete function of one step on the batches of a distributed iterator."""
+    def traced(self, batches: Iterable) -> tf.types.experimental.ConcreteFunction:
+        """The concrete function of one step on the batches of a distributed data set, or of its iterator."""
         return self.concrete(batches.element_spec)
 
     def concrete(self, batch: Mapping[str, tf.TypeSpec]) -> tf.types.experimental.ConcreteFunction:
@@ -113,8 +115,10 @@ class TrainStep:
         if self.loss_scale is None:
             terms, state = self.strategy.run(self._replica_step, args=(batch,)), {}
         else:
+            before = [state.read_value() for state in self._states]
             gradients, terms = self.strategy.run(self._differentiate, args=(batch,))
-            state = self._move_if_finite(gradients, self.strategy.experimental_local_results(terms["gradient_norm"])[0])
+            norm = self.strategy.experimental_local_results(terms["gradient_norm"])[0]
+            state = self._move_if_finite(gradients, norm, before)
         terms = {name: self.strategy.reduce("MEAN", value, axis=None) for name, value in terms.items()}
         self.optimizer.observe(terms["loss"] - terms.get("l2", 0.0))
         if self.averages is not None:
@@ -193,7 +197,13 @@ class TrainStep:
                 values, _ = tf.clip_by_global_norm(values, self.clip_norm, use_norm=norm)
         return dict(zip(indices, values, strict=True)), terms
 
-    def _move_if_finite(self, gradients, norm):
+    def _local_states(self):
+        """What the forward pass may change, of each replica by itself; counts go on in a skipped step."""
+        variables = (*self.model.weights, *self.objective.variables)
+        states = [variable for variable in variables if not variable.trainable and variable.dtype.is_floating]
+        return [local for state in states for local in self.strategy.experimental_local_results(state)]
+
+    def _move_if_finite(self, gradients, norm, before):
         """Outside of a replica's context, where alone a condition may hold a step of all replicas."""
         finite, scale = tf.math.is_finite(norm), self.loss_scale.scale.read_value()
 
@@ -203,6 +213,8 @@ class TrainStep:
 
         def skip():
             self.optimizer.skip()
+            for state, value in zip(self._states, before, strict=True):
+                state.assign(value)
             return tf.constant(0)
 
         tf.cond(finite, move, skip)

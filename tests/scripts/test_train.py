@@ -119,10 +119,12 @@ def test_fine_tuning_alone_starts_from_the_network_of_this_package_unless_asked_
     assert train.start_of(flags_of(train, **given)) == start
 
 
-def test_fine_tuning_starts_from_the_network_of_this_package(data_dir, tmp_path):
+def test_fine_tuning_starts_from_the_network_of_this_package_on_any_devices(data_dir, tmp_path):
+    """Devices are made ready before TensorFlow looks at the pictures: here replicas, elsewhere the memory of GPUs."""
     where = (f"--workdir={tmp_path}", f"--data_dir={data_dir}", "--mode=train", "--config.stages[0].steps=1")
-    done = call("--config=finetune", "--data=tiny", *where)
+    done = call("--config=finetune", "--data=tiny", *where, "--strategy=mirrored", "--cpu_replicas=2")
     assert done.returncode == 0, done.stderr
+    assert "finetune_tiny on 2 replica(s)" in done.stderr
     assert "--init_from=animals_ksac_lite0  (a network that comes with this package)\n" in done.stderr
     assert re.search(
         r"layers have the weights of animals_ksac_lite0, step \d+; new are classifier; no class", done.stderr

@@ -44,6 +44,25 @@ def test_steps_follow_from_the_number_of_pictures_crop_and_scale_from_their_size
         assert place in (to_dict(value), [value]) and reason
 
 
+@pytest.mark.parametrize(
+    ("sizes", "scale", "crop", "seen"),
+    [
+        ([(600, 900)] * 5 + [(900, 600)] * 5, 1.0, (321, 321), "pictures are about 600x900 or 900x600"),
+        ([(960, 1280)] * 5 + [(1280, 960)] * 5, 0.5, (321, 321), "pictures are about 960x1280 or 1280x960"),
+        ([(161, 241)] * 5 + [(241, 161)] * 5, 1.0, (241, 241), "pictures are about 161x241 or 241x161"),
+        ([(161, 241)] * 3 + [(241, 161)], 1.0, (241, 241), "pictures are about 161x241 or 241x161"),
+        ([(161, 241)] * 4 + [(241, 161)], 1.0, (161, 241), "pictures are about 161x241"),
+        ([(161, 241)] + [(241, 161)] * 4, 1.0, (241, 161), "pictures are about 241x161"),
+    ],
+)
+def test_portrait_and_landscape_pictures_are_scaled_by_their_shorter_side_and_fit_a_square(sizes, scale, crop, seen):
+    experiment, derived = finetune(info(train=100, val=7), sizes)
+    assert experiment.evaluation.views.scales == (scale,)
+    assert experiment.stages[0].data.crop_size == crop
+    told = {x.path: x.reason for x in derived}
+    assert told["stages[0].data.crop_size"] == seen
+
+
 def test_only_pictures_of_colors_get_other_colors():
     (stage,) = finetune(info(train=9, val=7), [(99, 99)])[0].stages
     assert stage.data.saturation > 0 and stage.data.hue > 0

@@ -264,6 +264,10 @@ def test_the_classes_of_another_data_set_are_not_overwritten(tmp_path):
 
 def test_other_settings_are_refused_with_the_way_to_go_on(tmp_path):
     claim_workdir(tmp_path, with_steps(EXPERIMENT, 1), fake_info())
+    with pytest.raises(ValueError, match=r"steps: 1 -> 2.* or remove this one, which has no checkpoint yet$"):
+        claim_workdir(tmp_path, with_steps(EXPERIMENT, 2), fake_info())
+    (tmp_path / "stage_0").mkdir()
+    (tmp_path / "stage_0" / "ckpt-1.index").touch()
     with pytest.raises(ValueError, match=rf"steps: 1 -> 2.*--init_from={tmp_path}"):
         claim_workdir(tmp_path, with_steps(EXPERIMENT, 2), fake_info())
 

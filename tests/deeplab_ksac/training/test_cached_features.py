@@ -20,7 +20,7 @@ from deeplab_ksac.model import build_model
 from deeplab_ksac.runs.checkpoints import load_model
 from deeplab_ksac.training import loop
 from deeplab_ksac.training.backbone_part import backbone_of, freeze_backbone
-from deeplab_ksac.training.cached_backbone import CachedForward, levels_read
+from deeplab_ksac.training.cached_backbone import CachedForward, cached_features, levels_read
 from deeplab_ksac.training.feature_caching import cache_features
 from deeplab_ksac.training.optimizers import build_optimizer
 from deeplab_ksac.training.step import TrainStep
@@ -188,6 +188,23 @@ def test_features_that_do_not_fit_are_refused_in_one_line(data_dir, tmp_path, ex
     with pytest.raises((ValueError, OSError), match=words) as caught:
         loop.train(experiment, data_dir=data_dir, workdir=tmp_path, strategy=create_strategy("one_device"))
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "experiment.json").exists()
+
+
+def test_features_of_a_backbone_that_an_earlier_stage_trains_are_refused(data_dir, tmp_path):
+    pictures = dataclasses.replace(STAGE, features=None, freeze="c4")
+    experiment = dataclasses.replace(EXPERIMENT, stages=(pictures, STAGE))
+    with pytest.raises(ValueError, match=r"^stages\[1\]\.features are of a backbone that stages\[0\] trains first"):
+        loop.train(experiment, data_dir=data_dir, workdir=tmp_path / "run", strategy=create_strategy("one_device"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_features_in_an_object_store_are_refused_in_one_line():
+    words = "cached features are files of this machine, and data_dir is the address gs://bucket/data; copy"
+    with pytest.raises(ValueError, match=words):
+        make("gs://bucket/data")
+    with pytest.raises(ValueError, match=rf"^stages\[0\]\.features: {words}"):
+        cached_features(EXPERIMENT, 0, "gs://bucket/data")
 
 
 @pytest.mark.parametrize(

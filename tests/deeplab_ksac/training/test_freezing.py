@@ -16,6 +16,7 @@ from deeplab_ksac.runs.checkpoints import load_model
 from deeplab_ksac.training import loop
 from deeplab_ksac.training.backbone_part import backbone_of, freeze_backbone
 from deeplab_ksac.training.optimizers import build_optimizer
+from deeplab_ksac.training.parts import build_parts
 from deeplab_ksac.training.step import TrainStep
 from deeplab_ksac.training.strategy import create_strategy
 from tests.deeplab_ksac.training import tiny
@@ -181,11 +182,21 @@ def test_what_cannot_be_frozen_is_refused(changes, words):
         dataclasses.replace(EXPERIMENT.stages[0], **changes)
 
 
-def test_a_ratio_for_a_backbone_that_is_frozen_whole_is_refused(place):
-    folder, options = place
-    optimizer = part("sgd", backbone_lr=0.1)
-    stage = dataclasses.replace(EXPERIMENT.stages[0], freeze="c5", optimizer=optimizer)
-    experiment = dataclasses.replace(EXPERIMENT, model=MODEL, stages=(stage,))
-    with pytest.raises(ValueError, match=r"backbone_lr is 0\.1, but there are no variables of a backbone to train"):
-        loop.train(experiment, workdir=folder / "refused", **options)
-    assert not (folder / "refused" / "experiment.json").exists()
+def test_a_rate_of_its_own_has_no_effect_on_a_backbone_that_is_frozen_whole():
+    """So that `freeze=c5` is all that a recipe with a slower backbone needs to be told."""
+    groups = []
+    for ratio in (0.1, 1.0):
+        stage = dataclasses.replace(EXPERIMENT.stages[0], freeze="c5", optimizer=part("sgd", backbone_lr=ratio))
+        model, _, optimizer = build_parts(dataclasses.replace(EXPERIMENT, model=MODEL, stages=(stage,)), 0, 3)
+        assert len(optimizer.slots) == len(model.trainable_variables) > 0
+        groups.append(list(optimizer.groups))
+    assert groups == [["head_decayed"]] * 2
+
+
+def test_c5_is_all_of_a_backbone_whose_other_stages_have_layers_of_their_own():
+    """The last exchange of HRNet's resolutions: of four maps, c5 is one."""
+    backbone = part("hrnet_w48", width=2, modules=(1, 1, 1), blocks=(1, 1, 1, 1))
+    model = build_model(ModelSpec(backbone, part("fcn", filters=2), output_stride=32), 3)
+    freeze_backbone(model, "c5")
+    assert not backbone_of(model).trainable_variables
+    assert {variable.name.split("/")[0] for variable in model.trainable_variables} == {"head", "classifier"}

@@ -38,8 +38,9 @@ from deeplab_ksac.training import loop, strategy
 from deeplab_ksac.training.interruption import RestartError, StopRequest
 from deeplab_ksac.training.stage import StageRun
 from deeplab_ksac.whole_files import write_whole
-from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
+from tests.deeplab_ksac.tiny_backbone import tiny_backbone, tiny_backbone_known
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert, with_steps
+from tests.replicas import two_replicas
 from tests.stores import STORES
 
 
@@ -165,6 +166,28 @@ def test_a_stage_starts_from_the_weights_of_the_one_before(data_dir, tmp_path):
         np.testing.assert_array_equal(before.numpy(), after.numpy())
 
 
+def test_moving_centers_go_on_where_the_stage_before_has_left_them(data_dir, tmp_path):
+    slow = with_car(EXPERIMENT, moving_average=1 - 1e-6, terms=("inter_c2p",))
+    train(with_steps(slow, 1, 1), data_dir, tmp_path, evaluates=False)
+    paths = [checkpoint_path(tmp_path, stage=stage) for stage in (0, 1)]
+    first, second = (tf.train.load_variable(path, "objective/0/.ATTRIBUTES/VARIABLE_VALUE") for path in paths)
+    assert first.any()
+    np.testing.assert_allclose(second, first, atol=1e-4)
+
+
+def test_a_run_goes_on_in_its_own_precision(straight, data_dir, tmp_path):
+    shutil.copytree(straight, tmp_path, dirs_exist_ok=True)
+    before = (tmp_path / "starts.jsonl").read_text()
+    for precision in ("mixed_bfloat16", "mixed_float16"):
+        keras.mixed_precision.set_global_policy(precision)
+        try:
+            with pytest.raises(ValueError, match=rf"of precision float32, not {precision}; .* --precision=float32"):
+                train(STATEFUL, data_dir, tmp_path)
+        finally:
+            keras.mixed_precision.set_global_policy("float32")
+    assert (tmp_path / "starts.jsonl").read_text() == before
+
+
 def test_a_run_can_start_from_another_ones_weights(straight, data_dir, tmp_path):
     still = dataclasses.replace(EXPERIMENT.stages[0], optimizer=part("sgd", learning_rate=1e-30), steps=1)
     experiment = dataclasses.replace(STATEFUL, stages=(still,), seed=5)
@@ -176,7 +199,7 @@ def test_a_run_can_start_from_another_ones_weights(straight, data_dir, tmp_path)
 
 def test_another_configuration_is_refused_with_the_difference(data_dir, tmp_path):
     claim_workdir(tmp_path, with_steps(EXPERIMENT, 1), load_info("tiny", data_dir))
-    with pytest.raises(ValueError, match=r"stages\[0\].steps: 1 -> 2"):
+    with pytest.raises(ValueError, match=r"stages\[0\].steps: 1 -> 2.*remove this one, which has no checkpoint yet"):
         train(with_steps(EXPERIMENT, 2), data_dir, tmp_path)
 
 
@@ -234,6 +257,99 @@ def test_what_cannot_be_built_is_said_before_the_first_step_and_leaves_no_run(da
             train(dataclasses.replace(EXPERIMENT, **changes), data_dir, tmp_path / "run")
         assert not (tmp_path / "run" / "experiment.json").exists()
         assert not list(tmp_path.glob("run/stage_*"))
+
+
+def changed(**changes):
+    return dataclasses.replace(EXPERIMENT.stages[0], **changes)
+
+
+def with_data(**changes):
+    return changed(data=dataclasses.replace(EXPERIMENT.stages[0].data, **changes))
+
+
+def brighter(example, seed, most=0.5):
+    return example
+
+
+def tiny_with_shared_layer(output_stride=16, *, norm=None):
+    model = tiny_backbone(output_stride)
+    again = model.get_layer("c5")(model.output["c5"])
+    return keras.Model(model.input, {**model.output, "c5": again})
+
+
+IN_TWO = (  # that two replicas cannot take
+    (changed(batch_size=5), r"\.batch_size: 5 examples cannot be shared evenly by 2 replicas; take a multiple of 2"),
+    (
+        changed(batch_size=6, accumulate=2),
+        r"\.accumulate: a replica's 3 examples .* into 2 equal parts; take a divisor",
+    ),
+)
+IN_ONE = (
+    (with_data(crop_size=(32, 33)), r"\.data\.crop_size: losses\[0\]: stride=4 wants sides .*, not 32"),
+    (with_data(augmentations=(part(brighter, least=1),)), r"\.data\.augmentations\[0\]: .*brighter' cannot be called"),
+    (changed(recompute=True), r": recompute takes layers that are called once, not 'c5'"),
+)
+
+
+@pytest.mark.parametrize("index", (0, 1))
+@pytest.mark.parametrize(
+    ("stage", "words", "replicas"), [*((*case, 2) for case in IN_TWO), *((*case, 1) for case in IN_ONE)]
+)
+def test_a_stage_that_cannot_be_trained_is_named_before_the_first_step_and_leaves_no_run(
+    stage, words, replicas, index, data_dir, tmp_path
+):
+    """The corrected command is not taken for that of another run."""
+    first = dataclasses.replace(EXPERIMENT.stages[0], batch_size=4, steps=1)
+    experiment = dataclasses.replace(
+        EXPERIMENT,
+        model=dataclasses.replace(EXPERIMENT.model, backbone=part(tiny_with_shared_layer)),
+        stages=(first, stage) if index else (stage,),
+        losses=(part("cross_entropy", stride=4),),
+    )
+    where = strategy.create_strategy("one_device") if replicas == 1 else two_replicas()
+    with pytest.raises(ValueError, match=rf"^stages\[{index}\]{words}") as caught:
+        loop.train(experiment, data_dir=data_dir, workdir=tmp_path / "run", strategy=where, evaluates=False)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_step_that_cannot_be_traced_leaves_no_run(data_dir, tmp_path):
+    twice = dataclasses.replace(EXPERIMENT, losses=(part("cross_entropy"), part("cross_entropy", weight=0.5)))
+    with pytest.raises(
+        ValueError, match=r"two losses have a term named 'cross_entropy/logits', the second is losses\[1\]"
+    ):
+        train(twice, data_dir, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    drawn = dataclasses.replace(EXPERIMENT, losses=(part(Drawn),))
+    with pytest.raises(ValueError, match="training cannot be deterministic with"):
+        train(drawn, data_dir, tmp_path / "run", deterministic=True)
+    assert not (tmp_path / "run").exists()
+
+
+class Drawn:
+    """A loss that draws numbers which cannot be drawn again."""
+
+    def __call__(self, outputs, labels):
+        return {"drawn": tf.reduce_mean(outputs["logits"]) * tf.random.uniform([])}
+
+
+class Counted:
+    """A loss that counts how often it is traced."""
+
+    times = 0
+
+    def __call__(self, outputs, labels):
+        Counted.times += 1
+        return {"counted": tf.reduce_mean(outputs["logits"] ** 2)}
+
+
+@pytest.mark.parametrize("replicas", (1, 2))
+def test_a_step_is_traced_once(replicas, data_dir, tmp_path):
+    where = strategy.create_strategy("one_device") if replicas == 1 else two_replicas()
+    stage, Counted.times = changed(steps=2, steps_per_call=replicas), 0
+    experiment = dataclasses.replace(EXPERIMENT, stages=(stage,), losses=(part(Counted),))
+    loop.train(experiment, data_dir=data_dir, workdir=tmp_path, strategy=where, evaluates=False)
+    assert Counted.times == replicas
 
 
 def test_data_sets_of_different_classes_are_refused(tmp_path):
@@ -399,7 +515,7 @@ KILLED = """
 import os, signal, sys
 from deeplab_ksac.runs import seals
 from tests.conftest import split_cpu
-from tests.deeplab_ksac.tiny_backbone import tiny_backbone_known
+from tests.deeplab_ksac.tiny_backbone import tiny_backbone, tiny_backbone_known
 from tests.deeplab_ksac.training import test_loop
 
 def killed_before_the_seal(prefix, sums):

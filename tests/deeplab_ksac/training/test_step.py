@@ -30,9 +30,10 @@ def pictures():
     return images, labels
 
 
-def iterator(strategy):
-    """Batches of all eight, for ever."""
+def iterator(strategy, factor=1.0):
+    """Batches of all eight, for ever; the values of the first are multiplied."""
     images, labels = pictures()
+    images[0] *= factor
 
     def dataset(context):
         data = tf.data.Dataset.from_tensor_slices({"image": images, "labels": labels}).repeat()
@@ -52,7 +53,8 @@ def make(strategy, *, losses=MEANS, optimizer=ADAM, norm=False, dtype=None, deca
         model = keras.Model(image, {"logits": x})
         built = build_optimizer(optimizer, 8, part("cosine", warmup_steps=2, warmup_from=0.5))
         averages = MovingAverages(model, decay) if decay else None
-    objective = build_objective(losses, K)
+        objective = build_objective(losses, K)
+        objective.build(model.output)
     return model, TrainStep(model, objective, built, strategy, averages=averages, **options)
 
 
@@ -177,6 +179,29 @@ def test_a_scale_too_high_skips_steps_until_it_is_not(half, strategy, request):
     assert 0 < skipped < 11 and np.isfinite(terms["gradient_norm"])
     assert not np.array_equal(model.get_weights()[0], before[0])
     assert int(step.optimizer.iterations.numpy()) == skipped + 1
+
+
+@pytest.mark.parametrize("strategy", ("one", "two"))
+def test_a_forward_pass_that_overflows_leaves_statistics_and_centers_as_they_were(half, strategy, request):
+    strategy = request.getfixturevalue(strategy)
+    centers = part("class_aware", output="logits", moving_average=0.5, terms=("inter_c2p",))
+    model, step = make(strategy, losses=(MEANS[0], centers), dtype="mixed_float16", norm=True, decay=0.5)
+
+    def states():
+        kept = (*model.non_trainable_variables, *step.objective.variables)
+        return [local.numpy() for variable in kept for local in strategy.experimental_local_results(variable)]
+
+    good, bad = next(iterator(strategy)), next(iterator(strategy, factor=1e6))  # float16 ends at 65,504
+    begun = states()
+    assert len(begun) == 3 * strategy.num_replicas_in_sync and float(step(good)["skipped"]) == 0
+    before = states()
+    assert not any(np.array_equal(ours, first) for ours, first in zip(before, begun))
+    assert float(step(bad)["skipped"]) == 1
+    for ours, old in zip(states(), before):
+        np.testing.assert_array_equal(ours, old)
+    assert all(np.isfinite(average.numpy()).all() for average in step.averages.values)
+    assert float(step(good)["skipped"]) == 0
+    assert not any(np.array_equal(ours, old) for ours, old in zip(states(), before))
 
 
 def test_what_is_not_finite_at_the_lowest_scale_is_divergence(half, one):
