@@ -3,7 +3,7 @@
 Keras 2 where it is installed as `keras` (beside TensorFlow 2.15), where the process has loaded `deeplab_ksac.keras2`,
 as all of training, evaluation and export does, and where TF_USE_LEGACY_KERAS asks for it. Else Keras 3, on any backend.
 
-What the two do differently is here, so that the layers are one source.
+What the two do differently is here, so that the layers are one source, and what both leave out of layers of layers.
 """
 
 import os

@@ -66,7 +66,7 @@ def run(given):
     if given.growth and (given.cases or given.output or given.other_python):
         raise ValueError("--growth measures sizes of its own; leave out --cases, --output and --other_python")
     for file in filter(None, (given.output, given.growth)):
-        check_file_writable(local(file))
+        check_file_writable(local(file, "the output of a benchmark"))
     if given.other_python and shutil.which(given.other_python) is None:
         raise ValueError(f"--other_python={given.other_python} is no program that can be run")
     if given.growth:

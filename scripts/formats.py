@@ -33,7 +33,8 @@ def define_flags():
 
 def run(given):
     """Tries network by network, each in a process of its own, whose memory is free afterwards."""
-    results, output = local(given.results), given.output and local(given.output)
+    results = local(given.results, "--results")
+    output = given.output and local(given.output, "--output")
     if given.try_one:
         print(json.dumps(record_of(given.try_one)))
         return 0

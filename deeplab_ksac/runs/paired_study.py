@@ -70,7 +70,7 @@ def run_study(
         ValueError: the folder holds runs of another configuration; or as `cache_features` and `train`.
         OSError: as they.
     """
-    workdir, seconds, counted = local(workdir), [], {variant: [] for variant in study.variants}
+    workdir, seconds, counted = local(workdir, "the folder of a study"), [], {variant: [] for variant in study.variants}
     planned = _planned(study, seeds, steps)
     folders = {key: workdir / f"{experiment.name}_seed{experiment.seed}" for key, experiment in planned.items()}
     for key, experiment in planned.items():

@@ -51,7 +51,8 @@ class PictureFeatures:
         data_dir: str | os.PathLike,
         progress: Callable[..., Any] | None = None,
     ):
-        self.folder, self.data_dir, self.progress = local(folder), data_dir, progress
+        self.folder = local(folder, "the folder of pictures' features")
+        self.data_dir, self.progress = data_dir, progress
         self._backbone = backbone_of(model)
         self.levels = {level: self._backbone.output[level].shape[-1] for level in levels_read(model)}
         self._compute = tf.function(

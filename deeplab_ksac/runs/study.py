@@ -67,7 +67,7 @@ def run_studies(
     unknown = sorted(set(studies) - set(STUDIES))
     if unknown:
         raise ValueError(f"unknown study {unknown[0]!r}; the studies are {', '.join(sorted(STUDIES))}")
-    workdir = local(workdir)
+    workdir = local(workdir, "the folder of a study")
     trials = [trial for study in studies for trial in trials_of(study, workdir, seeds, steps)]
     for trial in trials:
         trial.check()

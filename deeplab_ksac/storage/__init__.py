@@ -51,15 +51,15 @@ def place(path: str | os.PathLike) -> Place:
     return pathlib.Path(path)
 
 
-def local(path: str | os.PathLike) -> pathlib.Path:
-    """The path of a file or folder of this machine.
+def local(path: str | os.PathLike, what: str) -> pathlib.Path:
+    """The path of what can only be on this machine.
 
     Raises:
-        ValueError: an address.
+        ValueError: an address; the message says of what.
     """
     if is_remote(path):
-        raise ValueError(f"{os.fspath(path)} must be on this machine: what goes there is not written to object stores")
-    return pathlib.Path(path)
+        raise ValueError(f"{what} must be on this machine, not at the address {os.fspath(path)}; name a place here")
+    return place(path)
 
 
 def absolute(path: str | os.PathLike) -> Place:

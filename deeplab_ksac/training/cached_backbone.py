@@ -14,7 +14,7 @@ from deeplab_ksac.construct import at
 from deeplab_ksac.datasets.cached_features import CACHE_AGAIN, CachedFeatures
 from deeplab_ksac.experiment import Experiment, ModelSpec, Stage, differences, to_dict
 from deeplab_ksac.own_files import recorded_path
-from deeplab_ksac.storage import is_remote, place
+from deeplab_ksac.storage import local
 from deeplab_ksac.training.backbone_part import backbone_of
 
 NOT_OF_VIEWS = ("sources", "weights")  # fields of `Data` that say which pictures are drawn, not what a view shows
@@ -86,12 +86,7 @@ def features_folder(data_dir: str | os.PathLike, name: str) -> pathlib.Path:
     Raises:
         ValueError: `data_dir` is in an object store: features are mapped into memory from a disk.
     """
-    if is_remote(data_dir):
-        raise ValueError(
-            f"cached features are files of this machine, and data_dir is the address {data_dir}; copy the data sets "
-            "into a folder, and name that"
-        )
-    return place(data_dir) / name
+    return local(data_dir, "the data sets of cached features") / name
 
 
 def backbone_facts(spec: ModelSpec) -> dict[str, Any]:

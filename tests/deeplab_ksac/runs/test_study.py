@@ -68,7 +68,9 @@ def test_the_table_has_mean_and_sample_deviation():
 
 
 def test_a_workdir_in_an_object_store_is_refused_in_words():
-    with pytest.raises(ValueError, match="s3://bucket/study must be on this machine"):
+    with pytest.raises(
+        ValueError, match="the folder of a study must be on this machine, not at the address s3://bucket/study"
+    ):
         study.run_studies(["combinations"], "s3://bucket/study")
 
 

@@ -147,10 +147,12 @@ def test_nothing_locks_an_object_store_and_a_warning_says_so(store, caplog):
 
 
 def test_what_has_to_be_on_this_machine_says_so_of_an_address(tmp_path):
-    assert local(tmp_path) == local(str(tmp_path)) == tmp_path
+    assert local(tmp_path, "it") == local(str(tmp_path), "it") == tmp_path
     for address in ("gs://bucket/run", place("gs://bucket/run")):
-        with pytest.raises(ValueError, match="gs://bucket/run must be on this machine"):
-            local(address)
+        with pytest.raises(
+            ValueError, match=r"^it must be on this machine, not at the address gs://bucket/run; name a"
+        ):
+            local(address, "it")
 
 
 def test_an_output_that_is_an_input_is_refused_by_its_address():

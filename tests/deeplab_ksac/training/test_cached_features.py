@@ -200,7 +200,7 @@ def test_features_of_a_backbone_that_an_earlier_stage_trains_are_refused(data_di
 
 
 def test_features_in_an_object_store_are_refused_in_one_line():
-    words = "cached features are files of this machine, and data_dir is the address gs://bucket/data; copy"
+    words = "the data sets of cached features must be on this machine, not at the address gs://bucket/data; name"
     with pytest.raises(ValueError, match=words):
         make("gs://bucket/data")
     with pytest.raises(ValueError, match=rf"^stages\[0\]\.features: {words}"):
