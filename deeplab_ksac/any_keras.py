@@ -49,7 +49,8 @@ class CompositeLayer(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
         if not self.trainable:
-            self.trainable = False
+            # an assignment of the value that is there is left out by Keras 3 on TensorFlow
+            type(self).trainable.__set__(self, False)
 
 
 def build_sublayer(layer: keras.layers.Layer, input_shape: Sequence[int | None]) -> None:
