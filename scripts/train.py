@@ -99,7 +99,7 @@ def train_and_tell(experiment, given):
     return 0
 
 
-def derived_from(given):
+def derived_from(given, replicas):
     """The experiment that fine-tunes on the data set of --data; prints what was derived and not overridden."""
     from deeplab_ksac.datasets.info import load_info
     from deeplab_ksac.datasets.sizes import sample_sizes
@@ -115,7 +115,7 @@ def derived_from(given):
         print(f"--init_from={source}  (a network that comes with this package)", file=sys.stderr)
     weights = "model" if source else "backbone" if given.backbone_weights else "random"
     model = {"model": experiment_of(source, allow_code=given.allow_code).model} if source else {}
-    experiment, derived = finetune.finetune(info, sizes, split=train_split, weights=weights, **model)
+    experiment, derived = finetune.finetune(info, sizes, split=train_split, weights=weights, replicas=replicas, **model)
     for path, value, reason in derived:
         if not config.is_overridden(path):
             print(f"--config.{path}={shown(value)}  ({reason})", file=sys.stderr)
@@ -137,7 +137,8 @@ def start_of(given):
 def train(experiment, given):
     """Sets up devices, strategy, precision and seeds, then hands over to `training.loop.train`; its figures.
 
-    With --data the experiment is derived from the pictures, once the devices are ready: TensorFlow reads them.
+    With --data the experiment is derived from the pictures, once devices and strategy are ready: TensorFlow reads them,
+    and takes no other workers after that.
     """
     from deeplab_ksac.keras2 import keras
     from deeplab_ksac.training import loop
@@ -147,15 +148,15 @@ def train(experiment, given):
     computing = devices.prepare(given)
     if given.cpu_replicas > 1:
         strategies.split_cpu(given.cpu_replicas)
+    with values.named():
+        strategies.set_precision(given.precision)
+        strategy = strategies.create_strategy(given.strategy, given.tpu)
     if given.data:
-        experiment = derived_from(given)
+        experiment = derived_from(given, strategy.num_replicas_in_sync)
     if given.deterministic:
         strategies.make_deterministic(experiment.seed)
     else:
         keras.utils.set_random_seed(experiment.seed)
-    with values.named():
-        strategies.set_precision(given.precision)
-        strategy = strategies.create_strategy(given.strategy, given.tpu)
     replicas = f"{strategy.num_replicas_in_sync} replica(s)"
     print(f"{experiment.name} on {replicas}, {given.precision}: {computing}", file=sys.stderr)
     start = {"replicas": strategy.num_replicas_in_sync, "trained_before": start_of(given) is not None}

@@ -37,15 +37,17 @@ def finetune(
     split: str | None = None,
     model: ModelSpec = animals.KSAC.model,
     weights: str = "model",
+    replicas: int = 1,
 ) -> tuple[Experiment, tuple[Derived, ...]]:
     """The experiment that fine-tunes a model on a data set, and what in it was derived.
 
     Pictures whose shorter side is above 640 pixels (the median of all) are seen at a scale that makes it about 480, in
     training and in evaluation. Crops hold a whole picture, or 321 pixels of a side; where at least a quarter of the
     pictures is in portrait and a quarter in landscape orientation, a square holds both. There are 50 epochs, but 400
-    steps at least and 5,000 at most. Pictures that are no RGB keep their colors. A random backbone learns as fast as
-    its head. Where a head is random, normalization's moving averages reach over a twentieth of the steps at most;
-    longer ones would be those of other weights.
+    steps at least and 5,000 at most. A batch has 8 pictures, or the next number that the replicas can share evenly.
+    Pictures that are no RGB keep their colors. A random backbone learns as fast as its head. Where a head is random,
+    normalization's moving averages reach over a twentieth of the steps at most; longer ones would be those of other
+    weights.
 
     Args:
         info: of the converted data set.
@@ -53,6 +55,7 @@ def finetune(
         split: what is trained on; by default `split_to_train`'s.
         model: what is trained.
         weights: what of it has learned before, of `WEIGHTS`.
+        replicas: how many share a batch.
 
     Raises:
         DatasetError: the data set has no such split, or none to validate with.
@@ -69,7 +72,7 @@ def finetune(
     longest = RECIPE.data.crop_size
     held = (max(sides) for sides in zip(*shapes, strict=True))
     crop = tuple(min(most, _in_cells(scale * side)) for most, side in zip(longest, held, strict=True))
-    batch = min(RECIPE.batch_size, number)
+    batch = math.ceil(min(RECIPE.batch_size, number) / replicas) * replicas
     wanted = EPOCHS * number / batch
     steps = max(FEWEST_STEPS, min(RECIPE.steps, math.ceil(wanted / 100) * 100))
     scales = tuple(round(scale * factor, 4) for factor in RECIPE.data.scales)
@@ -94,7 +97,7 @@ def finetune(
         Derived("stages[0].data.crop_size", crop, seen),
         Derived("stages[0].data.scales", scales, f"seen at {scale:g} of their size" if scale != 1 else seen),
         Derived("evaluation.views.scales", (scale,), "as in training"),
-        Derived("stages[0].batch_size", batch, f"{number} pictures"),
+        Derived("stages[0].batch_size", batch, f"{number} pictures" + (f", {replicas} replicas" * (replicas > 1))),
         Derived("stages[0].steps", steps, f"{steps * batch / number:.0f} epochs"),
         *begun,
         *(Derived(f"stages[0].data.{name}", 0.0, f"pictures of {info.bands.describe()}") for name in colors),

@@ -1,5 +1,6 @@
 """The training script as its users call it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from deeplab_ksac.scripts import train
 from tests.deeplab_ksac.training.tiny import convert
 from tests.places import ROOT
 from tests.scripts.parsing import flags_of
+from tests.workers import by_tf_config
 
 BLOCK = {"kernel_size": 3, "repeats": 1, "filters_out": 8, "expand_ratio": 1, "id_skip": True, "se_ratio": 0.0}
 BLOCKS = tuple(  # without expansion and gates
@@ -31,9 +33,10 @@ TINY_FLAGS = (
 SMALL_LITE0 = ("--mode=train", "--config.model.backbone.args.width=0.1", "--config.model.backbone.args.depth=0.1")
 
 
-def call(*arguments):
+def call(*arguments, **environment):
     command = [sys.executable, str(ROOT / "scripts/train.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    options = {"capture_output": True, "text": True, "timeout": 500, "check": False}
+    return subprocess.run(command, env={**os.environ, **environment}, **options)
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +79,12 @@ def test_a_wrong_flag_is_said_in_words(arguments, words, tmp_path):
 
 @pytest.fixture(scope="module")
 def fine_tuned(data_dir, tmp_path_factory):
-    """(what the command has ended with, its workdir) of a step of fine-tuning."""
+    """(what the command has ended with, its workdir) of a step of fine-tuning by a cluster of one worker."""
     workdir = tmp_path_factory.mktemp("fine") / "tuned"
     smaller = (*SMALL_LITE0, "--config.model.head.args.filters=8", "--config.stages[0].steps=1")
-    where = (f"--workdir={workdir}", f"--data_dir={data_dir}", "--init_from=random")
-    done = call("--config=finetune", "--data=tiny", *smaller, *where)
+    where = (f"--workdir={workdir}", f"--data_dir={data_dir}", "--init_from=random", "--strategy=multi_worker")
+    (cluster,) = by_tf_config(1)
+    done = call("--config=finetune", "--data=tiny", *smaller, *where, **cluster)
     assert done.returncode == 0, done.stderr
     return done, workdir
 
@@ -122,9 +126,10 @@ def test_fine_tuning_alone_starts_from_the_network_of_this_package_unless_asked_
 def test_fine_tuning_starts_from_the_network_of_this_package_on_any_devices(data_dir, tmp_path):
     """Devices are made ready before TensorFlow looks at the pictures: here replicas, elsewhere the memory of GPUs."""
     where = (f"--workdir={tmp_path}", f"--data_dir={data_dir}", "--mode=train", "--config.stages[0].steps=1")
-    done = call("--config=finetune", "--data=tiny", *where, "--strategy=mirrored", "--cpu_replicas=2")
+    done = call("--config=finetune", "--data=tiny", *where, "--strategy=mirrored", "--cpu_replicas=3")
     assert done.returncode == 0, done.stderr
-    assert "finetune_tiny on 2 replica(s)" in done.stderr
+    assert "finetune_tiny on 3 replica(s)" in done.stderr
+    assert "--config.stages[0].batch_size=9  (10 pictures, 3 replicas)\n" in done.stderr
     assert "--init_from=animals_ksac_lite0  (a network that comes with this package)\n" in done.stderr
     assert re.search(
         r"layers have the weights of animals_ksac_lite0, step \d+; new are classifier; no class", done.stderr

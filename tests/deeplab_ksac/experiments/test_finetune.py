@@ -63,6 +63,15 @@ def test_portrait_and_landscape_pictures_are_scaled_by_their_shorter_side_and_fi
     assert told["stages[0].data.crop_size"] == seen
 
 
+@pytest.mark.parametrize(("number", "replicas", "batch"), [(99, 2, 8), (99, 3, 9), (99, 16, 16), (5, 1, 5), (5, 2, 6)])
+def test_a_batch_is_what_the_replicas_can_share(number, replicas, batch):
+    experiment, derived = finetune(info(train=number, val=7), [(99, 99)], replicas=replicas)
+    assert experiment.stages[0].batch_size == batch
+    reasons = {x.path: x.reason for x in derived}
+    shared = f", {replicas} replicas" if replicas > 1 else ""
+    assert reasons["stages[0].batch_size"] == f"{number} pictures{shared}"
+
+
 def test_only_pictures_of_colors_get_other_colors():
     (stage,) = finetune(info(train=9, val=7), [(99, 99)])[0].stages
     assert stage.data.saturation > 0 and stage.data.hue > 0
