@@ -60,7 +60,7 @@ def killed(work):
     """Runs `work` in a process of its own, which is a group with those that it starts, and returns its number."""
     process = os.fork()
     if not process:
-        os.setpgid(0, 0)
+        os.setsid()  # a group of this session would get SIGHUP and SIGCONT if it was stopped when the first of it ends
         try:
             work()
         finally:
@@ -135,10 +135,17 @@ def test_kills_at_any_time_one_after_another_end_in_the_same(raw, expected, tmp_
     assert {path.name: path.read_bytes() for path in found.iterdir() if path.is_file()} == expected
 
 
+def has_a_lock_open(process):
+    opened = pathlib.Path(f"/proc/{process}/fd").iterdir()
+    return any(os.path.lexists(file) and os.readlink(file).endswith(".lock") for file in opened)
+
+
 def test_processes_that_outlive_their_conversion_do_not_disturb_the_next_one(raw, expected, tmp_path):
     def stop_all_and_die(split, number, total):
         workers = [process.pid for process in multiprocessing.active_children()]
         for worker in workers:
+            while has_a_lock_open(worker):  # for the moment in which it is forked
+                time.sleep(0.01)
             os.kill(worker, signal.SIGSTOP)
         (tmp_path / "stopped").write_text(" ".join(map(str, workers)))
         os.kill(os.getpid(), signal.SIGKILL)
