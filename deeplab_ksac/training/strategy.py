@@ -54,7 +54,8 @@ def create_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy
         tpu: address of the TPU, for "tpu"; "" or "local" for one that is attached to this machine.
 
     Raises:
-        ValueError: an unknown name; no such TPU; neither TF_CONFIG nor Slurm says which workers there are.
+        ValueError: an unknown name; no such TPU; neither TF_CONFIG nor Slurm says which workers there are; or TensorFlow
+            has already computed something in this process and takes no other workers.
     """
     if name not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, not {name!r}")
@@ -67,17 +68,26 @@ def create_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     if name == "multi_worker":
-        config = os.environ.get("TF_CONFIG", "")
-        if slurm.is_inside() and not config.strip():
-            return tf.distribute.MultiWorkerMirroredStrategy(slurm.resolver())
-        check_cluster(config)
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _of_workers(os.environ.get("TF_CONFIG", ""))
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     names = [device.name for device in devices]
     on_gpus = devices[0].device_type == "GPU"
     if name == "mirrored" or (name == "auto" and on_gpus and len(devices) > 1):
         return tf.distribute.MirroredStrategy(names)
     return tf.distribute.OneDeviceStrategy(names[0])
+
+
+def _of_workers(config):
+    of_slurm = slurm.is_inside() and not config.strip()
+    if not of_slurm:
+        check_cluster(config)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(slurm.resolver() if of_slurm else None)
+    except RuntimeError as error:
+        raise ValueError(
+            "strategy multi_worker comes first, and TensorFlow has already computed something in this process; make "
+            "the strategy before that, and let no file of your own compute while it is imported"
+        ) from error
 
 
 def check_cluster(text: str) -> None:
