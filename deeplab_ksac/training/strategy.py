@@ -54,8 +54,8 @@ def create_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy
         tpu: address of the TPU, for "tpu"; "" or "local" for one that is attached to this machine.
 
     Raises:
-        ValueError: an unknown name; no such TPU; neither TF_CONFIG nor Slurm says which workers there are; or TensorFlow
-            has already computed something in this process and takes no other workers.
+        ValueError: an unknown name; no such TPU; neither TF_CONFIG nor Slurm says which workers there are; or
+            TensorFlow has already computed something in this process and takes no other workers.
     """
     if name not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, not {name!r}")
