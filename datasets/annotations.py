@@ -18,8 +18,12 @@ from deeplab_ksac.datasets.reading import Reading
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.whole_files import read_whole
 
-TRAIN = "train"
-NAMES_OF_ALL = ("", "default")  # of the only split, where a tool knows none
+TRAIN, VAL = "train", "val"
+USUAL_SPLITS = {  # what tools call them, in lower case; the first two where a tool knows only one
+    **dict.fromkeys(("", "default", "train"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation"), VAL),
+    "test": "test",
+}
 
 
 def read_json(path: pathlib.Path, what: str) -> dict[str, Any]:
@@ -64,8 +68,8 @@ def info_of(info: DatasetInfo, classes: Classes) -> DatasetInfo:
 
 
 def split_name(name: str) -> str:
-    """The name of a split by the tool's word for it; the tool's only one is train."""
-    return TRAIN if name.lower() in NAMES_OF_ALL else name
+    """The name of a split by the tool's word for it: CVAT's Train is train, Roboflow's valid is val."""
+    return USUAL_SPLITS.get(name.lower(), name)
 
 
 def drawn_examples(

@@ -57,7 +57,7 @@ class ColorTable:
         more = f" and {len(codes) - SHOWN} more colors" if len(codes) > SHOWN else ""
         raise DatasetError(
             f"mask {path}: {counts.sum()} of {size} pixels have a color of no class: {shown}{more}; --colors=FILE "
-            "names a legend that has them"
+            "names a legend that has them, and outlines must not be smoothed"
         )
 
     def _described(self, code, count):
@@ -87,7 +87,7 @@ def read_colors(path: str | os.PathLike) -> np.ndarray:
                 alpha = np.asarray(mask.convert("RGBA"))[..., 3]
                 raise DatasetError(
                     f"mask {path} has {np.count_nonzero(alpha < 255)} of {alpha.size} pixels that are not opaque; "
-                    "their color is not known"
+                    "their color is not known: save it without transparency, each pixel in the color of its class"
                 )
             return np.asarray(mask.convert("RGB"))
     except (OSError, pixels.UnknownRangeError) as error:

@@ -61,7 +61,7 @@ def encode_example(
     if labels.shape != (height, width):
         raise DatasetError(
             f"mask {mask_name} is {_size(labels.shape)}, its image {example['image']} is {_size((height, width))} "
-            f"(width×height)"
+            f"(width×height); both must be of one size"
         )
     features = {
         IMAGE: _bytes(encoded),

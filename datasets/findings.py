@@ -19,7 +19,7 @@ def find_warnings(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> list[str
         info: the `datasets.info.DatasetInfo`.
         surveys: the `datasets.survey.SplitSurvey` of each split.
     """
-    found = []
+    found = _about_one_class(info) if any(survey.unlabeled < len(survey.names) for survey in surveys) else []
     for survey in surveys:
         found += _about_the_count(survey)
         if survey.of_other_sizes:
@@ -37,9 +37,7 @@ def find_warnings(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> list[str
 
 def find_useless_labels(info: ConvertedInfo, splits: Iterable[str]) -> list[str]:
     """Sentences on labels from which nothing can be learned, by what conversion counted; empty where there are none."""
-    if info.num_classes == 1:
-        return [f"{info.name} has one class, {info.class_names[0]}: nothing can be told apart, mIoU is 1 for any model"]
-    return [
+    return _about_one_class(info) or [
         f"{info.name}: {_zero_and_ignored(split)}"
         for split in splits
         if info.ignored_pixels.get(split) and info.pixel_counts[split][0] and not any(info.pixel_counts[split][1:])
@@ -68,6 +66,15 @@ def find_notes(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> list[str]:
                 f"right if each split numbers its own pictures"
             )
     return found
+
+
+def _about_one_class(info):
+    if info.num_classes > 1:
+        return []
+    return [
+        f"{info.name} has one class, {info.class_names[0]}: nothing can be told apart, mIoU is 1 for any model; what "
+        "is around it is a class too and belongs in the list"
+    ]
 
 
 def _about_the_count(survey):
@@ -111,7 +118,7 @@ def named_absent(absent: Sequence[int], class_names: Sequence[str]) -> str:
 def _zero_and_ignored(split):
     return (
         f"{split}: the labels are 0 and 255 only; masks of 0 and 255 mean class 0 and ignored here: "
-        f"store the white objects as 1"
+        f"store the white objects as 1, or convert a folder with --label_map=0:0,255:1"
     )
 
 

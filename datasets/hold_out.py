@@ -55,11 +55,18 @@ def hold_out(examples: Mapping[str, Examples], held_out: HeldOut) -> dict[str, E
     pictures. What is missing or left out is that of train.
 
     Raises:
-        DatasetError: there is a split val already, ids that the expression does not match, or one group only.
+        DatasetError: there is a split val already, examples of a source of one's own that are no
+            `datasets.raw.Examples`, ids that the expression does not match, or one group only.
     """
     if VAL in examples:
         raise DatasetError(f"there is a split {VAL} already ({len(examples[VAL])} images); leave --val_share out")
     others = {split: items for split, items in examples.items() if split != TRAIN}
+    for split in [TRAIN] if TRAIN in examples else others:
+        if not isinstance(examples[split], Examples):
+            raise DatasetError(
+                f"the examples of the split {split} are of the type {type(examples[split]).__name__}; pictures are "
+                "held out (--val_share) of datasets.raw.Examples, whose ids are known before a picture is read"
+            )
     if TRAIN in examples:
         pool = examples[TRAIN]
     else:

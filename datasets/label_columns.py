@@ -21,7 +21,7 @@ def choose(candidates: Sequence[str], wanted: str, what: str, root: str | os.Pat
         root: the raw folder, for errors.
 
     Raises:
-        DatasetError: there is no such column, or there are several.
+        DatasetError: there is no such column, or none at all, or there are several.
     """
     if wanted:
         if wanted not in candidates:
@@ -30,10 +30,12 @@ def choose(candidates: Sequence[str], wanted: str, what: str, root: str | os.Pat
                 f"{did_you_mean(wanted, candidates)}"
             )
         return wanted
+    if not candidates:
+        raise DatasetError(f"{root} has no column of encoded pictures that could be the {what}s")
     usual = [name for name in USUAL[what] if name in candidates]
     if len(candidates) == 1 or len(usual) == 1:
         return candidates[0] if len(candidates) == 1 else usual[0]
     raise DatasetError(
-        f"{root} has {len(candidates)} columns that may hold the {what}s"
-        f"{': ' + ', '.join(candidates) if candidates else ''}; name it (--{what}_key)"
+        f"{root} has {len(candidates)} columns that may hold the {what}s: {', '.join(candidates)}; name it "
+        f"(--{what}_key)"
     )

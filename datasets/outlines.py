@@ -134,7 +134,7 @@ class Classes:
         names, ignored = list(found), tuple(ignored)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise DatasetError(f"{where} has {names.count(twice[0])} classes called {twice[0]!r}")
+            raise DatasetError(f"{where} has {names.count(twice[0])} classes called {twice[0]!r}; rename one there")
         names = [name for name in names if name not in ignored]
         of_unlabeled = next((name for name in names if name.lower() in UNLABELED_NAMES), None)
         unlabeled = IGNORE_LABEL

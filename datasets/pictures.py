@@ -19,6 +19,7 @@ SIGNATURES = {
     b"BM": "bmp",
     b"RIFF": "webp",
 }
+BIG_TIFF = (b"II+\0", b"MM\0+")
 KEPT = ("jpeg", "png")  # what TensorFlow's decoders read; the others are stored as PNG
 END_OF_PNG = b"IEND\xaeB`\x82"
 MARKER, END_OF_JPEG = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])"), b"\xd9"  # those inside of a scan's data are none
@@ -50,7 +51,7 @@ def read_picture(
             were drawn: "refuse" raises an error, "stored" keeps the picture, "upright" turns it.
 
     Raises:
-        DatasetError: a file that cannot be read or decoded, 16 bits of which only the lower eight are used, or EXIF
+        DatasetError: a file that cannot be read or decoded, 16 bits of which only the lower twelve are used, or EXIF
             rotation that the labels' size does not settle.
     """
     path = pathlib.Path(path) if pixels.is_path(path) else path
@@ -62,8 +63,9 @@ def read_picture(
     except pixels.UnknownRangeError as error:
         raise DatasetError(f"image {path} has {error}") from error
     except Exception as error:  # Pillow raises a dozen unrelated types on broken files
+        other = ", or a TIFF of other bands than RGB, which --channels reads" if kind == "tiff" else ""
         raise DatasetError(
-            f"image {path} is truncated or corrupt: its {len(encoded)} bytes do not decode as {kind.upper()}"
+            f"image {path} is truncated or corrupt: its {len(encoded)} bytes do not decode as {kind.upper()}{other}"
         ) from error
     if kind != "jpeg" and found.frames > 1:  # a camera's JPEG may hold its preview too
         raise DatasetError(f"image {path} holds {found.frames} pictures; save the one that its mask belongs to alone")
@@ -89,6 +91,7 @@ def read_bytes(path: str | os.PathLike | pixels.InAFile) -> tuple[bytes, str]:
     kind = next((name for start, name in SIGNATURES.items() if encoded.startswith(start)), None)
     if kind is None:
         found = "is empty" if not encoded else f"begins with {encoded[:8]!r}"
+        found = "is a BigTIFF; save it as a plain TIFF" if encoded.startswith(BIG_TIFF) else found
         raise DatasetError(f"image {path} is neither JPEG nor PNG, TIFF, BMP or WebP: it {found}")
     return encoded, kind
 

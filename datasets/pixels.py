@@ -1,7 +1,8 @@
 """The pixels that a picture file shows: one rule for conversion, prediction, figures and submissions.
 
     gray, 1 bit, palette    the colors they stand for
-    more than 8 bits        the upper eight of sixteen; refused where all of them are zero
+    more than 8 bits        the upper eight of sixteen, or of a TIFF's twelve; refused where all of these are below 16,
+                            as of sixteen that hold twelve: the range is unknown
     transparent             laid on white
     CMYK, YCbCr, Lab        converted to RGB
     EXIF orientation        upright; conversion leaves that to the size of the mask
@@ -35,10 +36,12 @@ TURN_BACK = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-TIFF_WIDTH, TIFF_HEIGHT, TIFF_BITS, TIFF_PLANES = 256, 257, 258, 284  # tags
-APART = 2  # of the last one: a channel's plane after another's
+TIFF_WIDTH, TIFF_HEIGHT, TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_PLANES = 256, 257, 258, 262, 284  # tags
+WHITE_IS_ZERO = 0  # of TIFF_PHOTOMETRIC
+APART = 2  # of TIFF_PLANES: a channel's plane after another's
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-DEEP = "stored with 16 bits a channel"  # in the `info` of an opened picture
+DEEP = "bits a channel"  # in the `info` of an opened picture: 12 or 16
+DARKEST = 16  # what the upper byte of some pixel must reach; twelve bits that are stored in sixteen do not
 GRAY_FACTORS = {"1": 255, "L;2": 85, "L;4": 17}  # by which Pillow multiplies the values of gray PNGs of few bits
 
 
@@ -151,18 +154,20 @@ def is_transparent(image: Image.Image) -> bool:
 
 
 def require_upper_bytes(image: Image.Image) -> None:
-    """Raises UnknownRangeError for 16-bit samples that are all below 256: what is read would be black."""
+    """Raises UnknownRangeError for 16-bit samples that are all below 4096: what is read would be nearly black."""
     if image.mode in DEEP_MODES:
-        largest = image.getextrema()[1] >> 8
+        largest = image.getextrema()[1] >> _lower_bits(image)
     elif DEEP in image.info:  # of several channels Pillow keeps the upper bytes
         bands = [band.getextrema() for name, band in zip(image.getbands(), image.split(), strict=True) if name != "A"]
         largest = max(high for _, high in bands)
     else:
         return
-    if largest == 0:
+    if largest < DARKEST:
+        bits = image.info.get(DEEP, 16)
         raise UnknownRangeError(
-            "16 bits a channel and no value above 255, so that its upper bytes, which are what is read, are black; "
-            "expected the whole range 0…65535, or 8 bits"
+            f"{bits} bits a channel and no value above {((max(largest, 0) + 1) << (bits - 8)) - 1}, so that its upper "
+            f"bytes, which are what is read, are nearly black; scale it to 0…{2**bits - 1} or save 8 bits (convert "
+            "takes gray ones as they are with --channels=1)"
         )
 
 
@@ -170,7 +175,7 @@ def rgb(image: Image.Image) -> Image.Image:
     """A loaded picture of any mode as 8-bit RGB.
 
     Raises:
-        UnknownRangeError: floating-point pixels; 16 bits of which only the lower eight are used; integers of more.
+        UnknownRangeError: floating-point pixels; 16 bits of which only the lower twelve are used; integers of more.
     """
     require_upper_bytes(image)
     if image.mode == "F":
@@ -189,10 +194,15 @@ def _upper_byte(image):
     values = np.asarray(image)
     if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
         raise UnknownRangeError("integers beyond 0…65535: the range is unknown; images of 8 or 16 bits are read")
-    gray = (values >> 8).astype(np.uint8)
+    gray = (values >> _lower_bits(image)).astype(np.uint8)
     if "transparency" in image.info:
         gray[values == image.info["transparency"]] = 255
     return Image.fromarray(gray).convert("RGB")
+
+
+def _lower_bits(image):
+    """How many bits of a deep gray picture are below the eight that are read."""
+    return image.info.get(DEEP, 16) - 8
 
 
 def _open(file, **options):
@@ -205,15 +215,20 @@ def _open(file, **options):
 
 def _load_tiff(image):
     """Loads a page, which turns it as its EXIF orientation says, and notes what its mode does not tell."""
-    deep, apart = 16 in image.tag_v2.get(TIFF_BITS, ()), image.tag_v2.get(TIFF_PLANES) == APART
-    if deep and apart and image.info.get("compression") == "raw":
+    stated, apart = image.tag_v2.get(TIFF_BITS, ()), image.tag_v2.get(TIFF_PLANES) == APART
+    bits = next((bits for bits in (12, 16) if bits in stated), None)
+    if bits == 16 and apart and image.info.get("compression") == "raw":
         raise UnknownRangeError(
             "16 bits a channel and each channel by itself, uncompressed, which Pillow misreads; save it with the "
             "channels of a pixel side by side, or compressed"
         )
+    if bits and image.tag_v2.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO:
+        raise UnknownRangeError(
+            f"{bits} bits a channel of which 0 is white, which Pillow misreads; save it with 0 as black"
+        )
     image.info.pop(DEEP, None)  # the page before may have been another
-    if deep:
-        image.info[DEEP] = True
+    if bits:
+        image.info[DEEP] = bits
     image.load()
 
 
@@ -223,7 +238,7 @@ def _note_depth(image):
         return
     key = image.info.get("transparency")
     if stored_as(image).endswith(";16B"):
-        image.info[DEEP] = True
+        image.info[DEEP] = 16
         if key is not None and image.mode == "RGB":
             raise UnknownRangeError("a transparent color of 16 bits a channel; save the picture with an alpha channel")
     if isinstance(key, int):

@@ -1,5 +1,6 @@
 """Raw examples on disk: picture files and the masks that label them."""
 
+import copy
 import dataclasses
 import functools
 import os
@@ -48,23 +49,35 @@ class Examples(Sequence):
 
     @classmethod
     def joined(cls, splits: Mapping[str, "Examples"]) -> "Examples":
-        """The examples of several splits of a source, which reads their labels alike; ids become split/id."""
+        """The examples of several splits, each read as those of its split; ids become split/id."""
         entries = [(f"{split}/{name}", *rest) for split, items in splits.items() for name, *rest in items.entries]
         missing = [f"{split}/{name}" for split, items in splits.items() for name in items.missing]
         left_out = [f"{split}: {words}" for split, items in splits.items() for words in items.left_out]
-        reads = next((items.read_labels for items in splits.values()), None)
-        return cls(entries, read_labels=reads, missing=missing, left_out=left_out)
+        reads = {split: items.read_labels for split, items in splits.items()}
+        return _Joined(entries, read_labels=reads, missing=missing, left_out=left_out)
 
     def chosen(self, positions: Iterable[int]) -> "Examples":
         """Those at some positions, in that order; what is missing or left out is not known of a part."""
-        return Examples([self.entries[i] for i in positions], read_labels=self.read_labels)
+        part = copy.copy(self)
+        part.entries, part.missing, part.left_out = tuple(self.entries[i] for i in positions), (), ()
+        return part
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         name, image, mask = self.entries[index]
-        return {"id": name, "image": image, "mask": mask, "label": self.read_labels(mask)}
+        return {"id": name, "image": image, "mask": mask, "label": self._reader_of(name)(mask)}
+
+    def _reader_of(self, name):
+        return self.read_labels
+
+
+class _Joined(Examples):
+    """`Examples` of several splits: `read_labels` is one function for each, by the split that an id begins with."""
+
+    def _reader_of(self, name):
+        return self.read_labels[name.partition("/")[0]]
 
 
 def complete_examples(
@@ -274,8 +287,8 @@ def paired_examples(
     missing = [name for name in images.files if name not in masks.files]
     if complete and missing:
         raise DatasetError(_about_missing(missing, images, masks, alone, masks_folder))
-    left_out = _left_out(images.others, "file", "that is no picture")
-    left_out += _left_out(masks.others, "file", "that is no PNG")
+    left_out = _left_out(images.others, "file", "that is no picture", "that are no pictures")
+    left_out += _left_out(masks.others, "file", "that is no PNG", "that are no PNGs")
     left_out += images.other_names() + masks.other_names() + _left_out(alone, "mask", "without an image")
     entries = [(name, file, masks.files[name]) for name, file in images.files.items() if name in masks.files]
     return Examples(entries, read_labels=read_labels, missing=missing, left_out=left_out)
@@ -319,12 +332,21 @@ def _about_missing(missing, images, masks, alone, folder):
     words = f"{len(missing)} of {len(images.files)} masks of {folder} are missing, the first "
     words += f"{folder / missing[0]}{MASK_SUFFIX}"
     strangers = alone + masks.unnamed
+    others = [path for path in masks.others if path.suffix.lower() in IMAGE_SUFFIXES]
+    if others:
+        return f"{words}; {len(others)} pictures there are no PNGs (the first {others[0].name}): save masks as PNG"
     if not strangers:
-        return words
-    return (
-        f"{words}; {len(strangers)} masks there belong to no image (the first {strangers[0].name}): names that differ "
-        "are paired by --mask_suffix, --mask_prefix, --image_suffix and --image_prefix"
-    )
+        return f"{words}; --splits names the splits that have masks" if not masks.files else words
+    if _names(missing) & _names(name for name in masks.files if name not in images.files):
+        advice = "masks lie in the same folders as the images, and upper and lower case count; move or rename them"
+    else:
+        advice = "names that differ are paired by --mask_suffix, --mask_prefix, --image_suffix and --image_prefix"
+    return f"{words}; {len(strangers)} masks there belong to no image (the first {strangers[0].name}): {advice}"
+
+
+def _names(ids):
+    """The last parts of ids, in lower case."""
+    return {name.rpartition("/")[2].lower() for name in ids}
 
 
 def unpaired_files(root: str | os.PathLike, splits: Iterable[str]) -> tuple[str, ...]:
@@ -361,11 +383,12 @@ def _files_below(folder, above):
             yield path
 
 
-def _left_out(paths, what, why):
+def _left_out(paths, what, why, why_of_several=None):
     """A sentence on files that are not converted, in a tuple; empty where there are none."""
     if not paths:
         return ()
-    return (f"{len(paths)} {what}{'s' if len(paths) > 1 else ''} {why} (the first {paths[0]})",)
+    found = f"1 {what} {why}" if len(paths) == 1 else f"{len(paths)} {what}s {why_of_several or why}"
+    return (f"{found} (the first {paths[0]})",)
 
 
 def paired_splits(root: str | os.PathLike) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from deeplab_ksac import datasets
 from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.datasets.band_pictures import find_bands
-from deeplab_ksac.datasets.hold_out import HeldOut, hold_out
+from deeplab_ksac.datasets.hold_out import TRAIN, VAL, HeldOut, hold_out
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.kept_classes import KeptClasses, with_classes
 from deeplab_ksac.datasets.raw import Examples, check_split_name
@@ -86,6 +86,8 @@ class RawFolder:
             DatasetError: a split that is not there, or whose name tensorflow-datasets does not take.
         """
         wanted = splits if splits and self.held_out is None else self.find_splits()
+        if splits and self.held_out is not None and TRAIN in wanted:  # else val is held out of all of them
+            wanted = [split for split in wanted if split in (TRAIN, VAL, *splits)]
         for split in wanted:
             check_split_name(split, self.root)
         found = {split: self.source.examples(self.root, split, **self._reading) for split in wanted}
@@ -94,6 +96,8 @@ class RawFolder:
             unknown = [split for split in splits or () if split not in found]
             if unknown:
                 raise DatasetError(f"{self.root} has no split {unknown[0]!r} (found: {', '.join(found)})")
+            if splits and TRAIN not in splits and VAL in splits:  # which is all that tells of what both are made of
+                found[VAL].missing, found[VAL].left_out = found[TRAIN].missing, found[TRAIN].left_out
             found = {split: found[split] for split in splits or found}
         if self._classes is None:
             return found

@@ -120,7 +120,7 @@ def inspect_raw(
     examples = _examples(raw, splits, warnings)
     bands = _bands_of(raw, examples)
     for split, items in examples.items():
-        one = RawSplit(split, len(items), items.missing, items.left_out)
+        one = RawSplit(split, len(items), *(tuple(getattr(items, name, ())) for name in ("missing", "left_out")))
         known = dataclasses.replace(info or _of_values(split), bands=bands)
         look = functools.partial(_measure, info=known, rotation=rotation)
         survey = _look(raw, look, one, items, samples, processes or number_of_cores(), progress)
@@ -250,6 +250,8 @@ def _hash(content):
 
 def _about(split):
     """Sentences on what would keep a split from being converted."""
+    if not split.pairs and not split.missing:
+        yield f"{split.name} is empty: 0 images"
     if split.missing:
         more = f" and {len(split.missing) - PROBLEMS_SHOWN} more" if len(split.missing) > PROBLEMS_SHOWN else ""
         yield f"{split.name}: {len(split.missing)} missing: {', '.join(split.missing[:PROBLEMS_SHOWN])}{more}"

@@ -217,7 +217,7 @@ def _check_counts(info, root, examples, allow_other_counts):
         raise DatasetError(f"{root} holds no split of {info.name} (official: {', '.join(info.splits) or 'any'})")
     for split, items in examples.items():
         if not len(items):
-            raise DatasetError(f"split {split} of {root} is empty: 0 images")
+            raise DatasetError(f"split {split} of {root} is empty: 0 images; --splits names those to convert")
     problems = [
         f"split {split} of {root} has {problem}"
         for split, items in examples.items()

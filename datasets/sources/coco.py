@@ -4,8 +4,9 @@ annotations/instances_train.json, …   or any .json there, in the folder itself
 annotations/panoptic_train.json and the folder panoptic_train/ of its PNG files
 train/…, images/train/…, images/…     or beside the annotation file: the pictures, by `file_name`
 
-The split is the file's name without `instances_` or `panoptic_` and without a year (instances_val2017.json: val); a
-single file of another name is train. Of instances and panoptic files of one split the instances are read.
+The split is the file's name without `instances_` or `panoptic_` and without a year (instances_val2017.json: val), or
+the folder's; Train is train, valid and validation are val. A single file of another name is train. Of instances and
+panoptic files of one split the instances are read.
 
 Categories become classes in the order of their ids. Pixels in no outline are background (label 0) or, with
 `unlabeled="ignored"`, 255. Outlines are polygons or run lengths, compressed or not; what is `iscrowd` is ignored (255)
@@ -37,7 +38,7 @@ READS = ("unlabeled",)
 LAYOUT = "annotations/*.json, *.json or <split>/_annotations.coco.json in COCO's format"
 WHAT = "annotations in COCO's format"
 KINDS = ("instances", "panoptic")  # the first is read where both are there
-USUAL_SPLITS = ("train", "val", "valid", "validation", "test")
+OF_FOLDER = "_annotations.coco.json"  # as Roboflow calls it
 SHOWN = 5
 
 
@@ -146,12 +147,14 @@ def _find_files(root):
     candidates = [
         *sorted((root / "annotations").glob("*.json")),
         *sorted(root.glob("*.json")),
-        *(root / split / "_annotations.coco.json" for split in find_folders(root)),
+        *(root / split / OF_FOLDER for split in find_folders(root)),
     ]
+    candidates = [path for path in candidates if path.is_file() and not path.name.startswith(".")]
     found, others = {}, []
-    named = [path for path in candidates if path.is_file() and _kind(path) is not None]
-    for path in named or [path for path in candidates if path.is_file()]:
-        split = path.parent.name if path.name == "_annotations.coco.json" else _split_of(path, alone=not named)
+    named = [path for path in candidates if _kind(path) is not None]
+    for path in named or candidates:
+        of_folder = path.name == OF_FOLDER
+        split = annotations.split_name(path.parent.name) if of_folder else _split_of(path, alone=not named)
         previous = found.setdefault(split, path)
         if previous == path:
             continue
@@ -162,14 +165,14 @@ def _find_files(root):
         others.append(f"the annotation file {second}: of the split {split}, {first.name} is read")
     if not found:
         raise DatasetError(f"{root} has no annotation file; expected {LAYOUT}")
-    rest = [path for path in candidates if path.is_file() and path not in found.values() and named]
+    rest = [path for path in candidates if path not in found.values() and named]
     others += [f"the annotation file {path}: of neither instances nor segments" for path in rest if _kind(path) is None]
     return dict(sorted(found.items(), key=lambda item: (item[0] != annotations.TRAIN, item[0]))), tuple(others)
 
 
 def _kind(path):
     """instances or panoptic, by the name of an annotation file; None for other names."""
-    if path.name == "_annotations.coco.json":
+    if path.name == OF_FOLDER:
         return KINDS[0]
     return next((kind for kind in KINDS if path.name.startswith(f"{kind}_")), None)
 
@@ -177,7 +180,7 @@ def _kind(path):
 def _split_of(path, alone):
     name = re.sub(rf"^({'|'.join(KINDS)})_", "", path.stem)
     name = re.sub(r"(?<=[a-z])_?\d{4}$", "", name)
-    return annotations.split_name("" if alone and name.lower() not in USUAL_SPLITS else name)
+    return annotations.split_name("" if alone and name.lower() not in annotations.USUAL_SPLITS else name)
 
 
 def _read(path):
@@ -246,7 +249,7 @@ def _as_coco(path):
 def _picture_folder(root, split, path, content):
     """The folder in which images of an annotation file are."""
     root, name = pathlib.Path(root), path.stem.partition("_")[2]
-    below = [folder for word in (name, split) if word for folder in (root / "images" / word, root / word)]
+    below = [folder for word in (name, path.stem, split) if word for folder in (root / "images" / word, root / word)]
     candidates = [path.parent, *below, root / "images", root]
     with _as_coco(path):
         names = [_slashes(image["file_name"]) for image in content["images"]]
@@ -322,7 +325,7 @@ def _require_known(path, annotated, images, categories, classes):
     if boxes:
         raise DatasetError(
             f"{path}: {len(boxes)} of {len(annotated)} annotations have no outline, only a box (the first is "
-            f"annotation {boxes[0]}); export the data set for segmentation"
+            f"annotation {boxes[0]}); export the data set for segmentation, or take them out"
         )
 
 

@@ -1,6 +1,7 @@
 """Tasks and projects of CVAT, exported as "CVAT for images 1.1" or as "Segmentation mask 1.1", with the images.
 
-annotations.xml and images/…                 the first: outlines; the splits are the subsets, the default one is train
+annotations.xml and images/…                 the first: outlines; the splits are the subsets, Train and the default one
+                                             are train, Validation is val
 labelmap.txt, SegmentationClass/….png,       the second: masks of colors; the splits are the lists, default.txt is
 ImageSets/Segmentation/….txt, JPEGImages/…   train
 

@@ -19,6 +19,7 @@ from deeplab_ksac.datasets.class_list import CLASSES_FILE
 from deeplab_ksac.datasets.info import DatasetError, DatasetInfo
 from deeplab_ksac.datasets.mask_classes import count_values, mask_reader, read_classes
 from deeplab_ksac.datasets.raw import (
+    IMAGE_SUFFIXES,
     Examples,
     paired_examples,
     paired_splits,
@@ -42,9 +43,17 @@ def read_info(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> DatasetIn
 
 
 def find_splits(root: str | os.PathLike, reading: Reading = AS_IT_IS) -> tuple[str, ...]:
-    """The folders of `root/images`; the split called train comes first."""
+    """The folders of `root/images`; the split called train comes first.
+
+    Raises:
+        DatasetError: there are none, and no pictures either.
+    """
     require_folders(root, ("images", "masks"), LAYOUT)
-    return paired_splits(root)
+    found = paired_splits(root)
+    if not found:
+        images = pathlib.Path(root) / "images"
+        raise DatasetError(f"{images} holds no picture ({', '.join(IMAGE_SUFFIXES)}) and no folder of a split")
+    return found
 
 
 def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -> Examples:

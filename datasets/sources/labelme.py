@@ -95,11 +95,15 @@ def _find_files(root):
 
 
 def _picture(path, content):
-    return path.parent / content["imagePath"].replace("\\", "/")
+    """The picture of a file: where it says, or beside it, if it says where the picture was on another machine."""
+    picture = path.parent / content["imagePath"].replace("\\", "/")
+    beside = path.parent / picture.name
+    return picture if picture.is_file() or not beside.is_file() else beside
 
 
 def _is_one_split(root):
-    return any(path.suffix.lower() == ".json" for path in pathlib.Path(root).iterdir() if path.is_file())
+    found = (path for path in pathlib.Path(root).iterdir() if path.is_file() and not path.name.startswith("."))
+    return any(path.suffix.lower() == ".json" for path in found)
 
 
 def _json_below(folder):

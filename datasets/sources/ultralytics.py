@@ -72,7 +72,8 @@ def examples(root: str | os.PathLike, split: str, reading: Reading = AS_IT_IS) -
     if place.is_dir():
         found.left_out += _without_picture(place, masks or LABELS, found)
     if others:
-        found.left_out += (f"{len(others)} files that are no pictures (the first {others[0]})",)
+        words = "1 file that is no picture" if len(others) == 1 else f"{len(others)} files that are no pictures"
+        found.left_out += (f"{words} (the first {others[0]})",)
     return found
 
 
@@ -208,7 +209,9 @@ def _places(root):
         places = [root / str(content.get("path") or "") / given, root / given, root / inside]
         place = next((place for place in places if place.is_dir() or place.is_file()), None)
         if place is None:
-            raise DatasetError(f"{_yaml(root)}: the folder of {split}, {given!r}, is not in {root}")
+            raise DatasetError(
+                f"{_yaml(root)}: the folder of {split}, {given!r}, is not in {root}; put it there, or take out the line"
+            )
         found[split] = place
     if not found:
         raise DatasetError(f"{_yaml(root)} names no folder of pictures; expected {LAYOUT}")
@@ -275,7 +278,8 @@ def _read_classes(root, reading):
 
 def _yaml(root):
     root = pathlib.Path(root)
-    found = sorted(path for path in (*root.glob("*.yaml"), *root.glob("*.yml")) if path.is_file())
+    candidates = (path for path in (*root.glob("*.yaml"), *root.glob("*.yml")) if not path.name.startswith("."))
+    found = sorted(path for path in candidates if path.is_file())
     named = [path for path in found if path.stem == "data"]
     if len(named or found) != 1:
         raise DatasetError(f"{root} has {len(found)} files *.yaml; expected {LAYOUT}")

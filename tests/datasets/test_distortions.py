@@ -1,6 +1,7 @@
 """Distortions of light, color and place against NumPy and Pillow, and that they leave padding and labels in order."""
 
 import colorsys
+import itertools
 
 import numpy as np
 import pytest
@@ -68,6 +69,32 @@ def test_distortions_are_drawn_by_themselves():
         np.testing.assert_array_equal(both[kept], alone[kept])
 
 
+def test_which_examples_are_changed_is_drawn_for_each_distortion_by_itself():
+    plain, number = np.asarray(crop()[0]), 40
+    changed = {
+        name: [not np.array_equal(distorted(seed, Distortions(**{name: most}))[0], plain) for seed in seeds(number)]
+        for name, most in ONE.items()
+    }
+    for first, second in itertools.combinations(ONE, 2):
+        alike = np.sum(np.equal(changed[first], changed[second]))
+        assert abs(alike - number / 2) < 5 * np.sqrt(number / 4), (first, second)  # five standard deviations
+
+
+def test_contrast_is_about_mid_gray_and_colors_about_their_own_gray():
+    grays = np.broadcast_to(np.linspace(100, 150, SIZE[1], dtype=np.float32)[:, None], (*SIZE, 3))
+    everywhere, labels, slopes = tf.ones(SIZE, bool), crop()[1], set()
+    for seed in seeds(8):
+        inputs = {"inside": everywhere, "seed": seed, "brightness_seed": seed}
+        image, _ = distortions.distort(tf.constant(grays), labels, largest=Distortions(contrast=0.5), **inputs)
+        slope = (image[0, -1, 0] - image[0, 0, 0]).numpy() / 50
+        np.testing.assert_allclose(image, 127.5 + slope * (grays - 127.5), atol=1e-3)
+        slopes.add(round(float(slope), 3))
+        colors = Distortions(saturation=0.8, hue=90.0)
+        same, _ = distortions.distort(tf.constant(grays), labels, largest=colors, **inputs)
+        np.testing.assert_allclose(same, grays, atol=1e-3)
+    assert len(slopes) > 2 and all(0.5 <= slope <= 1.5 for slope in slopes)
+
+
 def test_light_is_that_of_a_loop_over_pixels():
     """x -> 127.5 + c · (gray + s · (color about the gray axis, turned)) + b by its definition, pixel by pixel."""
     gray = np.ones(3) / np.sqrt(3)
@@ -90,9 +117,9 @@ def test_a_third_of_a_turn_permutes_the_channels_and_no_saturation_is_gray():
     np.testing.assert_allclose(without @ [3.0, 6.0, 9.0], [6.0, 6.0, 6.0], atol=1e-5)
 
 
-@pytest.mark.parametrize("degrees", (7.0, -30.0))
-def test_a_turn_is_what_pillow_makes_of_it(degrees):
-    image, labels = crop((41, 41))  # Pillow turns about a corner of pixels, which is the middle of an odd square's
+@pytest.mark.parametrize(("degrees", "size"), ((7.0, (41, 41)), (-30.0, (41, 41)), (20.0, (31, 51))))
+def test_a_turn_is_what_pillow_makes_of_it(degrees, size):
+    image, labels = crop(size)  # Pillow turns about a corner of pixels, which is the middle of a picture of odd sides
     turned, found = distortions.rotated(image, labels, tf.constant(degrees))
     picture = Image.fromarray(np.asarray(labels))
     expected = np.asarray(picture.rotate(-degrees, Image.Resampling.NEAREST, fillcolor=255))
@@ -101,7 +128,9 @@ def test_a_turn_is_what_pillow_makes_of_it(degrees):
     bilinear = np.stack(
         [np.asarray(band.rotate(-degrees, Image.Resampling.BILINEAR, fillcolor=127.5)) for band in gray], -1
     )
-    middle = np.hypot(*np.mgrid[-20:21, -20:21]) < 19  # at its edge Pillow samples without a fill
+    height, width = (side // 2 for side in size)
+    distance = np.hypot(*np.mgrid[-height : height + 1, -width : width + 1])
+    middle = distance < min(height, width) - 1  # at its edge Pillow samples without a fill
     np.testing.assert_allclose(turned.numpy()[middle], bilinear[middle], atol=0.05)
     assert (found.numpy() == 255).any() and (turned.numpy()[0, 0] == 127.5).all()
 
@@ -117,6 +146,7 @@ def test_a_part_that_is_cut_out_is_padding_of_the_share_asked_for():
             assert cut.sum() == 8 * 12 and (np.ptp(rows), np.ptp(columns)) == (7, 11)  # 0.4 of 20 and of 30
             places.add((rows[0], columns[0]))
     assert len(places) > 15
+    assert len({(row > 6, column > 9) for row, column in places}) == 4  # in all quarters of where it can begin
 
 
 def test_padding_keeps_its_color_and_its_label():

@@ -6,7 +6,9 @@ import pytest
 from deeplab_ksac.datasets.hold_out import HeldOut, hold_out
 from deeplab_ksac.datasets.info import DatasetError
 from deeplab_ksac.datasets.raw import Examples
+from deeplab_ksac.datasets.raw_folder import RawFolder
 from deeplab_ksac.datasets.records import write_records
+from tests import fakes
 from tests.datasets.sources import tools
 
 FILMS = [f"film{film}_{frame:03d}" for film in range(6) for frame in range(film + 2)]
@@ -71,6 +73,41 @@ def test_what_is_missing_or_left_out_is_still_known():
     }
     found = hold_out({"north": pool, "south": examples(["a"])}, HeldOut(0.3))
     assert found["train"].missing == ("north/d",) and found["train"].left_out == ("north: 2 masks without an image",)
+
+
+def test_each_picture_is_read_as_those_of_its_split():
+    north, south = examples(["a", "b"]), examples(["a", "b"])
+    north.read_labels, south.read_labels = (lambda mask: np.full((2, 2), 1)), (lambda mask: np.full((2, 2), 2))
+    found = hold_out({"north": north, "south": south}, HeldOut(0.5))
+    labels = {item["id"]: item["label"][0, 0] for items in found.values() for item in items}
+    assert labels == {"north/a": 1, "north/b": 1, "south/a": 2, "south/b": 2}
+
+
+def test_examples_whose_ids_are_not_known_are_refused():
+    with pytest.raises(DatasetError, match=r"the examples of the split north are of the type list; .* \(--val_share\)"):
+        hold_out({"north": [], "south": examples(["a"])}, HeldOut(0.5))
+    plain = [{"id": "t"}]
+    assert hold_out({"train": examples(["a", "b"]), "test": plain}, HeldOut(0.5))["test"] is plain
+
+
+def test_what_is_missing_stops_a_conversion_of_val_alone(tmp_path):
+    root = tools.write_coco(tmp_path / "raw", tools.scene())
+    (root / "images" / "train" / "b.png").unlink()
+    arguments = {"dataset_name": "tiny", "held_out": HeldOut(0.34), "processes": 1, "splits": ["val"]}
+    with pytest.raises(DatasetError, match=r"split val of .* has 1 images, missing: b; allow other counts"):
+        write_records("coco", root, tmp_path / "data", **arguments)
+    info = write_records("coco", root, tmp_path / "data", allow_other_counts=True, **arguments)
+    assert info.num_examples == {"val": 1}
+
+
+def test_a_split_that_is_not_asked_for_need_not_be_complete(tmp_path):
+    root = fakes.write_folder(tmp_path / "raw", {"train": 4, "test": 1})
+    (root / "masks" / "test" / "p00.png").unlink()
+    raw = RawFolder("folder", root, held_out=HeldOut(0.25))
+    found = raw.examples(["train", "val"])
+    assert {split: len(items) for split, items in found.items()} == {"train": 3, "val": 1}
+    with pytest.raises(DatasetError, match=r"1 of 1 masks of .* are missing, .*; --splits names the splits that"):
+        raw.examples()
 
 
 def test_a_picture_that_is_missing_stops_a_conversion_that_holds_some_out(tmp_path):

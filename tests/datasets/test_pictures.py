@@ -2,6 +2,8 @@
 
 import io
 import pathlib
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from deeplab_ksac.datasets.raw import no_labels, shown_size
 from tests import fakes
 
 SIZE = (21, 33)
+UNCOMPRESSED, DEFLATE = 1, 8  # of TIFF
 CODINGS = {
     "baseline": ("jpeg", {"quality": 90}),
     "progressive": ("jpeg", {"quality": 90, "progressive": True}),
@@ -119,6 +122,61 @@ def test_sixteen_bits_of_which_eight_are_used_are_refused(tmp_path):
         read_picture(path, SIZE)
 
 
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_twelve_bits_in_sixteen_are_refused_and_not_read_as_black(tmp_path, kind):
+    values = np.random.default_rng(0).integers(0, 4096, SIZE, dtype=np.uint16)
+    values[3, 4] = 4095
+    path = written(tmp_path / "camera", values, kind)
+    words = r"camera has 16 bits a channel and no value above 4095, .* nearly black; scale it to 0…65535 or save 8 bits"
+    with pytest.raises(DatasetError, match=words):
+        read_picture(path, SIZE)
+    content, kind, _ = read_picture(written(path, values << 4, kind), SIZE)
+    np.testing.assert_array_equal(decode(content, kind)[..., 0], values >> 4)
+
+
+def tiff_of_twelve_bits(path, values, compression):
+    """A gray TIFF of twelve bits a pixel, which nothing here writes: two pixels are three bytes."""
+    pairs = values.reshape(-1, 2).tolist()
+    pixels = b"".join((a << 12 | b).to_bytes(3, "big") for a, b in pairs)
+    pixels = zlib.compress(pixels) if compression == DEFLATE else pixels
+    tags = {256: values.shape[1], 257: values.shape[0], 258: 12, 259: compression, 262: 1, 273: 8, 277: 1}
+    tags |= {278: values.shape[0], 279: len(pixels)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + struct.pack("<H", len(tags)) + entries)
+    with path.open("ab") as file:
+        file.write(bytes(4))  # there is no further page
+    return path
+
+
+@pytest.mark.parametrize("compression", [UNCOMPRESSED, DEFLATE])
+def test_a_tiff_that_states_twelve_bits_is_read_by_the_upper_eight_of_them(tmp_path, compression):
+    values = np.random.default_rng(0).integers(0, 4096, (9, 14), dtype=np.uint16)
+    path = tiff_of_twelve_bits(tmp_path / "a.tif", values, compression)
+    content, kind, size = read_picture(path, values.shape)
+    np.testing.assert_array_equal(decode(content, kind), np.repeat((values >> 4)[..., np.newaxis], 3, axis=-1))
+    assert size == values.shape
+    with pytest.raises(DatasetError, match=r"has 12 bits a channel and no value above 255, .*; scale it to 0…4095"):
+        read_picture(tiff_of_twelve_bits(path, values >> 4, compression), values.shape)
+
+
+def test_sixteen_bits_of_which_0_is_white_are_refused_and_not_read_as_a_negative(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, SIZE, dtype=np.uint16)
+    path = deep_tiff(tmp_path / "scan.tif", values, photometric="miniswhite")
+    with pytest.raises(DatasetError, match=r"scan.tif has 16 bits a channel of which 0 is white.*; save it with 0 as"):
+        read_picture(path, SIZE)
+    content, kind, _ = read_picture(deep_tiff(path, (values >> 8).astype(np.uint8), photometric="miniswhite"), SIZE)
+    np.testing.assert_array_equal(decode(content, kind)[..., 0], 255 - (values >> 8))
+
+
+def test_tiffs_of_other_bands_and_large_ones_are_refused_with_the_way_out(tmp_path):
+    bands = np.random.default_rng(0).integers(0, 65536, (*SIZE, 4), dtype=np.uint16)
+    path = deep_tiff(tmp_path / "satellite.tif", bands, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(DatasetError, match=r"do not decode as TIFF, or a TIFF of other bands than RGB, which --chan"):
+        read_picture(path, SIZE)
+    with pytest.raises(DatasetError, match=r"satellite.tif .* it is a BigTIFF; save it as a plain TIFF"):
+        read_picture(deep_tiff(path, bands[..., :3], photometric="rgb", bigtiff=True), SIZE)
+
+
 def deep_tiff(path, values, **settings):
     """A TIFF of 16 bits a channel, which Pillow cannot write but of gray; the test is skipped without tifffile."""
     pytest.importorskip("tifffile").imwrite(path, values, **settings)
@@ -141,7 +199,7 @@ def test_a_tiff_of_several_channels_of_sixteen_bits_of_which_eight_are_used_is_r
     with pytest.raises(DatasetError, match=r"dark.tif has 16 bits a channel and no value above 255"):
         read_picture(path, SIZE)
     values = values.copy()
-    values[3, 4, 0] = 256
+    values[3, 4, 0] = 4096
     content, kind, _ = read_picture(deep_tiff(path, values, **settings), SIZE)
     assert decode(content, kind).shape == (*SIZE, 3)
 

@@ -120,6 +120,23 @@ def test_every_epoch_has_every_image_once_in_an_order_of_its_own(data_dir):
     assert len({tuple(epoch) for epoch in epochs}) == 4
 
 
+def test_a_picture_is_another_crop_in_every_epoch_and_for_every_seed(data_dir):
+    """A batch is an epoch of the seven pictures."""
+    epochs = batches(data_dir, 2, sources=("one/train",), batch_size=7)
+    epochs += batches(data_dir, 1, sources=("one/train",), batch_size=7, seed=4)
+    assert len({image.tobytes() for batch in epochs for image in batch["image"]}) == 3 * 7
+
+
+def test_augmentations_of_ones_own_have_a_seed_that_is_the_examples(data_dir):
+    def noise(example, seed):
+        return {**example, "image": tf.random.stateless_uniform(example["image"].shape, seed)}
+
+    first = batches(data_dir, 3, augmentations=(noise,))
+    assert len({image.tobytes() for batch in first for image in batch["image"]}) == 3 * 4
+    assert max(batch["image"].max() for batch in first) < 1
+    assert_same(batches(data_dir, 2, augmentations=(noise,), first_step=1), first[1:])
+
+
 def test_batch_filenames_are_those_of_the_training_batch(data_dir):
     plain = {"scales": (1.0,), "flip": False, "brightness": 0.0, "crop_size": (26, 32)}
     whole = {f"p{i:02d}": e for i, e in enumerate(pipeline.eval_batches("one", "train", data_dir=data_dir))}
@@ -154,6 +171,17 @@ def test_weighted_sources_have_their_shares_in_every_round_and_epochs_of_their_o
         assert counts.max() - counts.min() <= 1
     rare = drawn[drawn >= 11]
     assert len(rare) == 2500 == len(set(rare))
+
+
+def test_rounds_of_weighted_sources_and_epochs_of_each_have_orders_of_their_own():
+    order = RunOrder((50, 40), 3, weights=(1, 1))
+    rounds = [order.round(number) for number in (0, 1)]
+    assert not np.array_equal(*(records < 50 for records in rounds))
+    first, second = (rounds[0][rounds[0] < 50], rounds[0][rounds[0] >= 50] - 50)
+    assert not np.array_equal(np.sort(first[:10]), np.sort(second[:10]))
+    own = order._of_source(0, 0, 100)
+    np.testing.assert_array_equal(np.sort(own[:50]), np.sort(own[50:]))
+    assert not np.array_equal(own[:50], own[50:])
 
 
 @pytest.mark.parametrize("weights", [(), (3, 1)])

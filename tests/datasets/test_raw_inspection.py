@@ -129,6 +129,30 @@ def test_exports_of_tools_are_looked_through_too(tmp_path, name, write):
     assert sum(split.pairs for split in inspect_raw(name, tmp_path, processes=1).found) == 3
 
 
+def test_what_conversion_refuses_or_warns_of_is_never_called_unsuspicious(tmp_path):
+    raw = fakes.write_folder(tmp_path / "raw", {"train": 2}, num_classes=1)
+    (raw / "images" / "__MACOSX").mkdir()
+    (raw / "images" / "__MACOSX" / "._p00.jpg").touch()
+    found = inspect_raw("folder", raw, processes=1)
+    assert "__MACOSX is empty: 0 images" in found.warnings
+    assert any("folder has one class, ground: nothing can be told apart" in words for words in found.warnings)
+    with pytest.raises(DatasetError, match=r"split __MACOSX of .* is empty: 0 images; --splits names those to convert"):
+        write_records("folder", raw, tmp_path / "data", processes=1)
+
+
+def test_examples_of_a_source_of_ones_own_may_be_any_sequence(tmp_path):
+    raw, file = fakes.write_folder(tmp_path / "raw", {"train": 2}), tmp_path / "my_source.py"
+    file.write_text(
+        "from deeplab_ksac.datasets.info import DatasetInfo\n"
+        "from deeplab_ksac.datasets.raw import paired_examples\n"
+        "INFO = DatasetInfo('mine', ('a', 'b', 'c'), ((0, 0, 0), (1, 1, 1), (2, 2, 2)))\n"
+        "find_splits = lambda root: ('train',)\n"
+        "examples = lambda root, split: list(paired_examples(root, split))\n"
+    )
+    (found,) = inspect_raw(str(file), raw, processes=1).found
+    assert (found.name, found.pairs, found.missing, found.left_out, found.problems) == ("train", 2, (), (), [])
+
+
 def test_what_is_no_data_set_is_refused_and_what_cannot_be_read_is_told(tmp_path):
     with pytest.raises(DatasetError, match=r"'fodler' is none of .*; did you mean 'folder'"):
         inspect_raw("fodler", tmp_path)

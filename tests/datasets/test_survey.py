@@ -91,6 +91,7 @@ def test_masks_of_0_and_255_are_told(raw, tmp_path):
     relabel(raw, "train", lambda mask: np.where(mask == 1, 255, 0))
     (message,) = (text for text in warned(raw, tmp_path) if "255 only" in text)
     assert message.startswith("train: the labels are 0 and 255 only") and "as 1" in message
+    assert "--label_map=0:0,255:1" in message
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,8 @@ LAYOUTS = {  # annotation file, folder of the pictures, split
     "CVAT": ("annotations/instances_default.json", "images/default", "train"),
     "CVAT, a subset": ("annotations/instances_test.json", "images/test", "test"),
     "Label Studio": ("result.json", "images", "train"),
-    "Roboflow": ("valid/_annotations.coco.json", "valid", "valid"),
+    "Roboflow": ("valid/_annotations.coco.json", "valid", "val"),
+    "CVAT with subsets": ("annotations/instances_Validation.json", "images/Validation", "val"),
     "beside the file": ("some.json", "", "train"),
     "FiftyOne": ("labels.json", "data", "train"),
 }
@@ -155,6 +156,14 @@ def test_the_layouts_of_the_tools_are_found(tmp_path, tool):
     (item,) = coco.examples(tmp_path, split)
     assert item["id"] == ("data/a" if tool == "FiftyOne" else "a")
     np.testing.assert_array_equal(item["label"], expected("a"))
+
+
+@pytest.mark.parametrize("name", ["instances_train.json", "result.json"])
+def test_hidden_files_beside_the_annotations_are_not_looked_at(root, name):
+    path = root / "annotations" / name
+    (root / "annotations" / "instances_train.json").rename(path)
+    path.with_name(f"._{name}").write_bytes(b"\0\5\x16\7")
+    assert coco.find_splits(root) == ("train",) and not coco.left_out(root)
 
 
 def test_other_annotation_files_of_coco_are_told(root):
@@ -194,7 +203,8 @@ FAULTS = {
     "1 of 7 annotations are of categories that are not listed, the first of category 15": lambda content: content[
         "annotations"
     ][0].update(category_id=15),
-    "2 of 7 annotations have no outline, only a box (the first is annotation 1)": lambda content: [
+    "2 of 7 annotations have no outline, only a box (the first is annotation 1); export the data "
+    "set for segmentation, or take them out": lambda content: [
         a.update(segmentation=[]) for a in content["annotations"][:2]
     ],
     "annotation 1: ": lambda content: content["annotations"][0].update(segmentation=[[1, 2, 3]]),
@@ -218,7 +228,7 @@ FAULTS = {
         segmentation=[[0, 0, 1e12, 0, 0, 9]]
     ),
     "annotations in COCO's format: ": lambda content: content["images"][0].update(file_name=3),
-    "has 2 classes called 'car'": lambda content: content["categories"][1].update(name="car"),
+    "has 2 classes called 'car'; rename one there": lambda content: content["categories"][1].update(name="car"),
     "2 categories have the id 10, 'car' and": lambda content: content["categories"][1].update(id=10),
     "two images have the id 1: a.png and d.png": lambda content: content["images"][3].update(id=1),
     "annotation 1: iscrowd is 'no', not 0 or 1": lambda content: content["annotations"][0].update(iscrowd="no"),

@@ -80,13 +80,20 @@ def test_the_z_order_counts_before_the_order_in_the_file(tmp_path, pictures):
 
 
 def test_subsets_are_splits(tmp_path, pictures):
-    write(tmp_path, pictures, subset="Validation")
-    assert cvat.find_splits(tmp_path) == ("Validation",)
-    assert len(cvat.examples(tmp_path, "Validation")) == 1
+    write(tmp_path, pictures, subset="North")
+    assert cvat.find_splits(tmp_path) == ("North",)
+    assert len(cvat.examples(tmp_path, "North")) == 1
     write(tmp_path, pictures, subset="default")
     assert cvat.find_splits(tmp_path) == ("train",)
     with pytest.raises(DatasetError, match=r"no split 'val' \(found: train\)"):
         cvat.examples(tmp_path, "val")
+
+
+@pytest.mark.parametrize(("subset", "split"), [("Train", "train"), ("Validation", "val"), ("Test", "test")])
+def test_the_subsets_that_cvat_suggests_are_the_usual_splits(tmp_path, pictures, subset, split):
+    root = write(tmp_path, pictures, subset=subset)
+    assert cvat.find_splits(root) == (split,)
+    assert [item["image"] for item in cvat.examples(root, split)] == [root / "images" / subset / "a.png"]
 
 
 def test_shapes_without_area_are_told_and_tags_are_not_looked_at(tmp_path, pictures):

@@ -161,9 +161,10 @@ def test_masks_that_cannot_keep_colors_are_refused(tmp_path, labels, kind):
         image.save(path)
     else:
         Image.fromarray(labels.astype(np.uint16)).save(path)
-    transparent = f"has {np.count_nonzero(labels == 1)} of 117 pixels that are not opaque"
+    transparent = f"has {np.count_nonzero(labels == 1)} of 117 pixels that are not opaque; their color is not known"
     words = {"JPEG": "a.png holds JPEG", "transparent": transparent, "16 bits": "has 16 bits a channel"}
-    assert words[kind] in refusal(tmp_path, colors="classes")
+    assert words[kind] in (said := refusal(tmp_path, colors="classes"))
+    assert kind != "transparent" or "save it without transparency" in said
 
 
 def test_rgb_masks_without_colors_and_values_without_a_map_point_to_the_flags(tmp_path, labels):
@@ -189,6 +190,41 @@ def test_stems_may_differ_by_a_prefix_or_suffix(tmp_path, labels, image, mask, n
     np.testing.assert_array_equal(read[f"{below}b_mask"], labels[::-1])
     said = refusal(tmp_path)
     assert "2 of 2 masks of" in said and "2 masks there belong to no image" in said and "--mask_suffix" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda path: path.with_suffix(".tif"), "2 pictures there are no PNGs (the first a.tif): save masks"),
+        (lambda path: path.with_name(path.name.upper()), "(the first A.PNG): masks lie in the same folders"),
+        (lambda path: path.parent / "cam" / path.name, "(the first a.png): masks lie in the same folders"),
+    ],
+)
+def test_masks_that_are_not_found_are_named_with_the_cause(tmp_path, labels, change, words):
+    write(tmp_path, {"a": labels, "b": labels})
+    for path in sorted((tmp_path / "masks" / "train").iterdir()):
+        change(path).parent.mkdir(exist_ok=True)
+        path.rename(change(path))
+    said = refusal(tmp_path)
+    assert "2 of 2 masks of" in said and words in said and "--mask_suffix" not in said
+
+
+def test_a_folder_without_pictures_is_refused_with_the_formats_that_are_read(tmp_path, labels):
+    write(tmp_path, {"a": labels}, split="")
+    (tmp_path / "images" / "a.jpg").rename(tmp_path / "images" / "a.heic")
+    assert "images holds no picture (.bmp, .jpeg, .jpg, .png, " in refusal(tmp_path)
+
+
+def test_several_files_that_are_left_out_are_told_as_several(tmp_path, labels):
+    write(tmp_path, {"a": labels})
+    for kind in ("images", "masks"):
+        for name in ("Thumbs.db", "notes.txt"):
+            (tmp_path / kind / "train" / name).touch()
+    (found,) = RawFolder("folder", tmp_path).examples().values()
+    assert [words.partition(" (")[0] for words in found.left_out] == [
+        "2 files that are no pictures",
+        "2 files that are no PNGs",
+    ]
 
 
 def test_files_of_other_names_are_told(tmp_path, labels):

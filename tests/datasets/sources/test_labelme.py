@@ -117,6 +117,21 @@ def test_folders_are_splits_and_annotations_may_be_far_from_the_picture(tmp_path
     np.testing.assert_array_equal(item["label"], expected)
 
 
+@pytest.mark.parametrize("said", ["C:\\\\Users\\\\me\\\\a.png", "/home/me/a.png", "../pictures/a.png"])
+def test_a_picture_that_is_not_where_the_file_says_is_looked_for_beside_it(tmp_path, said):
+    write(tmp_path, shape("polygon", box(2, 1, 6, 4)), imagePath=said)
+    (item,) = labelme.examples(tmp_path, "train")
+    assert item["image"] == tmp_path / "a.png" and item["label"].sum() == 12
+
+
+def test_a_hidden_file_beside_the_folders_does_not_join_the_splits(tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        write(tmp_path / split, shape("polygon", box(2, 1, 6, 4)))
+    (tmp_path / ".settings.json").write_text("{}")
+    assert labelme.find_splits(tmp_path) == ("train", "val")
+
+
 def test_files_that_do_not_state_the_size_get_the_pictures(tmp_path):
     write(tmp_path, shape("rectangle", [[0, 0], [4, 4]]), imageHeight=None, imageWidth=None)
     assert labels_of(tmp_path).shape == (9, 12)

@@ -173,6 +173,16 @@ def test_what_save_to_disk_and_to_parquet_write_is_read(tmp_path, form):
         np.testing.assert_array_equal(labels, expected)
 
 
+def test_tables_without_pictures_do_not_ask_for_the_name_of_a_column(tmp_path):
+    import pyarrow.parquet
+
+    root = tools.write_parquet(tmp_path, SCENE)
+    for columns, what in (({"image": ["a.png"], "label": [3]}, "images"), ({"image": [b"a"], "label": [3]}, "labels")):
+        pyarrow.parquet.write_table(pyarrow.table(columns), root / "data" / "train-00000-of-00001.parquet")
+        said = refusal("hf", root)
+        assert f"has no column of encoded pictures that could be the {what}" in said and "_key" not in said
+
+
 def test_columns_are_named_where_there_are_several(tmp_path):
     import pyarrow.parquet
 

@@ -94,6 +94,12 @@ def test_names_of_another_form_are_refused_in_one_line(root, names):
     assert "data.yaml: line " in (said := refusal(root)) and "cannot be read; quote a name that has" in said
 
 
+def test_hidden_files_beside_the_description_are_not_looked_at(root):
+    (root / "data.yaml").rename(root / "streets.yaml")
+    (root / "._streets.yaml").write_bytes(b"\0\5\xff")
+    assert ultralytics.find_splits(root) == ("train",)
+
+
 def test_roboflows_folders_are_found(tmp_path):
     root = tools.write_ultralytics(tmp_path / "raw", {"a": tools.scene()["a"]})
     for kind in ("images", "labels"):
@@ -394,6 +400,7 @@ FILES = {
     "data.yaml names no folder of pictures": "names: [a]\n",
     "data.yaml: train is ['a', 'b']; expected one folder": "train: [a, b]\nnames: [a]\n",
     "data.yaml: the folder of train, 'train.txt', is not in": "train: train.txt\nnames: [a]\n",
+    "; put it there, or take out the line": "train: images/train\ntest: ../test/images\nnames: [a]\n",
     "data.yaml: line 1, 'what', is not 'key: value'": "what\n",
 }
 
