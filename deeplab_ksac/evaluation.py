@@ -34,7 +34,8 @@ class Evaluator:
         strategy: a `tf.distribute.Strategy`; the current one by default.
 
     Raises:
-        ValueError: for a tolerance that is not positive.
+        ValueError: the model predicts another number of classes; a tolerance that is not positive, or one for more than
+            254 classes.
     """
 
     def __init__(
@@ -46,8 +47,12 @@ class Evaluator:
         boundary_tolerance: float | None = None,
         strategy: tf.distribute.Strategy | None = None,
     ):
+        predicted = model.output["logits"].shape[-1]
+        if predicted not in (None, num_classes):
+            raise ValueError(f"the model predicts {predicted} classes, not {num_classes}")
         if boundary_tolerance is not None:
             boundaries.check_tolerance(boundary_tolerance)
+            boundaries.check_num_classes(num_classes)
         self.num_classes, self.boundary_tolerance = num_classes, boundary_tolerance
         self.strategy = strategy or tf.distribute.get_strategy()
         self._views, self._image_spec = views, scores.image_spec(model)

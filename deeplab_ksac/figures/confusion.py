@@ -6,11 +6,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from deeplab_ksac.figures.rendering import rendered
+from deeplab_ksac.figures.rendering import rendered, widest, wrapped
 
 MOST_NUMBERED = 25  # classes; numbers in the cells of more could not be read
 CELL_INCHES = {"numbered": 0.42, "plain": 0.12}
+NAME_SIZES = {"numbered": 8, "plain": 5}  # points
+NAME_INCHES = {"numbered": 2.5, "plain": np.inf}  # of a line; there is room for one line beside a plain cell
 MARGIN_INCHES = 2.2
+BESIDE_NAMES = 1.4  # inches of the margin: the axes' titles, the color scale
+TITLE_SIZE = 10  # points
 DPI = 100
 
 
@@ -32,19 +36,24 @@ def confusion_picture(matrix: ArrayLike, class_names: Sequence[str], *, title: s
     if matrix.shape != (len(class_names),) * 2:
         raise ValueError(f"{len(class_names)} class names do not fit a matrix of shape {matrix.shape}")
     shares = row_shares(matrix)
-    numbered = len(class_names) <= MOST_NUMBERED
-    side = CELL_INCHES["numbered" if numbered else "plain"] * len(class_names) + MARGIN_INCHES
-    figure = Figure(figsize=(side + 0.6, side), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
-    shown = axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=100, aspect="equal")
     absent = np.isnan(shares).any(axis=1)
     rows = [f"{name} (absent)" if missing else name for name, missing in zip(class_names, absent, strict=True)]
-    size = 8 if numbered else 5
-    axes.set_xticks(range(len(class_names)), class_names, rotation=90, fontsize=size)
-    axes.set_yticks(range(len(class_names)), rows, fontsize=size)
+    numbered = len(class_names) <= MOST_NUMBERED
+    kind = "numbered" if numbered else "plain"
+    size, longest = NAME_SIZES[kind], NAME_INCHES[kind]
+    margin = max(MARGIN_INCHES, min(widest(rows, size), longest) + BESIDE_NAMES)
+    side = CELL_INCHES[kind] * len(class_names) + margin
+    title = wrapped(title, side, TITLE_SIZE)
+    above = title.count("\n") * TITLE_SIZE / 60  # inches of the title's further lines
+    figure = Figure(figsize=(side + 0.6, side + above), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    shown = axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=100, aspect="equal")
+    columns, rows = ([wrapped(name, longest, size) for name in names] for names in (class_names, rows))
+    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(rows)), rows, fontsize=size)
     axes.set_xlabel("prediction")
     axes.set_ylabel("truth")
-    axes.set_title(title, fontsize=10)
+    figure.suptitle(title, fontsize=TITLE_SIZE)
     figure.colorbar(shown, ax=axes, shrink=0.6, label="% of the true pixels")
     if numbered:
         _write_numbers(axes, shares)

@@ -16,6 +16,7 @@ from deeplab_ksac.datasets.inspection import Inspection
 from deeplab_ksac.datasets.survey import SplitSurvey
 from deeplab_ksac.figures.bands import as_rgb
 from deeplab_ksac.figures.colors import colorize
+from deeplab_ksac.figures.rendering import plain, widest
 from deeplab_ksac.storage import Place, place
 from deeplab_ksac.whole_files import check_file_writable, remove_partial, write_whole
 
@@ -23,6 +24,7 @@ TILE = 160  # pixels on the longer side
 COLUMNS = 6
 INCH = 100  # pixels
 NAMED = 40  # classes of which the names can be read below the bars
+NAME_SIZE = 7  # points
 
 
 def save(inspection: Inspection, path: str | os.PathLike) -> None:
@@ -59,13 +61,14 @@ def draw(info: DatasetInfo, surveys: Sequence[SplitSurvey]) -> bytes:
     """The sheet as the bytes of a PNG: for each split its samples, then the class frequencies of all."""
     grids = [(survey.split, grid(survey.samples, info)) for survey in surveys if survey.samples]
     heights = [tiles.shape[0] / INCH + 0.3 for _, tiles in grids]
-    bars = 3.2
+    named = info.class_names if info.num_classes <= NAMED else ()
+    bars = 3.2 + max(widest(named, NAME_SIZE) - 1.2, 0)  # short names are below bars of 2 inches
     width = COLUMNS * TILE / INCH
     sheet = figure.Figure(figsize=(width, sum(heights) + bars), dpi=INCH, layout="constrained")
     rows = sheet.subplots(len(grids) + 1, 1, height_ratios=[*heights, bars], squeeze=False)[:, 0]
     for axes, (split, tiles) in zip(rows, grids, strict=False):
         axes.imshow(tiles, interpolation="none")
-        axes.set_title(f"{info.name} / {split}", fontsize=9, loc="left")
+        axes.set_title(plain(f"{info.name} / {split}"), fontsize=9, loc="left")
         axes.axis("off")
     draw_frequencies(rows[-1], info, surveys)
     buffer = io.BytesIO()
@@ -81,9 +84,9 @@ def draw_frequencies(axes: matplotlib_axes.Axes, info: DatasetInfo, surveys: Seq
         axes.bar(labels + (number - (len(surveys) - 1) / 2) * group, shares, group, label=survey.split)
     axes.set_yscale("log")
     axes.set_ylabel("% of labeled pixels", fontsize=8)
-    axes.tick_params(labelsize=7)
+    axes.tick_params(labelsize=NAME_SIZE)
     if info.num_classes <= NAMED:
-        axes.set_xticks(labels, info.class_names, rotation=90)
+        axes.set_xticks(labels, list(map(plain, info.class_names)), rotation=90)
     axes.legend(fontsize=7)
 
 

@@ -10,12 +10,18 @@ from numpy.typing import ArrayLike
 
 from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.figures.colors import Colors, colorize, named_classes, to_bytes
-from deeplab_ksac.figures.rendering import class_patches, rendered
+from deeplab_ksac.figures.rendering import class_patches, plain, rendered, widest, wrapped
 
 DPI = 100
 PANEL_INCHES = 2.8
+ASPECTS = (0.1, 1.6)  # height : width of a panel's place, whatever its picture's
+TITLE_INCHES = PANEL_INCHES - 0.4  # a color scale may stand beside the picture
+TITLE_SIZE, LEGEND_SIZE = 8, 8  # points
 LEGEND_COLUMNS = 6
+SWATCH_INCHES = 0.6  # of a column of the legend beside its names: the color, and gaps
 MOST_NAMED = 60  # classes on an axis; the names of more could not be read
+NAME_SIZE = 7  # points, of the classes on an axis and of runs beside their curves
+CURVES_INCHES = 4.2
 Box = tuple[int, int, int, int]  # (top, left, height, width) of a frame, in pixels
 
 
@@ -59,11 +65,15 @@ def panels(
         raise ValueError("a figure needs at least one panel")
     columns = max(len(row) for row in rows)
     aspects = [np.mean([p.picture.shape[0] / p.picture.shape[1] for p in row if p is not None]) for row in rows]
-    legend_rows = -(-len(names) // LEGEND_COLUMNS)
-    height = sum(PANEL_INCHES * min(aspect, 1.6) + 0.35 for aspect in aspects) + 0.25 * legend_rows + 0.6
-    figure = Figure(figsize=(PANEL_INCHES * columns + 0.4, height), dpi=DPI, layout="constrained")
+    aspects = np.clip(aspects, *ASPECTS)
+    titles = [max(_title(p).count("\n") for p in row if p is not None) for row in rows]
+    width = PANEL_INCHES * columns + 0.4
+    legend_columns, names = _legend_columns(names, width)
+    legend_rows = -(-len(names) // legend_columns) * max((name.count("\n") + 1 for name in names), default=0)
+    height = sum(PANEL_INCHES * aspects + 0.35) + 0.15 * sum(titles) + 0.25 * legend_rows + 0.6
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(wrapped(title, width, 10), fontsize=10)
     axes = figure.subplots(len(rows), columns, squeeze=False, height_ratios=aspects)
     for row, line in zip(axes, rows, strict=True):
         for axis, panel in zip(row, [*line, *[None] * (columns - len(line))], strict=True):
@@ -72,9 +82,23 @@ def panels(
                 _draw(figure, axis, panel)
     if names:
         handles = class_patches(names, colors)
-        figure.legend(handles=handles, loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=8)
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=legend_columns, frameon=False, fontsize=LEGEND_SIZE
+        )
     _close_gaps(figure, axes)
     return rendered(figure)
+
+
+def _title(panel):
+    return wrapped(panel.title, TITLE_INCHES, TITLE_SIZE)
+
+
+def _legend_columns(names, width):
+    """How many columns of the legend fit into the width of a figure, and the names as they stand in them."""
+    longest = width - 2 * SWATCH_INCHES
+    needed = min(widest(names, LEGEND_SIZE), longest) + SWATCH_INCHES
+    columns = min(max(int(width / needed), 1), LEGEND_COLUMNS)
+    return columns, [wrapped(name, longest, LEGEND_SIZE) for name in names]
 
 
 def _close_gaps(figure, axes):
@@ -102,7 +126,7 @@ def _draw(figure, axis, panel):
         axis.plot([column], [row], "o", color="red", markeredgecolor="white", markersize=6)
     for top, left, tall, wide in panel.boxes:
         axis.add_patch(Rectangle((left - 0.5, top - 0.5), wide, tall, fill=False, edgecolor="red", linewidth=1.5))
-    axis.set_title(panel.title, fontsize=8, pad=3)
+    axis.set_title(_title(panel), fontsize=TITLE_SIZE, pad=3)
 
 
 def predictions(
@@ -165,13 +189,16 @@ def branch_features(
     Args:
         image: RGB 0…255, [H, W, 3].
         by_model: {name: {rate: [h, w, C]}}.
-        channels: how many maps; those with the largest variance over all rates of the first model.
+        channels: how many maps; those with the largest variance over all rates of the first model, of the channels
+            that every model has.
         originals: whether the image is shown.
 
     Raises:
         ValueError: fewer channels than asked for.
     """
-    chosen = busiest_channels(next(iter(by_model.values())), channels)
+    common = min(maps.shape[-1] for rates in by_model.values() for maps in rates.values())
+    first = {rate: maps[..., :common] for rate, maps in next(iter(by_model.values())).items()}
+    chosen = busiest_channels(first, channels)
     grids = {name: {rate: tile(maps[..., chosen]) for rate, maps in rates.items()} for name, rates in by_model.items()}
     top = max(float(np.percentile(grid, 99.5)) for rates in grids.values() for grid in rates.values())
     rows = [[Panel(to_bytes(image), "image")]] if originals else []
@@ -284,7 +311,8 @@ def class_dependency(maps: Mapping[str, np.ndarray], class_names: Sequence[str])
         bound = max(float(np.nanmax(np.abs(b - a), initial=0.01)), 0.01)
         shown[f"{second}\n− {first}"] = (b - a, (-bound, bound), "coolwarm")
     named = len(class_names) <= MOST_NAMED
-    side = max(0.17 * len(class_names), 2.6) + 1.4
+    margin = max(widest(class_names, NAME_SIZE) + 0.9, 1.4) if named else 1.4
+    side = max(0.17 * len(class_names), 2.6) + margin
     figure = Figure(figsize=(side * len(shown) + 0.6 * len(shown), side), dpi=DPI, layout="constrained")
     for axis, (name, (matrix, limits, colormap)) in zip(
         figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True
@@ -292,9 +320,10 @@ def class_dependency(maps: Mapping[str, np.ndarray], class_names: Sequence[str])
         picture = axis.imshow(matrix, vmin=limits[0], vmax=limits[1], cmap=colormap, interpolation="nearest")
         axis.set_facecolor("lightgray")
         ticks = range(len(class_names)) if named else []
-        axis.set_xticks(ticks, class_names if named else [], rotation=90, fontsize=7)
-        axis.set_yticks(ticks, class_names if named else [], fontsize=7)
-        axis.set_title(name, fontsize=9)
+        names = list(map(plain, class_names)) if named else []
+        axis.set_xticks(ticks, names, rotation=90, fontsize=NAME_SIZE)
+        axis.set_yticks(ticks, names, fontsize=NAME_SIZE)
+        axis.set_title(wrapped(name, side, 9), fontsize=9)
         figure.colorbar(picture, ax=axis, shrink=0.7)
     return rendered(figure)
 
@@ -309,16 +338,17 @@ def curves(by_run: Mapping[str, Mapping[str, tuple[Sequence, Sequence]]], *, tit
         raise ValueError("nothing to plot: no run has logged anything")
     columns = min(len(by_run), 3)
     rows = -(-len(by_run) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.0 * rows + 0.4), dpi=DPI, layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(CURVES_INCHES * columns, 3.0 * rows + 0.4), dpi=DPI, layout="constrained")
+    figure.suptitle(wrapped(title, CURVES_INCHES * columns, 10), fontsize=10)
     for axis, (quantity, runs) in zip(figure.subplots(rows, columns, squeeze=False).flat, by_run.items(), strict=False):
         for name, (steps, values) in runs.items():
-            axis.plot(steps, values, label=name, linewidth=1, marker="o" if len(steps) < 12 else None, markersize=3)
+            label = wrapped(name, CURVES_INCHES / 2, NAME_SIZE)
+            axis.plot(steps, values, label=label, linewidth=1, marker="o" if len(steps) < 12 else None, markersize=3)
         axis.set_title(quantity, fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=7)
+        axis.legend(handles=axis.get_lines(), fontsize=NAME_SIZE)  # given, a name may begin with an underscore
     for axis in figure.axes[len(by_run) :]:
         axis.set_axis_off()
     return rendered(figure)

@@ -1,5 +1,6 @@
 """A legend of classes and their colors below a picture; fast enough for thousands of pictures."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ def with_legend(picture: np.ndarray, names: Sequence[str], colors: Colors) -> np
     """
     if not len(names):
         return picture
-    font = ImageFont.load_default(size=FONT_SIZE)
+    font = _font("".join(names).isascii())
     width = picture.shape[1]
     places = list(_places([int(font.getlength(name)) + 1 for name in names], width))
     strip = Image.new("RGB", (width, (places[-1][1] + 1) * ROW), "white")
@@ -31,6 +32,16 @@ def with_legend(picture: np.ndarray, names: Sequence[str], colors: Colors) -> np
         draw.rectangle((left, top, left + SWATCH - 1, top + SWATCH - 1), fill=tuple(color), outline="gray")
         draw.text((left + SWATCH + GAP, row * ROW + ROW // 2), name, fill="black", font=font, anchor="lm")
     return np.concatenate([picture, np.asarray(strip)])
+
+
+@functools.cache
+def _font(ascii_alone):
+    """Pillow's own, which has hardly more than ASCII; for other letters matplotlib's, which takes a while to load."""
+    if ascii_alone:
+        return ImageFont.load_default(size=FONT_SIZE)
+    from matplotlib.font_manager import FontProperties, findfont
+
+    return ImageFont.truetype(findfont(FontProperties()), size=FONT_SIZE)
 
 
 def _places(text_widths, width):

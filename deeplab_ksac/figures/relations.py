@@ -113,6 +113,8 @@ def largest_disagreement(
 ) -> tuple[int, int, int, int] | None:
     """The window in which several predictions differ most from each other (or, with a truth, in being right).
 
+    A single prediction differs where it is wrong; without a truth nowhere.
+
     Args:
         predictions: integers, each [H, W].
         truth: integers [H, W]; what is not labeled (255) does not count.
@@ -122,9 +124,11 @@ def largest_disagreement(
         (top, left, height, width) in pixels; None where nothing differs.
     """
     predictions = np.stack([np.asarray(prediction) for prediction in predictions])
-    compared = predictions if truth is None else predictions == np.asarray(truth)
-    differs = (compared != compared[:1]).any(axis=0)
-    if truth is not None:
+    if truth is None:
+        differs = (predictions != predictions[:1]).any(axis=0)
+    else:
+        right = predictions == np.asarray(truth)
+        differs = ~right[0] if len(right) == 1 else (right != right[:1]).any(axis=0)
         differs &= np.asarray(truth) != 255
     if not differs.any():
         return None

@@ -31,6 +31,17 @@ def check_tolerance(tolerance: float) -> float:
     return tolerance
 
 
+def check_num_classes(num_classes: int) -> int:
+    """`num_classes` itself.
+
+    Raises:
+        ValueError: there are more than 254.
+    """
+    if num_classes > MAX_CLASSES:
+        raise ValueError(f"boundaries are counted for at most {MAX_CLASSES} classes, not {num_classes}")
+    return num_classes
+
+
 def boundary_counts(labels: tf.Tensor, classes: tf.Tensor, num_classes: int, tolerance: float = TOLERANCE) -> tf.Tensor:
     """Boundary pixels and how many of them are matched: [N, H, W], [N, H, W] -> int64 [4, K], rows as `COUNTS`.
 
@@ -46,8 +57,7 @@ def boundary_counts(labels: tf.Tensor, classes: tf.Tensor, num_classes: int, tol
     Raises:
         ValueError: for more than 254 classes, or a tolerance that is not positive.
     """
-    if num_classes > MAX_CLASSES:
-        raise ValueError(f"boundaries are counted for at most {MAX_CLASSES} classes, not {num_classes}")
+    check_num_classes(num_classes)
     labels, classes = tf.cast(labels, tf.int32), tf.cast(classes, tf.int32)
     valid = (labels >= 0) & (labels < num_classes)
     true, predicted = (

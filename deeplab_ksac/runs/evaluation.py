@@ -103,9 +103,9 @@ class RunEvaluation:
         )
 
     def sheet(self, count: int) -> bytes:
-        """Image, truth and prediction of `count` images spread over the split, as a PNG file."""
-        apart = max(self.num_images // count, 1)  # neighbors are often frames of one film
-        examples = list(self._batches(1).shard(apart, 0).take(count).unbatch())
+        """Image, truth and prediction of `count` images, evenly spread over the split, as a PNG file."""
+        spread = eval_batches(self.split.dataset, self.split.name, data_dir=self.data_dir, images=count)
+        examples = list(spread.unbatch())
         images = [example["image"].numpy() for example in examples]
         truths = [example["labels"].numpy() for example in examples]
         info = self.loaded.info

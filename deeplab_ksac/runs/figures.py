@@ -18,6 +18,7 @@ import tensorflow as tf
 from deeplab_ksac import storage
 from deeplab_ksac.bands import RGB, Bands
 from deeplab_ksac.datasets import pipeline
+from deeplab_ksac.datasets.access import evenly_spread
 from deeplab_ksac.datasets.band_pictures import read_bands
 from deeplab_ksac.datasets.info import load_info, require_bands
 from deeplab_ksac.datasets.splits import Split
@@ -158,7 +159,7 @@ class SplitExamples:
     Args:
         split: "data set/split".
         data_dir: folder of the converted data sets.
-        count: how many, evenly spread over the split; None for all.
+        count: how many, evenly spread over the split; None for all, as where there are no more.
         class_names: that the data set must have.
         bands: that its pictures must have; None for any.
 
@@ -187,15 +188,15 @@ class SplitExamples:
             require_bands(self.split.dataset, info.bands, bands, "the model")
         number = info.num_examples[self.split.name]
         self.count = number if count is None else min(count, number)
-        self.apart = max(number // max(self.count, 1), 1)  # neighbors are often frames of one film
+        self.numbers = evenly_spread(self.count, number)  # neighbors are often frames of one film
 
     def __len__(self):
         return self.count
 
     def __iter__(self) -> Iterator[Example]:
-        batches = pipeline.eval_batches(self.split.dataset, self.split.name, data_dir=self.data_dir)
-        for index, batch in enumerate(batches.shard(self.apart, 0).take(self.count)):
-            yield Example(f"{index * self.apart:05d}", batch["image"][0].numpy(), batch["labels"][0].numpy())
+        batches = pipeline.eval_batches(self.split.dataset, self.split.name, data_dir=self.data_dir, images=self.count)
+        for number, batch in zip(self.numbers, batches, strict=False):
+            yield Example(f"{number:05d}", batch["image"][0].numpy(), batch["labels"][0].numpy())
 
 
 class ImageExamples:
@@ -245,8 +246,14 @@ def figure(
 
 
 def predictions(models: Models, examples: Iterable[Example], options: Options = Options()) -> Iterator[Drawing]:
-    """Image | truth | the models side by side, framed where they differ most: a drawing of each example."""
-    predictors = {run: Predictor(loaded.model, info=loaded.info) for run, loaded in models.items()}
+    """Image | truth | the models side by side, framed where they differ most: a drawing of each example.
+
+    Each model sees the example in the views of its own evaluation.
+    """
+    predictors = {
+        run: Predictor(loaded.model, loaded.experiment.evaluation.views, info=loaded.info)
+        for run, loaded in models.items()
+    }
     for example in examples:
         answers = {run: predictor(example.image) for run, predictor in predictors.items()}
         yield _side_by_side(f"predictions_{example.name}", example, answers, _info(models), options)
@@ -335,9 +342,10 @@ def curves(
 
 
 def confusion(models: Models, examples: Iterable[Example], options: Options = Options()) -> Iterator[Drawing]:
-    """The confusion matrix over the examples: a drawing of each model."""
+    """The confusion matrix over the examples, in the views of each model's own evaluation: a drawing of each model."""
     for run, loaded in models.items():
-        evaluator = Evaluator(loaded.model, num_classes=loaded.info.num_classes)
+        views = loaded.experiment.evaluation.views
+        evaluator = Evaluator(loaded.model, num_classes=loaded.info.num_classes, views=views)
         evaluator(_batches(examples, f"confusion {run}", options))
         matrix = evaluator.confusion_matrix()
         picture = confusion_picture(matrix, loaded.info.class_names, title=run)
@@ -394,10 +402,7 @@ def _boxes(options, predicted, truth, size):
                 f"rows and {size[1]} columns"
             )
         return (options.box,)
-    several = list(predicted)
-    if len(several) == 1 and truth is not None:
-        several, truth = [*several, truth], None  # one model differs from the truth alone
-    found = relations.largest_disagreement(several, truth=truth) if len(several) > 1 else None
+    found = relations.largest_disagreement(list(predicted), truth=truth)
     return () if found is None else (found,)
 
 

@@ -82,7 +82,9 @@ class EvaluationResult:
         return table(self.figures, self.class_names)
 
     def warning(self) -> str:
-        """A sentence where there is one class, or nearly all pixels were predicted as one, else ""."""
+        """A sentence where no pixel is labeled, there is one class, or nearly all were predicted as one, else ""."""
+        if not self.figures["pixels"]:
+            return f"warning: {self.split} has no labeled pixel: there is nothing to compare with"
         if len(self.class_names) == 1:
             return f"warning: there is one class, {self.class_names[0]!r}: every model has an mIoU of 1"
         pixels = [share * self.figures["pixels"] for share in self.figures["predicted_share"]]

@@ -156,3 +156,10 @@ def test_an_empty_split_is_refused(model):
 def test_what_makes_no_sense_is_refused_at_construction(model, options):
     with pytest.raises(ValueError, match="must be"):
         Evaluator(model, num_classes=K, **options)
+
+
+def test_what_cannot_be_counted_is_refused_at_construction(model):
+    with pytest.raises(ValueError, match=f"the model predicts {K} classes, not {K - 1}"):
+        Evaluator(model, num_classes=K - 1)
+    with pytest.raises(ValueError, match="boundaries are counted for at most 254 classes, not 255"):
+        Evaluator(build_fake_model(255), num_classes=255, boundary_tolerance=1)

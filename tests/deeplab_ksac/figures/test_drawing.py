@@ -1,12 +1,17 @@
 """Figures: what stands in them, found in their pixels."""
 
+import warnings
+
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from deeplab_ksac.datasets.info import DatasetInfo
 from deeplab_ksac.figures import drawing as figures
 from deeplab_ksac.figures.colors import IGNORE_COLOR
 from deeplab_ksac.figures.confusion import confusion_picture
+from deeplab_ksac.figures.rendering import rendered
 from tests.deeplab_ksac.fake_model import fake_info
 
 INFO = fake_info()
@@ -164,3 +169,71 @@ def test_rows_stand_close_together_whatever_the_shape_of_their_pictures(shape, t
 def test_a_figure_without_panels_is_refused():
     with pytest.raises(ValueError, match="at least one panel"):
         figures.panels([])
+
+
+def edges(picture):
+    """The outermost pixels of a picture, which are white where nothing is cut off."""
+    return np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+
+
+@pytest.mark.parametrize(
+    "name", ("diningtable", "television receiver, television, television set, tv, tv set, idiot box")
+)
+@pytest.mark.parametrize("columns", (1, 3))
+def test_a_legend_is_whole_whatever_its_names_and_the_width_of_the_figure(name, columns):
+    colors = [(10 * k, 255 - 10 * k, 9) for k in range(21)]
+    black = figures.Panel(np.zeros((40, 60, 3), np.uint8), "picture")
+    drawn = figures.panels([[black] * columns], names=[f"{name} {k}" for k in range(21)], colors=colors)
+    assert (edges(drawn) == 255).all() and set(colors) <= colors_in(drawn)
+    assert (drawn == 0).all(axis=-1).sum() > columns * 150 * 230  # the pictures keep their size
+
+
+def test_long_titles_do_not_run_into_each_other():
+    black, title = np.zeros((40, 60, 3), np.uint8), "home_user_projects_segmentation_runs_2026_camvid_ksac_seed"
+    drawn = figures.panels([[figures.Panel(black, f"{title}_{k} (100.0% right)") for k in range(2)]])
+    middle = drawn[:, drawn.shape[1] // 2 - 20 : drawn.shape[1] // 2 + 20]
+    assert (middle == 255).all(axis=(0, 2)).any() and (edges(drawn) == 255).all()
+
+
+def test_a_line_and_a_column_of_pixels_leave_their_room_to_pictures_of_usual_shapes():
+    strips = [np.zeros((*shape, 3), np.uint8) for shape in ((1, 4000), (4000, 1))]
+    rows = [[figures.Panel(picture, "a title")] for picture in (*strips, np.full((40, 60, 3), 30, np.uint8))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a layout without room
+        drawn = figures.panels(rows)
+    assert (drawn == 30).all(axis=-1).sum() > 150 * 230
+
+
+def test_the_maps_of_models_of_different_widths_are_of_channels_that_all_have():
+    maps = {"wide": {6: RNG.normal(size=(5, 5, 9)) * np.arange(9)}, "narrow": {6: RNG.normal(size=(5, 5, 4))}}
+    assert figures.branch_features(IMAGE, maps, channels=4).ndim == 3
+    with pytest.raises(ValueError, match="channels must be 1 … 4, not 5"):
+        figures.branch_features(IMAGE, maps, channels=5)
+
+
+def test_long_names_leave_room_for_the_dependency_maps():
+    names = ["television receiver, television, television set, tv, tv set, idiot box, boob tube", "sky"]
+    drawn = figures.class_dependency({"a": np.zeros((2, 2))}, names)
+    dark = np.abs(drawn.astype(int) - (10, 0, 0)).max(axis=-1) <= 1  # the dark end of matplotlib's hot
+    assert (edges(drawn) == 255).all() and dark.sum() > 180**2
+
+
+def test_names_of_runs_are_shown_as_they_are_and_leave_room_for_their_curves():
+    steps = ([1, 2], [3.0, 4.0])
+    names = ("b$x_{$", "home_user_projects_segmentation_runs_2026_camvid_ksac_seed0_home_user_projects_2026")
+    drawn = figures.curves({"train/loss": dict.fromkeys(names, steps)}, title="$x_{$")
+    assert (edges(drawn) == 255).all()
+    lines = (np.abs(drawn.astype(int) - (255, 127, 14)).max(axis=-1) <= 1).nonzero()[1]  # of the second run
+    assert lines.max() - lines.min() > 250
+
+
+def test_a_dollar_in_a_name_is_a_dollar_in_every_figure():
+    name, classes = "US$ \\frac{ $", [np.zeros((40, 60), int)]
+    info = DatasetInfo("fake", (name, "b"), ((1, 2, 3), (4, 5, 6)))
+    assert figures.predictions([IMAGE], classes, {name: classes}, info).ndim == 3
+    assert figures.class_dependency({name: np.eye(2)}, info.class_names).ndim == 3
+
+
+def test_a_figure_that_is_longer_than_matplotlib_can_draw_is_drawn_smaller():
+    picture = rendered(Figure(figsize=(2, 700), dpi=100))
+    assert 60_000 < picture.shape[0] < 2**16 and picture.shape[1] == round(2 * picture.shape[0] / 700)

@@ -1,6 +1,7 @@
 """Legends below pictures."""
 
 import numpy as np
+import pytest
 
 from deeplab_ksac.figures.legend import ROW, SWATCH, with_legend
 
@@ -27,3 +28,9 @@ def test_names_flow_into_further_rows_and_keep_the_width():
 def test_a_picture_narrower_than_a_swatch_is_served_and_no_names_are_no_legend():
     assert with_legend(PICTURE[:, :3], ["sky"], COLORS[:1]).shape == (10 + ROW, 3, 3)
     assert with_legend(PICTURE, [], []) is PICTURE
+
+
+@pytest.mark.parametrize("letters", ("äöü", "éèê", "łżś", "джё", "αβγ"))
+def test_letters_are_letters_and_not_all_the_same_box(letters):
+    strips = [with_legend(PICTURE, [letter], COLORS[:1])[10:].tobytes() for letter in letters]
+    assert len(set(strips)) == len(letters)

@@ -103,3 +103,12 @@ def test_with_a_truth_only_being_right_counts():
     second[20:25, 20:25] = 3
     truth[21, 21] = 255
     assert relations.largest_disagreement([first, second], truth=truth, size=(5, 5)) == (20, 20, 5, 5)
+
+
+def test_the_frame_of_a_single_prediction_lies_where_it_is_wrong_and_not_where_nothing_is_labeled():
+    truth, prediction = np.zeros((30, 40), int), np.zeros((30, 40), int)
+    truth[20:] = 255
+    prediction[3:6, 2:8] = 1
+    assert relations.largest_disagreement([prediction], truth=truth, size=(3, 6)) == (3, 2, 3, 6)
+    assert relations.largest_disagreement([truth], truth=truth) is None
+    assert relations.largest_disagreement([prediction]) is None

@@ -1,5 +1,7 @@
 """The figures of real runs, as a Python user makes them."""
 
+import dataclasses
+import io
 import itertools
 
 import numpy as np
@@ -7,9 +9,16 @@ import pytest
 from PIL import Image
 
 from deeplab_ksac.datasets.info import load_info
+from deeplab_ksac.datasets.splits import Split
+from deeplab_ksac.experiment import Views
+from deeplab_ksac.figures.drawing import predictions
+from deeplab_ksac.prediction.predictor import Predictor
+from deeplab_ksac.prediction.scores import predict_classes
 from deeplab_ksac.runs import figures
+from deeplab_ksac.runs.evaluation import RunEvaluation
 from tests.deeplab_ksac.runs.untrained import HEADS, untrained_run, untrained_runs
 from tests.deeplab_ksac.training.tiny import EXPERIMENT, convert
+from tests.literal import confusion
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +197,36 @@ def test_images_of_the_same_name_do_not_overwrite_each_other(place, tmp_path):
     assert len(examples) == len({example.name for example in examples}) == 2
     assert [example.image.max() for example in examples] == [10, 200]
     assert not any("/" in example.name for example in examples)
+
+
+def test_predictions_and_the_confusion_matrix_are_of_the_views_that_evaluation_and_prediction_have(place):
+    (loaded,) = figures.load_models([place / "ksac"]).values()
+    views = Views(scales=(0.3, 2.0), flip=True)
+    evaluation = dataclasses.replace(loaded.experiment.evaluation, views=views)
+    loaded = dataclasses.replace(loaded, experiment=dataclasses.replace(loaded.experiment, evaluation=evaluation))
+    (example,) = figures.SplitExamples("tiny/val", place / "data", count=1)
+    expected = predict_classes(loaded.model, example.image[np.newaxis], views)[0].numpy()
+    assert (expected != predict_classes(loaded.model, example.image[np.newaxis])[0].numpy()).any()
+    (drawn,) = figures.figure("predictions", {"run": loaded}, [example])
+    np.testing.assert_array_equal(drawn.arrays["run"], expected)
+    (drawn,) = figures.figure("confusion", {"run": loaded}, [example])
+    literal = confusion.confusion_matrix(example.truth, expected, loaded.info.num_classes)
+    np.testing.assert_array_equal(drawn.arrays["matrix"], literal)
+
+
+def test_examples_reach_to_the_end_of_the_split_whatever_their_number(place):
+    split = figures.SplitExamples("tiny/train", place / "data", count=6)
+    assert [example.name for example in split] == ["00000", "00001", "00003", "00005", "00006", "00008"]
+
+
+def test_the_sheet_of_an_evaluation_shows_pictures_of_all_over_the_split(place):
+    (loaded,) = figures.load_models([place / "ksac"]).values()
+    evaluation = RunEvaluation(loaded, data_dir=place / "data", split=Split("tiny", "train"))
+    with Image.open(io.BytesIO(evaluation.sheet(6))) as sheet:
+        shown = np.asarray(sheet)
+    stored = list(figures.SplitExamples("tiny/train", place / "data"))
+    examples = [stored[number] for number in (0, 1, 3, 5, 6, 8)]
+    predictor = Predictor(loaded.model, loaded.experiment.evaluation.views, info=loaded.info)
+    answers = {"prediction": [predictor(example.image) for example in examples]}
+    images, truths = [example.image for example in examples], [example.truth for example in examples]
+    np.testing.assert_array_equal(shown, predictions(images, truths, answers, loaded.info))

@@ -118,3 +118,9 @@ def test_a_result_says_its_table_and_warns_of_one_class(result):
     one[:, 1] = 5
     everywhere = results.EvaluationResult(result.split, result.views, 0, 7, NAMES, summarize(one), one)
     assert everywhere.warning().startswith("warning: 100.0% of all pixels were predicted as 'road'")
+
+
+def test_a_split_without_labels_is_named_in_place_of_a_share_that_is_no_number(result):
+    nothing = np.zeros([3, 3], int)
+    unlabeled = results.EvaluationResult(result.split, result.views, 0, 7, NAMES, summarize(nothing), nothing)
+    assert unlabeled.warning() == "warning: tiny/val has no labeled pixel: there is nothing to compare with"
