@@ -68,6 +68,13 @@ def first_pictures(count, raw_dir, data_dir):
     return name
 
 
+def check_steps(run, steps):
+    """Raises ValueError where a run was trained for another number of steps than its results are to be of."""
+    (stage,) = json.loads((run / "experiment.json").read_text())["stages"]
+    if stage["steps"] != steps:
+        raise ValueError(f"{run} was trained for {stage['steps']} steps, not {steps}; name another --workdir")
+
+
 def trained(name, count, given):
     """{split: mIoU} of one training."""
     place = pathlib.Path(given.workdir)
@@ -91,6 +98,7 @@ def trained(name, count, given):
         ksac("train", *changes.items(), *start, data, ("workdir", run))
         for split in SPLITS:
             ksac("evaluate", ("workdir", run), data, ("dataset", f"{dataset}/{split}"), ("sheet", 4))
+    check_steps(run, given.steps)
     return {split: json.loads(path.read_text())["miou"] for split, path in found.items()}
 
 
@@ -141,6 +149,8 @@ def main(arguments):
     unknown = set(names) - set(COLORS)
     if unknown:
         raise app.UsageError(f"--weights: {unknown.pop()!r} is none of {', '.join(COLORS)}")
+    if not names:
+        raise app.UsageError(f"--weights={','.join(given.weights)} needs --backbone_weights")
     results = {name: {count: trained(name, count, given) for count in counts} for name in names}
     place = pathlib.Path(given.workdir)
     table = as_markdown(results)

@@ -1,6 +1,5 @@
 """Checks that an exported file gives what the model gives, in a process without this project's code."""
 
-import importlib.util
 import itertools
 import math
 import os
@@ -26,7 +25,7 @@ SURE = 4  # by how many standard deviations of the noise a pixel's two best logi
 PICTURES = 2  # that a file in 8 bits is checked with
 PROGRAM = Path(__file__).with_name("fresh.py")
 TIMEOUT = 3600
-LITE = {"tflite": (), "litert": ("ai_edge_litert",)}  # what runs TensorFlow Lite files, and the packages of its own
+LITE = ("tflite", "litert")  # what runs TensorFlow Lite files
 
 
 def check_written(
@@ -96,7 +95,7 @@ def check_classes(
     Counted are the pixels whose two best logits differ by 4 standard deviations of the noise of such a difference,
     √2 · √L · ε · max(1, rms(logits)) with L and ε of `tolerance`. Of these, by Chebyshev's inequality, at most one in
     16 may have another class, however the noise is distributed. That finds gross errors; what the rounding costs is
-    known from an evaluation.
+    known from an evaluation. Of a model that is sure nowhere, as one at random, nothing is compared.
 
     Args:
         path, model, kind, views, bands: as `check_written`.
@@ -107,15 +106,19 @@ def check_classes(
         (the largest share that was found, what it may be).
 
     Raises:
-        ValueError: they differ, or what was written cannot be run.
+        ValueError: they differ, what was written cannot be run, or the model's logits are not finite.
     """
     dtype = image_dtype(bands, lite=kind in LITE).as_numpy_dtype
-    chosen = of_one_size(itertools.islice(iter(pictures), PICTURES), size)
+    chosen = of_one_size(itertools.islice(iter(pictures), PICTURES), size, bands)
     images = {f"image_{i}": picture.astype(dtype) for i, picture in enumerate(chosen)}
     shares, allowed = [], 1 / SURE**2
     for name, outputs in _run_apart(path, kind, images).items():
         with tf.device("CPU:0"):
             logits = scores.predict_logits(model, tf.cast(images[name], tf.float32) / bands.unit, views).numpy()
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                "the model's logits are not finite, so that no file can be compared with it; it was removed"
+            )
         second, first = np.moveaxis(np.sort(logits, axis=-1)[..., -2:], -1, 0)
         deviation = math.sqrt(2) * 2 * tolerance(model, logits, "int8")
         sure = first - second > SURE * deviation
@@ -157,7 +160,7 @@ def _run_apart(path, kind, images):
     with tempfile.TemporaryDirectory(prefix="check_") as folder:
         np.savez(Path(folder) / "images.npz", **images)
         ended = subprocess.run(
-            [sys.executable, "-I", str(PROGRAM), kind, str(path), folder, *_places(LITE.get(kind, ()))],
+            [sys.executable, "-I", str(PROGRAM), kind, str(path), folder, *_places()],
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
             capture_output=True,
             text=True,
@@ -171,10 +174,12 @@ def _run_apart(path, kind, images):
         return {name: _arrays(Path(folder) / f"{name}.npz") for name in images}
 
 
-def _places(packages):
-    """The folders in which packages lie, which PYTHONPATH may name."""
-    found = [importlib.util.find_spec(package) for package in packages]
-    return [str(Path(spec.origin).parents[1]) for spec in found if spec is not None and spec.origin]
+def _places():
+    """The folders in which this process finds packages, in their order.
+
+    Those of PYTHONPATH and of `pip install --user` are among them, into which an isolated process does not look.
+    """
+    return [os.path.abspath(place) for place in sys.path if place]
 
 
 def _arrays(path):

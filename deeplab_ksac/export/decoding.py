@@ -3,13 +3,14 @@
 import tensorflow as tf
 
 from deeplab_ksac.datasets.encoding import JPEG_TRANSFORM, stored_size
+from deeplab_ksac.datasets.pixels import DARKEST
 from deeplab_ksac.export import orientation
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 BIT_DEPTH = 24  # where a PNG's header has it
 MAX_PIXELS = 2**25  # of a picture that shares a server's memory with others: 700 MB of scores for 5 classes
 UNKNOWN = "neither a JPEG nor a PNG file"
-DAMAGED = "it cannot be decoded: damaged, or 16 bits a channel with no value above 255"
+DAMAGED = "it cannot be decoded: damaged, or 16 bits a channel with no value above 4095"
 
 
 def decode_shown(content: tf.Tensor, *, upright: bool | tf.Tensor = True) -> tf.Tensor:
@@ -21,7 +22,7 @@ def decode_shown(content: tf.Tensor, *, upright: bool | tf.Tensor = True) -> tf.
 
     Raises:
         tf.errors.InvalidArgumentError: when it runs, for a file of another kind, a damaged one, and 16 bits a channel
-            of which the upper eight are all zero.
+            with no value above 4095.
     """
     return _decoded(content, tf.convert_to_tensor(upright))
 
@@ -90,7 +91,8 @@ def _decode_png(content):
     # Where a PNG of fewer than 8 bits has no alpha, TensorFlow fills in the largest number of that many bits.
     alpha = tf.where((bits < 8) & tf.reduce_all(alpha == 2**bits - 1), 255, alpha)
     seen = tf.debugging.Assert(
-        (bits < 16) | (tf.reduce_max(colors) > 0), ["image_bytes holds a PNG of 16 bits with no value above 255"]
+        (bits < 16) | (tf.reduce_max(colors) >= DARKEST),
+        ["image_bytes holds a PNG of 16 bits with no value above 4095"],
     )
     with tf.control_dependencies([seen]):
         return tf.cast((2 * (colors * alpha + 255 * (255 - alpha)) + 255) // 510, tf.uint8)

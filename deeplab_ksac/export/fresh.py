@@ -1,20 +1,19 @@
-"""Runs an exported model in a process that has nothing of this project: fresh.py <kind> <model> <folder> [<place>].
+"""Runs an exported model in a process that has nothing of this project: fresh.py <kind> <model> <folder> <place>…
 
 Reads images.npz of the folder, uint8 or uint16 [N, H, W, C] each, and writes <name>.npz with the classes and the
-probabilities. Packages that are not installed beside Python are found in the place.
+probabilities. Packages are looked for in the places.
 """
 
 import io
 import sys
 from pathlib import Path
 
-import numpy as np
-
 OURS = ("deeplab_ksac", "caa", "car", "datasets", "scripts", "tests")
 
 
 def run_saved_model(path, images):
     """Yields the outputs for each image; the signatures must agree."""
+    import numpy as np
     import tensorflow as tf
     from PIL import Image
 
@@ -79,7 +78,9 @@ RUNNERS = {"saved_model": run_saved_model, "tflite": run_tflite, "litert": run_l
 
 def main(kind, path, folder, *places):
     """Runs the model at `path` on the folder's images."""
-    sys.path.extend(places)
+    sys.path[:] = places  # before anything is loaded that does not come with Python
+    import numpy as np
+
     with np.load(Path(folder) / "images.npz") as images:
         images = dict(images)
     for name, outputs in zip(images, RUNNERS[kind](path, images.values()), strict=True):

@@ -54,7 +54,8 @@ def export_onnx(
     Raises:
         OSError: the extra `onnx` is not installed.
         FileExistsError: as `export_saved_model`.
-        ValueError: as there; another suffix; or operations that have no counterpart, which are named.
+        ValueError: as there; another suffix; operations that have no counterpart, which are named; of the
+            representative pictures as `rounding.each`, or they can be iterated only once.
     """
     require_suffix(path, ".onnx")
     imported()
@@ -62,7 +63,7 @@ def export_onnx(
     with export_target(path, info=info, model=model, overwrite=overwrite) as target:
         write_onnx(model, target.partial, views=views, bands=info.bands, check=check and rounding is None)
         if representative is not None:
-            target.partial.write_bytes(in_int8(target.partial.read_bytes(), representative))
+            target.partial.write_bytes(in_int8(target.partial.read_bytes(), representative, info.bands))
             if check:
                 check_classes(
                     target.partial, model, kind="onnx", views=views, pictures=representative, bands=info.bands

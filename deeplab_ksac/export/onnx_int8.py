@@ -1,18 +1,18 @@
 """An ONNX file in 8 bits: static quantization by ONNX Runtime, as QuantizeLinear and DequantizeLinear in the graph."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from deeplab_ksac.bands import Bands
 from deeplab_ksac.export.quiet import quiet
-from deeplab_ksac.export.rounding import Pictures
+from deeplab_ksac.export.rounding import Pictures, each
 from deeplab_ksac.literal_paths import temporary_folder
 from deeplab_ksac.whole_files import unwritable
 
 
-def in_int8(content: bytes, pictures: Pictures) -> bytes:
+def in_int8(content: bytes, pictures: Pictures, bands: Bands) -> bytes:
     """The content of an ONNX file with weights in int8, by channel, and maps in uint8.
 
     The ranges of all maps are the smallest and the largest value over the pictures, each at its own size. Batch
@@ -21,9 +21,10 @@ def in_int8(content: bytes, pictures: Pictures) -> bytes:
     Args:
         content: of a float32 file, "image" [N, H, W, C] -> ….
         pictures: representative ones.
+        bands: of them.
 
     Raises:
-        ValueError: there are no pictures.
+        ValueError: as `rounding.each`.
         OSError: what is in between cannot be written.
     """
     from onnxruntime import quantization
@@ -33,7 +34,7 @@ def in_int8(content: bytes, pictures: Pictures) -> bytes:
         """The pictures in the form in which ONNX Runtime asks for them."""
 
         def __init__(self):
-            self.batches = _batches(pictures)
+            self.batches = ({"image": picture[np.newaxis]} for picture in each(pictures, bands))
 
         def get_next(self):
             return next(self.batches, None)
@@ -56,12 +57,3 @@ def in_int8(content: bytes, pictures: Pictures) -> bytes:
             return rounded.read_bytes()
         except OSError as error:
             raise unwritable(folder, error) from error
-
-
-def _batches(pictures: Pictures) -> Iterator[dict[str, np.ndarray]]:
-    """What ONNX Runtime is to see of each picture."""
-    picture = None
-    for picture in pictures:
-        yield {"image": picture[np.newaxis]}
-    if picture is None:
-        raise ValueError("there are no representative pictures")

@@ -13,6 +13,7 @@ from deeplab_ksac.literal_paths import PATTERN, temporary_folder
 from deeplab_ksac.storage import Place, absolute, is_remote, place
 from deeplab_ksac.storage.copies import upload, upload_folder
 from deeplab_ksac.whole_files import (
+    check_file_writable,
     partial_path,
     recover_replaced,
     remove,
@@ -60,8 +61,10 @@ def export_target(
     num_classes = model.output["logits"].shape[-1]
     if num_classes != info.num_classes:
         raise ValueError(f"the model has {num_classes} classes, but {info.name} has {info.num_classes}")
-    if path.suffix in FILE_SUFFIXES and not overwrite:
-        _check_classes_stay(path, info)
+    if path.suffix in FILE_SUFFIXES:
+        check_file_writable(classes_file(path))
+        if not overwrite:
+            _check_classes_stay(path, info)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_partial(path.parent, [path.name, classes_file(path).name])
     with contextlib.ExitStack() as stack:
@@ -74,14 +77,14 @@ def export_target(
             yield Target(path, partial)
             if partial.is_dir():
                 _write_classes(classes_file(partial), info)
+            else:  # first, so that no model is there without its list
+                _write_classes(classes_file(path), info)
             if not is_remote(path):
                 replace(path, partial)
             elif partial.is_dir():
                 upload_folder(partial, path, last=(*PAGE[:1], *SAVED_MODEL))
             else:
                 upload(partial, path)
-            if path.is_file():
-                _write_classes(classes_file(path), info)
         except OSError as error:
             raise unwritable(path, error) from error
 

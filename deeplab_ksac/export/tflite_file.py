@@ -57,7 +57,8 @@ def export_tflite(
 
     Raises:
         FileExistsError: as `export_saved_model`.
-        ValueError: as there; another suffix; or operations that TensorFlow Lite has not, which are named.
+        ValueError: as there; another suffix; operations that TensorFlow Lite has not, which are named; of the
+            representative pictures as `rounding.each`, or they can be iterated only once.
     """
     require_suffix(path, ".tflite")
     rounding = chosen(quantize, "tflite", representative)
@@ -89,9 +90,11 @@ def _converted(server, rounding, representative, size):
         if rounding == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if rounding == "int8":
-            next(of_one_size(representative, size))  # an error of the pictures is no error of the converter
+            # an error of the pictures is no error of the converter
+            next(of_one_size(representative, size, server.bands))
             converter.representative_dataset = lambda: (
-                {"image": batch.astype(dtype.as_numpy_dtype)} for batch in of_one_size(representative, size)
+                {"image": batch.astype(dtype.as_numpy_dtype)}
+                for batch in of_one_size(representative, size, server.bands)
             )
             # what has no kernel of 8 bits stays in float32
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]

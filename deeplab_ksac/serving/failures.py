@@ -22,8 +22,14 @@ def no_model(where: str, said: str) -> ServerError:
 def no_signature(where: str, signature: str) -> ServerError:
     """The model lacks a signature."""
     return ServerError(
-        f"the model {where} has no signature {signature!r}; export it again with this version of ksac export"
+        f"the model {where} has no signature {signature!r}; export it again with this version of ksac export (one of "
+        "pictures of other bands than RGB takes no files)"
     )
+
+
+def too_busy(place: str, said: str) -> ServerError:
+    """The server at a place, "host:port", has more requests than it takes."""
+    return ServerError(f"the server at {place} is too busy ({said}); try fewer requests at a time")
 
 
 def too_slow(seconds: float) -> PictureError:

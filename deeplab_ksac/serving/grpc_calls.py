@@ -5,11 +5,20 @@ from types import ModuleType
 
 from deeplab_ksac.serving import protocol
 from deeplab_ksac.serving.address import Address
-from deeplab_ksac.serving.failures import PictureError, ServerError, no_model, no_server, no_signature, too_slow
+from deeplab_ksac.serving.failures import (
+    PictureError,
+    ServerError,
+    no_model,
+    no_server,
+    no_signature,
+    too_busy,
+    too_slow,
+)
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 OPTIONS = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]  # else 4 MB
 LONGEST_REASON = 300
+QUEUE_IS_FULL = "batch scheduling queue"  # by which a busy server is told from none: both are UNAVAILABLE
 
 
 class GrpcCalls:
@@ -57,6 +66,8 @@ class GrpcCalls:
         code, said = error.code(), (error.details() or "").partition("\n")[0][:LONGEST_REASON]
         if code == codes.DEADLINE_EXCEEDED:
             return too_slow(self.timeout)
+        if code == codes.UNAVAILABLE and QUEUE_IS_FULL in said:
+            return too_busy(self.address.place, said)
         if code in (codes.UNAVAILABLE, codes.UNIMPLEMENTED):
             return no_server(self.address.place, said, "gRPC port (8500)")
         if code == codes.NOT_FOUND:

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from deeplab_ksac.serving.address import Address
-from deeplab_ksac.serving.failures import PictureError, ServerError, no_model, no_server, no_signature, too_slow
+from deeplab_ksac.serving.failures import (
+    PictureError,
+    ServerError,
+    no_model,
+    no_server,
+    no_signature,
+    too_busy,
+    too_slow,
+)
 
 PORT = "REST port (8501)"
 LONGEST_REASON = 300
@@ -91,8 +99,8 @@ class RestCalls:
             connection = kind(self.address.host, self.address.port, timeout=self.timeout)
             try:
                 connection.connect()
-            except OSError as error:  # refused, no such name, no certificate
-                raise no_server(self.address.place, error.strerror or error, PORT) from error
+            except (OSError, UnicodeError) as error:  # refused, no such name, no certificate; what can be no name
+                raise no_server(self.address.place, getattr(error, "strerror", None) or error, PORT) from error
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._own.connection = connection
             self._all.append(connection)
@@ -116,8 +124,8 @@ class RestCalls:
             return no_model(str(self.address), said)
         if status == 400 and "signature" in said.lower():
             return no_signature(str(self.address), signature)
-        if status in (429, 503):
-            return ServerError(f"the server at {self.address.place} is too busy ({said}); try fewer requests at a time")
+        if status == 503:
+            return too_busy(self.address.place, said)
         return PictureError(f"the server says: {said}")
 
 

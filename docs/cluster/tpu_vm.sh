@@ -16,9 +16,11 @@ to_vm() { gcloud compute tpus tpu-vm scp --recurse "$1" "$name:$2" --zone="$zone
 
 gcloud compute tpus tpu-vm create "$name" --zone="$zone" --accelerator-type="$accelerator" --version="$runtime"
 
-# The project as committed.
-git archive --format=tar.gz --prefix=deeplab_ksac/ --output=/tmp/deeplab_ksac.tar.gz HEAD
-to_vm /tmp/deeplab_ksac.tar.gz .
+# The project as committed: the whole repository that this file is in, wherever the script is started.
+archive=$(mktemp -d)/deeplab_ksac.tar.gz
+root=$(git -C "$(dirname "${BASH_SOURCE[0]}")" rev-parse --show-toplevel)
+git -C "$root" archive --format=tar.gz --prefix=deeplab_ksac/ --output="$archive" HEAD
+to_vm "$archive" .
 on_vm "tar -xzf deeplab_ksac.tar.gz"
 
 # PyPI's TensorFlow knows no TPU; the image brings one that does. The environment sees that one, and pip keeps it.

@@ -1,9 +1,11 @@
 """The study of few pictures trains on the first ones, tells its results apart, and draws them."""
 
+import json
 import pathlib
 import runpy
 import subprocess
 import sys
+import types
 import xml.etree.ElementTree
 
 import pytest
@@ -58,6 +60,20 @@ def test_the_figure_is_the_same_text_for_the_same_numbers(study, tmp_path):
     assert len(curves) > len(RESULTS)
 
 
+def test_a_result_of_another_number_of_steps_is_not_told_as_one_of_this(study, tmp_path):
+    for name in ("data/camvid", "data/camvid8", "random_8_seed0"):
+        (tmp_path / name).mkdir(parents=True)
+    run = tmp_path / "random_8_seed0"
+    (run / "experiment.json").write_text(json.dumps({"stages": [{"steps": 1}]}))
+    for split in ("val", "test"):
+        (run / f"eval_camvid8_{split}_ms1.5.json").write_text(json.dumps({"miou": 0.5}))
+    given = types.SimpleNamespace(raw_dir="", workdir=str(tmp_path), seed=0, backbone_weights=None, steps=1)
+    assert study["trained"]("random", 8, given) == {"val": 0.5, "test": 0.5}
+    given.steps = 450
+    with pytest.raises(ValueError, match=r"random_8_seed0 was trained for 1 steps, not 450; name another --workdir"):
+        study["trained"]("random", 8, given)
+
+
 def test_it_trains_evaluates_and_does_nothing_twice(tmp_path):
     write_camvid(tmp_path / "all", {"train": 9, "val": 1, "test": 1})
     command = [sys.executable, PATH, f"--raw_dir={tmp_path / 'all'}", f"--workdir={tmp_path / 'few'}", "--counts=8"]
@@ -84,6 +100,7 @@ def test_it_trains_evaluates_and_does_nothing_twice(tmp_path):
         ("--counts=few", "few_pictures: invalid literal for int() with base 10: 'few'"),
         ("--counts=9", "camvid/train: first=9 of 2 pictures"),
         ("--weights=other", "--weights: 'other' is none of random, imagenet, shipped"),
+        ("--weights=imagenet", "--weights=imagenet needs --backbone_weights"),
     ],
 )
 def test_a_wrong_argument_is_one_line(tmp_path, wrong, words):

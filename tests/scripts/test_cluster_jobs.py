@@ -50,6 +50,21 @@ def test_the_shell_scripts_are_valid(name):
     subprocess.run(["bash", "-n", CLUSTER / name], check=True)
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="sends what is committed")
+@pytest.mark.parametrize("folder", (ROOT, CLUSTER))
+def test_the_whole_project_is_sent_to_a_tpu_from_wherever_the_script_is_started(folder, tmp_path):
+    listing = f'for word; do [ ! -f "$word" ] || tar -tzf "$word" >"{tmp_path}/sent"; done\n'
+    (tmp_path / "gcloud").write_text(f"#!/bin/sh\n{listing}", encoding="utf-8")
+    (tmp_path / "gcloud").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "TMPDIR": str(tmp_path)}
+    subprocess.run(["bash", CLUSTER / "tpu_vm.sh"], cwd=folder, env=environment, check=True)
+    sent = (tmp_path / "sent").read_text(encoding="utf-8").splitlines()
+    assert {"deeplab_ksac/setup.py", "deeplab_ksac/constraints-2.15.txt", "deeplab_ksac/deeplab_ksac/ksac.py"} <= {
+        *sent
+    }
+
+
 @pytest.mark.parametrize("index", (0, 1))
 def test_a_pod_sets_tf_config_from_its_index(index, tmp_path):
     service, _, job = documents()

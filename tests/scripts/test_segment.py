@@ -1,7 +1,9 @@
 """`ksac segment` and the client under it, against a model server in a process of its own, by REST and gRPC."""
 
 import base64
+import concurrent.futures
 import contextlib
+import enum
 import http.server
 import io
 import json
@@ -142,6 +144,7 @@ def test_a_client_tells_what_the_server_says_of_a_picture(scheme, server):
         (lambda url: "http://127.0.0.1:1/v1/models/a", ["no server answers at 127.0.0.1:1 (Connection refused)"]),
         (lambda url: "grpc://127.0.0.1:1/v1/models/a", ["no server answers at 127.0.0.1:1 (", "gRPC port (8500)?"]),
         (lambda url: "http://host.invalid/v1/models/a", ["no server answers at host.invalid:8501 ("]),
+        (lambda url: "http://host..invalid/v1/models/a", ["no server answers at host..invalid:8501 ("]),
         (lambda url: "localhost", ["--url 'localhost' is no address of a served model; expected http://host:8501/"]),
     ],
 )
@@ -251,6 +254,61 @@ def test_a_server_that_goes_away_ends_the_run_and_the_files_that_failed_before_a
     last = capsys.readouterr().err.splitlines()[-1]
     assert "no server answers at 127.0.0.1:" in last
     assert "before that, not predicted: " in last and "a.jpg: the server says: no" in last
+
+
+@contextlib.contextmanager
+def refusing(scheme, status, said):
+    """The URL of a server that answers every request with an error: the HTTP status, or gRPC's of that name."""
+    if scheme == "rest":
+        with listening(lambda *request: (status.value, json.dumps({"error": said}).encode())) as url:
+            yield url
+        return
+    grpc = pytest.importorskip("grpc")
+
+    class Refusing(grpc.GenericRpcHandler):
+        def service(self, details):
+            code = getattr(grpc.StatusCode, status.name)
+            return grpc.unary_unary_rpc_method_handler(lambda request, context: context.abort(code, said))
+
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(1), handlers=[Refusing()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"grpc://127.0.0.1:{port}/v1/models/a"
+    finally:
+        server.stop(0).wait()
+
+
+class Status(enum.Enum):
+    """The statuses of TensorFlow Serving: the name is gRPC's, the value the one of REST."""
+
+    UNAVAILABLE = 503
+    RESOURCE_EXHAUSTED = 429
+    INVALID_ARGUMENT = 400
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_server_that_is_busy_is_told_from_one_that_is_not_there(scheme):
+    said = "The batch scheduling queue to which this task was submitted is full"
+    busy = pytest.raises(ServerError, match=rf"is too busy \({said}\); try fewer requests at a time")
+    with refusing(scheme, Status.UNAVAILABLE, said) as url, Client(url) as client, busy:
+        client.segment(b"")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_picture_that_the_servers_memory_does_not_hold_is_that_picture_alone(scheme):
+    said = "OOM when allocating tensor with shape[1,6000,8000,64]"
+    of_the_picture = pytest.raises(PictureError, match="the server says: OOM when allocating")
+    with refusing(scheme, Status.RESOURCE_EXHAUSTED, said) as url, Client(url) as client, of_the_picture:
+        client.segment(b"")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_model_of_other_bands_is_not_said_to_need_another_export_only(scheme):
+    said = 'Serving signature key "class_list" not found.'
+    told = pytest.raises(ServerError, match=r"has no signature 'class_list'.*of other bands than RGB takes no files")
+    with refusing(scheme, Status.INVALID_ARGUMENT, said) as url, Client(url) as client, told:
+        _ = client.info
 
 
 SEGMENTED = prediction({

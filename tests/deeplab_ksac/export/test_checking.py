@@ -1,13 +1,15 @@
 """The check of what was written, in a process of its own."""
 
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from deeplab_ksac.experiment import Views
 from deeplab_ksac.export import export_onnx, export_saved_model, onnx_file, saved_model
-from deeplab_ksac.export.checking import check_written, tolerance
-from tests.deeplab_ksac.fake_model import build_fake_model, fake_info
+from deeplab_ksac.export.checking import check_classes, check_written, tolerance
+from tests.deeplab_ksac.fake_model import build_fake_model, fake_info, random_images
 
 
 def test_what_equals_the_model_passes_and_what_does_not_is_told_from_it(tmp_path):
@@ -49,6 +51,28 @@ def test_a_mismatch_leaves_what_was_there(tmp_path, monkeypatch):
         export_saved_model(build_fake_model(seed=2), path, info=fake_info(), overwrite=True)
     assert (path / "saved_model.pb").read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "name"), [(export_saved_model, "saved_model", "1"), (export_onnx, "onnx", "a.onnx")]
+)
+def test_packages_may_lie_where_a_process_by_itself_would_not_look(write, kind, name, tmp_path, monkeypatch):
+    """As those of `pip install --user` or PYTHONPATH: here those of an environment, for the Python it was made of."""
+    model = build_fake_model()
+    path = write(model, tmp_path / name, info=fake_info(), check=False)
+    monkeypatch.setattr(sys, "executable", getattr(sys, "_base_executable", sys.executable))
+    found, allowed = check_written(path, model, kind=kind)
+    assert found <= allowed
+
+
+def test_a_model_that_gives_no_numbers_has_no_file_that_gives_the_same(tmp_path):
+    model = build_fake_model()
+    pictures = [random_images(1, 17, 23)[0].astype("uint8")]
+    path = export_onnx(model, tmp_path / "a.onnx", info=fake_info(), check=False)
+    classifier = model.get_layer("classifier")
+    classifier.set_weights([np.full_like(value, np.nan) for value in classifier.get_weights()])
+    with pytest.raises(ValueError, match="the model's logits are not finite"):
+        check_classes(path, model, kind="onnx", pictures=pictures)
 
 
 def test_the_tolerance_is_the_literal_formula():

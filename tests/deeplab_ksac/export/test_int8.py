@@ -1,5 +1,6 @@
 """Files in 8 bits: TensorFlow Lite and ONNX, beside the model whose ranges were measured on pictures."""
 
+import errno
 import resource
 
 import numpy as np
@@ -73,6 +74,15 @@ def test_the_check_tells_a_file_of_another_model(tmp_path):
         ({"quantize": "int4"}, "quantize must be one of dynamic_range, float16, int8 for tflite, not 'int4'"),
         ({"quantize": "int8"}, "int8 needs representative pictures"),
         ({"quantize": "int8", "representative": []}, "there are no representative pictures"),
+        (
+            {"quantize": "int8", "representative": iter(PICTURES)},
+            "only once as a list_iterator, .*, so give a list or the like",
+        ),
+        (
+            {"quantize": "int8", "representative": [PICTURES[0] / 255]},
+            r"must be uint8 \[H, W, 3\], not float64 \[17, 23, 3\]",
+        ),
+        ({"quantize": "int8", "representative": [PICTURES[0][0]]}, r"must be uint8 \[H, W, 3\], not uint8 \[23, 3\]"),
         ({"representative": PICTURES}, "representative pictures are for int8, not for float32"),
     ],
 )
@@ -84,6 +94,31 @@ def test_what_does_not_go_together_is_one_line(options, message, tmp_path):
         with pytest.raises(ValueError, match=message):
             export_onnx(build_fake_model(), tmp_path / "a.onnx", info=fake_info(), **options)
         assert not list(tmp_path.iterdir())
+
+
+def test_no_pictures_of_a_size_are_no_pictures(tmp_path):
+    options = {"quantize": "int8", "representative": [], "size": (17, 23)}
+    with pytest.raises(ValueError, match="there are no representative pictures"):
+        export_tflite(build_fake_model(), tmp_path / "a.tflite", info=fake_info(), **options)
+    assert not list(tmp_path.iterdir())
+
+
+class Files:
+    """Pictures that are read when they are needed, of which the last is gone."""
+
+    def __iter__(self):
+        yield PICTURES[0]
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "photo.jpg")
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_a_picture_that_cannot_be_read_is_named_and_not_the_file_that_is_written(form, tmp_path):
+    with pytest.raises(ValueError) as raised:
+        WRITERS[form](
+            build_fake_model(), tmp_path / f"a.{form}", info=fake_info(), quantize="int8", representative=Files()
+        )
+    assert str(raised.value) == "a representative picture cannot be read: photo.jpg: No such file or directory"
+    assert not list(tmp_path.iterdir())
 
 
 def test_true_is_dynamic_range_as_it_was():

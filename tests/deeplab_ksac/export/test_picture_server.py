@@ -35,7 +35,7 @@ BROKEN = {
     "png, a byte of its pixels": PNG[:60] + bytes([PNG[60] ^ 255]) + PNG[61:],
     "jpeg, its beginning": JPEG[:12],
     "jpeg, half of it": JPEG[: len(JPEG) // 2],
-    "sixteen bits, all dark": file_of(np.full(SIZES[0], 255, np.uint16)),
+    "sixteen bits, all dark": file_of(np.full(SIZES[0], 4095, np.uint16)),
     "no pixels": PNG[:16] + bytes(8) + PNG[24:],
 }
 

@@ -49,6 +49,30 @@ def test_the_class_list_of_another_model_is_replaced_only_where_that_is_allowed(
     check_class_lists(model, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["net", "n" * 245])  # with .classes.json behind it, longer than a name may be
+def test_a_class_list_that_cannot_be_written_is_told_before_the_work(name, model, tmp_path):
+    if name == "net":
+        (tmp_path / "net.classes.json").mkdir()
+    before = sorted(tmp_path.iterdir())
+    with (
+        pytest.raises(OSError, match=r"\.classes\.json (is a folder|cannot be written)"),
+        export_target(tmp_path / f"{name}.onnx", info=INFO, model=model, overwrite=True),
+    ):
+        raise AssertionError("the work was begun")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_no_model_is_there_without_its_class_list(model, tmp_path):
+    path = tmp_path / "net.onnx"
+    with (
+        pytest.raises(OSError, match=r"net\.classes\.json cannot be written"),
+        export_target(path, info=INFO, model=model) as target,
+    ):
+        target.partial.write_bytes(b"a model")
+        (tmp_path / "net.classes.json").mkdir()  # as if the disk were full by now
+    assert list(tmp_path.iterdir()) == [tmp_path / "net.classes.json"]
+
+
 def test_so_it_is_in_an_object_store(model):
     with ram() as address:
         check_class_lists(model, place(address))
