@@ -1,9 +1,11 @@
 """Numbers that are given as arguments, checked where they come in: no NaN, no bool, no text, none out of range."""
 
 import numbers
+import sys
 from collections.abc import Sequence
 
 LARGEST = 2**31 - 1  # what TensorFlow counts in 32 bits: steps, examples, channels
+LARGEST_FLOAT = sys.float_info.max  # a whole number of Python may be above it
 LONGEST_SIDE = 65_535  # of a picture, in pixels: no JPEG has a longer one
 MOST_CHANNELS = 65_536  # of a map: a 1×1 kernel between two such takes 16 GiB
 MOST_REPEATS = 256  # of a layer or a block in a row: no published network has more of one width
@@ -72,6 +74,17 @@ def check_lists_of_whole_numbers(least: int, most: int = LARGEST, /, **values: S
             raise ValueError(f"{name} must be one or more numbers of at least {least}, not {value!r}")
         if max(value) > most:
             raise ValueError(f"{name} must be numbers of at most {most}, not {value!r}")
+
+
+def check_distinct(**values: Sequence[int | str]) -> None:
+    """Makes sure that each of the named values holds one or more things, and none twice.
+
+    Raises:
+        ValueError: one does not; the message has its name and what it holds.
+    """
+    for name, value in values.items():
+        if not value or len(set(value)) < len(value):
+            raise ValueError(f"{name} must be one or more, each once, not {', '.join(map(str, value)) or 'none'}")
 
 
 def _is_whole(value, least):

@@ -5,7 +5,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 
-from deeplab_ksac.arguments import LARGEST, check_numbers, in_interval
+from deeplab_ksac.arguments import LARGEST, LARGEST_FLOAT, check_numbers, in_interval
 from deeplab_ksac.fields import (
     check_arguments,
     check_flag,
@@ -48,7 +48,7 @@ class Part:
         set_fields(self, args=plain(self.args))
 
 
-def part(name: str | Callable[..., typing.Any], **args: typing.Any) -> Part:
+def part(name: str | Callable[..., typing.Any], /, **args: typing.Any) -> Part:
     """`part("ksac", filters=256)`, or `part(MyHead, filters=64)` for one's own: a component and its arguments.
 
     A class or function is kept by its import path ("my_heads:MyHead", "/home/me/my_experiment.py:MyHead"), under which
@@ -151,7 +151,8 @@ class Data:
         check_numbers("[0, 180]", hue=self.hue)
         check_numbers("[0, 45]", rotation=self.rotation)
         check_numbers("[0, 1)", cutout=self.cutout)
-        if not isinstance(self.weights, tuple | list) or not all(in_interval(x, "(0, inf)") for x in self.weights):
+        positive = f"(0, {LARGEST_FLOAT}]"
+        if not isinstance(self.weights, tuple | list) or not all(in_interval(x, positive) for x in self.weights):
             raise ValueError(f"weights must be positive numbers, or () for none, not {self.weights!r}")
         if self.weights and len(self.weights) != len(self.sources):
             raise ValueError(
@@ -229,7 +230,7 @@ class Stage:
                 f"accumulate: a batch_size of {self.batch_size} cannot be split into accumulate={self.accumulate} parts"
             )
         for name in ("l2", "clip_norm"):
-            if not in_interval(getattr(self, name), "[0, inf)"):
+            if not in_interval(getattr(self, name), f"[0, {LARGEST_FLOAT}]"):
                 raise ValueError(f"{name} must be at least 0 and finite, not {getattr(self, name)!r}")
         if not in_interval(self.ema_decay, "[0, 1)"):
             raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay!r}; 0 is for no moving averages")
@@ -439,8 +440,8 @@ def from_dict(kind: typing.Any, value: typing.Any, path: str = "") -> typing.Any
         return dict(_checked(value, Mapping, path, "arguments by name"))
     if isinstance(value, bool) and kind is not bool:  # Python's True is a number
         raise FieldTypeError(f"{path} takes {kind.__name__}, not {value!r}")
-    number = kind is float and isinstance(value, int)
-    return float(value) if number else _checked(value, kind, path, kind.__name__)
+    number = kind is float and isinstance(value, int)  # which the field's own type makes a float
+    return value if number else _checked(value, kind, path, kind.__name__)
 
 
 def _checked(value, kind, path, words):
@@ -454,7 +455,7 @@ def _dataclass_from_dict(kind, value, path):
     value = _with_views(value) if kind is EvalSpec else value
     hints = typing.get_type_hints(kind)
     dot = f"{path}." if path else ""
-    unknown = sorted(set(value) - set(hints))
+    unknown = sorted(set(value) - set(hints), key=str)
     if unknown:
         raise ValueError(f"{dot}{unknown[0]} is not a field of {kind.__name__}; it has {', '.join(hints)}")
     required = [f.name for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING]
@@ -476,16 +477,29 @@ def _with_views(fields):
     return {**{name: value for name, value in fields.items() if name not in old}, "views": old}
 
 
+class NotGiven:
+    """What stands for an argument that is left out beside one that is None, which need not be its default."""
+
+    def __repr__(self) -> str:
+        return "not given"
+
+
 def differences(old: typing.Any, new: typing.Any, path: str = "") -> list[str]:
-    """Lines "path: old -> new" for every field in which two `to_dict` values differ."""
+    """Lines "path: old -> new" for every field in which two `to_dict` values differ, also in what one of them lacks."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return [
             line
             for key in sorted({*old, *new})
-            for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+            for line in differences(_at(key, old, new), _at(key, new, old), f"{path}.{key}" if path else key)
         ]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [
             line for i, (a, b) in enumerate(zip(old, new, strict=True)) for line in differences(a, b, f"{path}[{i}]")
         ]
     return [] if old == new else [f"{path}: {old!r} -> {new!r}"]
+
+
+def _at(key, fields, others):
+    """What is under a key that others may have alone."""
+    absent = NotGiven() if others.get(key) is None else None
+    return fields.get(key, absent)

@@ -22,7 +22,8 @@ from deeplab_ksac.whole_files import read_whole
 
 MAIN = "__main__"
 SUFFIX = ".py"
-IMPORT_PATH = re.compile(r"(?P<place>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)", re.DOTALL)
+IMPORT_PATH = re.compile(r"(?P<place>.+\.py|[^\W\d][\w.]*):(?P<name>[^\W\d][\w.]*)", re.DOTALL)
+_run = {}  # path of a file: the text of it that was run last, of the script that Python was started with its first
 _RUNNING: contextvars.ContextVar[str] = contextvars.ContextVar("the file that is run for what it defines")
 
 
@@ -66,7 +67,7 @@ def path_of(thing: Callable) -> str:
         spec = getattr(holder, "__spec__", None)
         if spec is not None:  # python -m package.module
             return f"{spec.name}:{name}"
-        return f"{module if file is None else os.path.abspath(file)}:{name}"
+        return f"{_script() or (module if file is None else os.path.abspath(file))}:{name}"
     return f"{file}:{name}" if _is_run(holder) else f"{module}:{name}"
 
 
@@ -103,20 +104,22 @@ def load_file(path: str | os.PathLike) -> types.ModuleType:
     Raises:
         ImportPathError: there is no such file, with those of near names; or it fails, with the line.
     """
-    path = os.path.abspath(path)
+    path, script = os.path.abspath(path), _script()
+    if path == script:
+        return sys.modules[MAIN]
     try:
         content = read_whole(path)
     except FileNotFoundError:
         raise ImportPathError(about_missing(path)) from None
     except OSError as error:
         raise ImportPathError(f"{path} cannot be read: {error.strerror or error}") from error
-    main = sys.modules[MAIN]
-    if _same_text(getattr(main, "__file__", None), content):
-        return main
+    if script is not None and content == _run.get(script):
+        return sys.modules[MAIN]
     name = f"{pathlib.Path(path).stem}_{hashlib.sha256(content).hexdigest()[:16]}"
     if name in sys.modules:
         module = sys.modules[name]
         module.__file__ = module.__file__ if os.path.isfile(module.__file__) else path
+        _run[path] = content
         return module
     module = types.ModuleType(name)
     module.__file__ = path
@@ -131,7 +134,18 @@ def load_file(path: str | os.PathLike) -> types.ModuleType:
         raise ImportPathError(_about(error, path)) from error
     finally:
         _RUNNING.reset(token)
+    _run[path] = content
     return module
+
+
+def content_of(path: str | os.PathLike) -> bytes:
+    """The text of a file as this process has run it last, however it was edited since; of another file what it holds.
+
+    Raises:
+        OSError: it was not run, and cannot be read.
+    """
+    path = os.path.abspath(path)
+    return _run[path] if path in _run else read_whole(path)
 
 
 def line_in(thing: Callable, error: BaseException) -> str:
@@ -158,11 +172,18 @@ def check_no_file_is_run(what: str) -> None:
 def about_missing(path: str | os.PathLike) -> str:
     """What is said of a file that is not there: it is no file, its folder is not there, or the files of near names."""
     path = pathlib.Path(path)
-    if path.exists():
+    try:
+        path.stat()
         return f"{path} is no regular file"
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # such as a folder that only others may enter
+        return f"{path} cannot be read: {error.strerror}"
     if not path.parent.is_dir():
         return f"{path} does not exist: there is no folder {path.parent}"
-    names = [each.name for each in path.parent.iterdir() if each.suffix == path.suffix and each.is_file()]
+    names = []
+    with contextlib.suppress(OSError):
+        names = [each.name for each in path.parent.iterdir() if each.suffix == path.suffix and each.is_file()]
     near = difflib.get_close_matches(path.name, names, n=3)
     return f"{path} does not exist{f'; did you mean {_listed(near)}?' if near else ''}"
 
@@ -199,11 +220,15 @@ def _is_run(module):
     return getattr(module, "__spec__", None) is None and module.__name__ != MAIN and hasattr(module, "__file__")
 
 
-def _same_text(file, content):
-    """Whether a file holds the text; the script that Python was started with may not be one."""
+def _script():
+    """The file that Python was started with, whose text is kept as it is when this first asks for it; None for none."""
+    file = getattr(sys.modules[MAIN], "__file__", None)
+    if file is None or not file.endswith(SUFFIX):
+        return None
+    file = os.path.abspath(file)
     with contextlib.suppress(OSError):
-        return file is not None and file.endswith(SUFFIX) and pathlib.Path(file).read_bytes() == content
-    return False
+        _run[file] = _run[file] if file in _run else read_whole(file)
+    return file
 
 
 def _about(error, path=None):

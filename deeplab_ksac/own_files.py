@@ -3,13 +3,12 @@
 
 import json
 import os
-import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.experiment import Experiment, from_dict, to_dict
-from deeplab_ksac.import_paths import about_missing, file_of, is_import_path
+from deeplab_ksac.import_paths import about_missing, content_of, file_of, is_import_path
 from deeplab_ksac.storage import absolute, place
 from deeplab_ksac.storage.copies import kept_on_this_machine
 
@@ -23,6 +22,8 @@ def own_parts(experiment: Experiment) -> list[str]:
 
 def packed(experiment: Experiment) -> tuple[dict[str, Any], dict[str, bytes]]:
     """(an experiment as JSON holds it, its files below `FOLDER`, {path there: content} of each file).
+
+    The content is what this process has run of the file, which may have been edited since.
 
     Raises:
         ValueError: a file is missing or cannot be read, or two of one name differ.
@@ -96,7 +97,7 @@ def _moved(path, place):
 
 def _content(file):
     try:
-        return pathlib.Path(file).read_bytes()
+        return content_of(file)
     except FileNotFoundError:
         raise ValueError(about_missing(file)) from None
     except OSError as error:

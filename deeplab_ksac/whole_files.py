@@ -84,9 +84,10 @@ def written_here(path: Place) -> Iterator[pathlib.Path]:
 
 
 def append(path: str | os.PathLike, text: str) -> None:
-    """Appends to a text file, which need not exist; a kill may leave the text cut off.
+    """Appends a line to a text file, which need not exist; a kill or a full disk may leave it cut off.
 
-    An object store appends nothing: there the file is put anew, with the text.
+    A line that was cut off before is ended first, so that it spoils no other. An object store appends nothing: there
+    the file is put anew, with the text.
 
     Raises:
         OSError: it cannot be written; the message names the file and the reason.
@@ -98,8 +99,11 @@ def append(path: str | os.PathLike, text: str) -> None:
     if path.is_fifo():
         raise OSError(f"{path} is no regular file, but a pipe")
     try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(text)
+        with path.open("ab+") as stream:
+            length = stream.tell()
+            stream.seek(max(length - 1, 0))
+            cut = stream.read(1) not in (b"", b"\n")
+            stream.write(b"\n" * cut + text.encode("utf-8"))
     except OSError as error:
         raise unwritable(path, error) from error
 

@@ -113,8 +113,10 @@ def _arrays(path):
     """The arrays of an npz, all of finite numbers; ValueError for whatever is wrong with what it holds."""
     content = read_whole(path)
     try:
-        with np.load(io.BytesIO(content)) as file:
-            arrays = dict(file)
+        file = np.load(io.BytesIO(content))
+        arrays = dict(file) if isinstance(file, np.lib.npyio.NpzFile) else None
+        if arrays is None or not all(isinstance(each, np.ndarray) for each in arrays.values()):
+            raise ValueError("an npz of arrays is expected")
         if any(not np.issubdtype(each.dtype, np.number) or not np.isfinite(each).all() for each in arrays.values()):
             raise ValueError("finite numbers are expected")
     except (KeyError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:

@@ -1,10 +1,12 @@
 """HTML pages that stand alone: light and dark, nothing from elsewhere."""
 
 import html
+import os
 import pathlib
 import urllib.parse
 from collections.abc import Iterable
 
+from deeplab_ksac.errors import printable
 from deeplab_ksac.figures import learning_curves
 from deeplab_ksac.runs.history import Run
 
@@ -38,9 +40,9 @@ def document(title: str, body: Iterable[str]) -> str:
 
 def link(path: str | pathlib.PurePath) -> str:
     """The address of a file from a page, for an attribute: a relative path in which `#`, `?`, `%` … are encoded."""
-    return html.escape(urllib.parse.quote(pathlib.PurePath(path).as_posix()))
+    return html.escape(urllib.parse.quote(os.fsencode(pathlib.PurePath(path).as_posix())))
 
 
 def curves(run: Run) -> str:
     """A run's loss and mIoU over its steps, as SVG."""
-    return learning_curves.svg(run.curves, steps=max(run.all_steps, run.steps), title=run.workdir)
+    return learning_curves.svg(run.curves, steps=max(run.all_steps, run.steps), title=printable(run.workdir))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from deeplab_ksac.arguments import check_distinct
 from deeplab_ksac.experiment import differences, to_dict
 from deeplab_ksac.experiments.claims_on_pictures import ALL, VIEWS, PairedStudy
 from deeplab_ksac.experiments.common import with_stage
@@ -67,9 +68,11 @@ def run_study(
         What `compare` gives, with "seconds": those of each training that was not interrupted.
 
     Raises:
-        ValueError: the folder holds runs of another configuration; or as `cache_features` and `train`.
+        ValueError: a seed is given twice; the folder holds runs of another configuration; or as `cache_features` and
+            `train`.
         OSError: as they.
     """
+    check_distinct(seeds=seeds)
     workdir, seconds, counted = local(workdir, "the folder of a study"), [], {variant: [] for variant in study.variants}
     planned = _planned(study, seeds, steps)
     folders = {key: workdir / f"{experiment.name}_seed{experiment.seed}" for key, experiment in planned.items()}

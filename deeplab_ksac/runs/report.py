@@ -6,6 +6,7 @@ import os
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 
+from deeplab_ksac.errors import printable
 from deeplab_ksac.experiment import Table
 from deeplab_ksac.runs import pages
 from deeplab_ksac.runs.comparison import MIOU_KINDS, Comparison, Entry, overridden
@@ -14,6 +15,7 @@ from deeplab_ksac.storage import Place, place
 from deeplab_ksac.whole_files import remove_partial, write_whole
 
 HEADINGS = ("row", "method", "what", "thesis", "ours", "difference", "state")
+LONGEST_NAME = 40  # characters of a run's in that of a file
 TITLE = "The thesis's tables and our results"
 INTRODUCTION = (
     "mIoU in percent. A number under “ours” comes from a run whose model, training and seed are the row's and which "
@@ -29,7 +31,7 @@ def write_report(compared: Comparison, folder: str | os.PathLike) -> tuple[Place
     folder = place(folder)
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {run.workdir: pages.curves(run) for run in compared.runs if run.curves}
-    files = {workdir: f"curve_{index:03}_{place(workdir).name}.svg" for index, workdir in enumerate(drawn)}
+    files = {workdir: f"curve_{index:03}_{_short(workdir)}.svg" for index, workdir in enumerate(drawn)}
     targets = folder / "report.md", folder / "report.html"
     remove_partial(folder, [*files.values(), *(target.name for target in targets)])
     for workdir, picture in drawn.items():
@@ -100,7 +102,8 @@ def as_markdown(compared: Comparison, files: Mapping[str, str]) -> str:
 
 def escaped(text: str) -> str:
     """A text that Markdown shows as it is, in one line: no markup of HTML, code, emphasis, links or tables."""
-    text = " ".join(text.split()).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
+    text = printable(" ".join(text.split())).replace("\\", "\\\\")
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
     for mark in "`*|":
         text = text.replace(mark, f"\\{mark}")
     return text
@@ -110,31 +113,39 @@ def _name(run):
     return escaped(f"{run.experiment.name} ({run.workdir})")
 
 
+def _short(workdir):
+    """The beginning of a folder's name, to which something can be added in a file's."""
+    return printable(place(workdir).name)[:LONGEST_NAME]
+
+
+def _as_html(text):
+    return html.escape(printable(text))
+
+
 def _row(texts: Sequence[str]):
     return f"| {' | '.join(texts)} |"
 
 
 def as_html(compared: Comparison, pictures: Mapping[str, str]) -> str:
     """The report as a page; `pictures` is {workdir: SVG of its curves}."""
-    escape = html.escape
-    body = [f"<h1>{TITLE}</h1>", f"<p>{INTRODUCTION}</p>", f"<p><strong>{escape(compared.summary)}.</strong></p>"]
+    body = [f"<h1>{TITLE}</h1>", f"<p>{INTRODUCTION}</p>", f"<p><strong>{_as_html(compared.summary)}.</strong></p>"]
     head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
     for table in compared.tables:
-        body.append(f'<h2 id="{table.name}">Table {table.number}: {escape(table.title)}</h2>')
+        body.append(f'<h2 id="{table.name}">Table {table.number}: {_as_html(table.title)}</h2>')
         body.append(f'<div><table class="numbers"><tr>{head}</tr>')
         for entry in compared.entries[table.number]:
-            body.append(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in cells(entry))}</tr>")
+            body.append(f"<tr>{''.join(f'<td>{_as_html(text)}</td>' for text in cells(entry))}</tr>")
         body.append("</table></div>")
-        body += [f"<p><small>{escape(note)}</small></p>" for note in [table.protocol, *notes(table)] if note]
+        body += [f"<p><small>{_as_html(note)}</small></p>" for note in [table.protocol, *notes(table)] if note]
     body.append("<h2>Other runs</h2><ul>")
     for run, figures, changes in other_runs(compared):
-        changed = f"<br><small>Differs from the experiment: {escape('; '.join(changes))}</small>" if changes else ""
-        name = f"<code>{escape(run.experiment.name)}</code> ({escape(run.workdir)})"
-        body.append(f"<li>{name}: {escape('; '.join(figures))}{changed}</li>")
+        changed = f"<br><small>Differs from the experiment: {_as_html('; '.join(changes))}</small>" if changes else ""
+        name = f"<code>{_as_html(run.experiment.name)}</code> ({_as_html(run.workdir)})"
+        body.append(f"<li>{name}: {_as_html('; '.join(figures))}{changed}</li>")
     body.append("</ul>" if compared.others else "<li>None.</li></ul>")
     body.append("<h2>Learning curves</h2>")
     for run in compared.runs:
         if run.workdir in pictures:
-            name = escape(f"{run.experiment.name} ({run.workdir})")
+            name = _as_html(f"{run.experiment.name} ({run.workdir})")
             body.append(f"<figure>{pictures[run.workdir]}<figcaption>{name}</figcaption></figure>")
     return pages.document(TITLE, body)

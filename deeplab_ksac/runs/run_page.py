@@ -4,6 +4,7 @@ import html
 import os
 from collections.abc import Iterator
 
+from deeplab_ksac.errors import printable
 from deeplab_ksac.runs import pages
 from deeplab_ksac.runs.history import describe, read_run
 from deeplab_ksac.storage import Place, place
@@ -42,8 +43,8 @@ def run_page(workdir: str | os.PathLike) -> str:
     """
     workdir = place(workdir)
     found = read_run(workdir)
-    name = found.experiment.name
-    body = [f"<h1>{html.escape(name)}</h1>", f"<p><code>{html.escape(str(workdir))}</code>, {found.steps:,} steps</p>"]
+    name, folder = found.experiment.name, html.escape(printable(str(workdir)))
+    body = [f"<h1>{html.escape(name)}</h1>", f"<p><code>{folder}</code>, {found.steps:,} steps</p>"]
     body += [line for evaluation in found.evaluations for line in _evaluation_lines(evaluation)]
     if found.curves:
         body += ["<h2>Learning curves</h2>", f"<figure>{pages.curves(found)}</figure>"]
@@ -83,6 +84,6 @@ def _picture_lines(workdir, title, pictures):
     if pictures:
         yield f"<h2>{html.escape(title)}</h2>"
     for path in pictures:
-        caption = html.escape(path.stem)
+        caption = html.escape(printable(path.stem))
         picture = f'<img src="{pages.link(path.relative_to(workdir))}" alt="{caption}" loading="lazy">'
         yield f'<figure class="wide">{picture}<figcaption>{caption}</figcaption></figure>'

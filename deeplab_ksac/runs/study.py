@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from deeplab_ksac.arguments import check_distinct
 from deeplab_ksac.datasets.info import dataset_dir
 from deeplab_ksac.datasets.records import write_records
 from deeplab_ksac.datasets.sources import scenes, scenes_studies
@@ -61,12 +62,14 @@ def run_studies(
         {study: what `collect` gives}.
 
     Raises:
-        ValueError: there is no such study, or the folder holds runs of other steps or another configuration.
+        ValueError: there is no such study; a study or a seed is given twice; or the folder holds runs of other steps or
+            another configuration.
         OSError: a training or an evaluation failed; the message has the last line that it wrote.
     """
     unknown = sorted(set(studies) - set(STUDIES))
     if unknown:
         raise ValueError(f"unknown study {unknown[0]!r}; the studies are {', '.join(sorted(STUDIES))}")
+    check_distinct(studies=studies, seeds=seeds)
     workdir = local(workdir, "the folder of a study")
     trials = [trial for study in studies for trial in trials_of(study, workdir, seeds, steps)]
     for trial in trials:

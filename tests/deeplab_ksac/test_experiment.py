@@ -221,6 +221,13 @@ def test_differences_are_listed_by_path():
     ]
 
 
+def test_an_argument_that_is_none_differs_from_one_that_has_its_default():
+    plain, linear = to_dict(part("resnet50", blocks=3)), to_dict(part("resnet50", blocks=3, epsilon=None))
+    assert differences(plain, linear, "head") == ["head.args.epsilon: not given -> None"]
+    assert differences(linear, plain, "head") == ["head.args.epsilon: None -> not given"]
+    assert differences(plain, to_dict(part("resnet50")), "head") == ["head.args.blocks: 3 -> None"]
+
+
 def test_an_evaluation_of_before_views_is_read():
     views = Views((0.5, 1.0), flip=True, window=(9, 17), pad_to=(33, 33))
     expected = dataclasses.replace(EXPERIMENT, evaluation=EvalSpec("tiny/val", views))
@@ -277,3 +284,33 @@ def test_views_are_described_in_words():
     assert Views((0.5, 1.0), flip=True, window=(9, 17)).describe() == "scales 0.5, 1, with flip, window 9x17"
     described = Views((2.0,), pad_to=(3, 5), average="probabilities").describe()
     assert described == "scale 2, padded to 3x5, probabilities averaged"
+
+
+HUGE = 10**400  # more than any float
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    (
+        (Stage, ("l2", "clip_norm", "ema_decay")),
+        (Data, ("brightness", "rotation", "weights", "scales")),
+        (Views, ("scales",)),
+    ),
+)
+def test_a_whole_number_that_no_float_holds_is_refused_as_any_other(kind, fields):
+    for field in fields:
+        value = (HUGE,) if field in ("weights", "scales") else HUGE
+        with pytest.raises(ValueError, match=rf"^{field} must be"):
+            kind(**{**BASE[kind], field: value})
+        with pytest.raises(ValueError, match=rf"^at.{field} must be"):
+            from_dict(kind, {**to_dict(kind(**BASE[kind])), field: value}, "at")
+
+
+def test_fields_whose_names_are_no_texts_are_refused_in_one_line():
+    for wrong in ({1: 2, "name": "ksac"}, {None: 1, 2: 3}):
+        with pytest.raises(ValueError, match=r"^model\.head\.(1|None|2) is not a field of Part; it has name, args"):
+            override(EXPERIMENT, [("model.head", repr(wrong))])
+
+
+def test_an_argument_may_be_called_name():
+    assert part("ksac", name="mine") == Part("ksac", {"name": "mine"})

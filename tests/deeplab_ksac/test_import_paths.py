@@ -1,6 +1,8 @@
 """Classes and functions of one's own: the path under which each is found, and what is said where it is not."""
 
+import importlib
 import sys
+import types
 
 import pytest
 
@@ -117,3 +119,55 @@ def test_a_file_that_fails_is_said_with_its_line(text, words, tmp_path):
         load_file(tmp_path / "mine.py")
     assert "\n" not in str(refused.value) and not {name for name in set(sys.modules) - before if "mine" in name}
     import_paths.check_no_file_is_run("training")
+
+
+def test_names_may_begin_with_any_letter_that_python_takes(tmp_path, monkeypatch):
+    (tmp_path / "übung.py").write_text("class Äste:\n    class Éclat:\n        pass\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in (load_file(tmp_path / "übung.py"), importlib.import_module("übung")):
+        for thing in (vars(module)["Äste"], vars(module)["Äste"].Éclat):
+            assert resolve(path_of(thing)) is thing
+    with pytest.raises(ValueError, match="is no import path"):
+        resolve("3fold:Mine")
+
+
+def test_what_was_run_of_a_file_is_known_after_it_was_edited(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("class Mine:\n    pass\n")
+    assert import_paths.content_of(path) == path.read_bytes()
+    load_file(path)
+    path.write_text("class Mine:\n    edited = True\n")
+    assert import_paths.content_of(path) == b"class Mine:\n    pass\n"
+    load_file(path)
+    assert import_paths.content_of(path) == path.read_bytes()
+    path.unlink()
+    assert b"edited" in import_paths.content_of(path)
+
+
+def test_a_path_that_cannot_be_looked_at_is_said_in_one_line(tmp_path):
+    path = tmp_path / f"{'x' * 300}.py"
+    assert import_paths.about_missing(path) == f"{path} cannot be read: File name too long"
+    with pytest.raises(ValueError, match=r"x\.py cannot be read: File name too long"):
+        load_file(path)
+    (tmp_path / "mine").touch()
+    assert "there is no folder" in import_paths.about_missing(tmp_path / "mine/mine.py")
+
+
+def test_a_script_that_is_edited_while_it_runs_is_known_as_it_was_begun(tmp_path, monkeypatch):
+    script, text = tmp_path / "script.py", "class Mine:\n    pass\n"
+    script.write_text(text)
+    main = types.ModuleType("__main__")
+    main.__file__, main.__spec__ = str(script), None
+    exec(text, vars(main))
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    path = part(main.Mine).name
+    script.write_text("class Mine:\n    edited = True\n")
+    assert import_paths.content_of(script).decode() == text
+    assert resolve(path) is main.Mine
+    for folder, content in (("copy", text), ("other", script.read_text())):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "script.py").write_text(content)
+        found = resolve(f"{tmp_path}/{folder}/script.py:Mine")
+        assert (found is main.Mine) == (content == text)
+    script.unlink()
+    assert resolve(path) is main.Mine

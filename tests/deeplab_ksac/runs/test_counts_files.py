@@ -1,5 +1,7 @@
 """Files of counts: what is read is what was written, and damage is one line that names the file."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -73,3 +75,14 @@ def test_damaged_counts_are_one_line_that_names_them(tmp_path, data):
             assert str(each) in str(error) and "\n" not in str(error)
         else:
             assert all(each.ndim >= 3 for each in counts.values())  # a change of what nobody reads, or of a name
+
+
+def test_other_files_of_arrays_and_archives_are_no_counts(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros([2, 5, 1, 3, 3]))
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("seeds", "0, 1")
+    for path in tmp_path.iterdir():
+        for read in (counts_files.read_counts, lambda path: counts_files.read_study_counts(path, MEASURES)):
+            with pytest.raises(ValueError, match=r"an npz of arrays is expected") as error:
+                read(path)
+            assert str(path) in str(error.value) and "\n" not in str(error.value)

@@ -1,5 +1,6 @@
 """Folders of runs that were damaged, are used twice, or bear odd names."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -79,6 +80,13 @@ def test_a_second_training_of_a_folder_is_refused_with_who_holds_it(run, data_di
         path: time for path, time in before.items() if path != run
     }
     assert again(run, data_dir) is None  # released
+
+
+def test_an_argument_that_is_taken_away_or_made_none_is_another_configuration(tmp_path):
+    claim_workdir(tmp_path, EXPERIMENT, fake_info())
+    model = dataclasses.replace(EXPERIMENT.model, bottleneck={**EXPERIMENT.model.bottleneck, "activation": None})
+    with pytest.raises(ValueError, match=r"another configuration; model.bottleneck.activation: not given -> None\. "):
+        claim_workdir(tmp_path, dataclasses.replace(EXPERIMENT, model=model), fake_info())
 
 
 def flip(path):

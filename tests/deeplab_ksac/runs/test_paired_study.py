@@ -122,3 +122,9 @@ def test_the_attentions_have_as_many_parameters():
         model = build_model(experiment.model, 7)
         counts.append(model.count_params() - backbone_of(model).count_params())
     assert max(counts) / min(counts) < 1.02
+
+
+def test_a_seed_that_is_given_twice_is_no_second_training(tmp_path):
+    with pytest.raises(ValueError, match="seeds must be one or more, each once, not 0, 0, 1"):
+        paired_study.run_study(STUDY, data_dir=tmp_path, workdir=tmp_path / "study", seeds=(0, 0, 1), name="tried")
+    assert not list(tmp_path.iterdir())

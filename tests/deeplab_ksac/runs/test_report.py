@@ -1,8 +1,10 @@
 """The report's pages."""
 
 import dataclasses
+import os
 import re
 import urllib.parse
+from xml.etree import ElementTree
 
 from deeplab_ksac.experiments import EXPERIMENTS, TABLES
 from deeplab_ksac.runs import report
@@ -48,3 +50,16 @@ def test_flops_are_shown_with_the_digits_that_tell_them_apart():
     assert shown[:4] == ["68.70", "68.70024", "68.70027", "68.70030"]  # 68.7, and by the table +0.00024 …
     assert report.cells(compared.entries["2.1"][0])[3] == "39.94"
     assert next(report.cells(e)[3] for e in compared.entries["3.1"] if e.kind == "single scale") == "50.27 ± 0.2"
+
+
+def test_a_run_of_any_name_is_reported(tmp_path):
+    names = ("x" * 250, "ü" * 120, "a\x1b\nb", os.fsdecode(b"\xff run"))
+    for name in names:
+        write_run(tmp_path / "runs", EXPERIMENTS["scenes_ksac"], steps=100, name=name)
+    compared = Comparison([], read_runs([f"{tmp_path}/runs/*"]))
+    markdown, page = report.write_report(compared, tmp_path / "out")
+    targets = re.findall(r"!\[curves\]\(([^ )]+)\)", markdown.read_text(encoding="utf-8"))
+    assert len(targets) == len(names)
+    for target in targets:
+        ElementTree.parse(tmp_path / "out" / urllib.parse.unquote(target))
+    assert r"\xff run" not in page.read_text(encoding="utf-8") and r"\udcff run" in page.read_text(encoding="utf-8")

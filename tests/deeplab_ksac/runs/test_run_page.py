@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -14,7 +15,7 @@ from PIL import Image
 
 from deeplab_ksac.experiment import to_dict
 from deeplab_ksac.runs.figures import FIGURES
-from deeplab_ksac.runs.run_page import TITLES, run_page
+from deeplab_ksac.runs.run_page import TITLES, run_page, write_run_page
 from tests.deeplab_ksac.training.tiny import EXPERIMENT
 
 
@@ -93,3 +94,13 @@ def test_a_browser_shows_it(workdir):
 
 def test_every_figure_has_a_heading():
     assert list(TITLES) == list(FIGURES)
+
+
+def test_names_that_are_no_utf8_stand_on_the_page_and_lead_to_their_files(workdir):
+    run = workdir.rename(workdir.with_name(os.fsdecode(b"run \xff")))
+    figure = run / "figures" / os.fsdecode(b"predictions_\xff.png")
+    (run / "figures/predictions_0.png").rename(figure)
+    page = write_run_page(run).read_text(encoding="utf-8")
+    sources = [html.unescape(source) for source in re.findall(r'src="([^"]+)"', page)]
+    assert os.fsencode(figure.relative_to(run)) in map(urllib.parse.unquote_to_bytes, sources)
+    assert r"run \udcff" in page and r"predictions_\udcff" in page

@@ -172,3 +172,17 @@ def test_an_evaluation_before_the_last_step_is_done_again(trial):
 def test_another_study_is_refused(tmp_path):
     with pytest.raises(ValueError, match="unknown study 'large'; the studies are combinations, scales, small"):
         study.run_studies(["large"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "studies, seeds, words",
+    (
+        (["small"], [3, 0, 3], r"seeds must be one or more, each once, not 3, 0, 3"),
+        (["small"], [], r"seeds must be one or more, each once, not none"),
+        (["small", "small"], [3], r"studies must be one or more, each once, not small, small"),
+    ),
+)
+def test_a_seed_that_is_given_twice_is_no_second_training(trial, studies, seeds, words):
+    (trial.workdir / "raw").touch()  # where pictures would be painted
+    with pytest.raises(ValueError, match=words):
+        study.run_studies(studies, trial.workdir, seeds=seeds, steps=4)
