@@ -49,22 +49,13 @@ def print_sizes(chosen):
 
 def print_errors(folder, chosen):
     """Prints the errors of every reference of the chosen backbones by stage; 1 where one exceeds the tolerance."""
-    from deeplab_ksac.backbones.comparison import (
-        NETWORKS,
-        STAGES,
-        TOLERANCE,
-        feature_errors,
-        find_references,
-        network_of,
-    )
+    from deeplab_ksac.backbones.comparison import STAGES, TOLERANCE, feature_errors, find_references, network_of
 
-    references = find_references(folder)
+    references = find_references(folder, chosen)
     print(f"{'network':<30}{'output stride':>14}{'image':>10}" + "".join(f"{stage:>10}" for stage in STAGES))
     worst = 0.0
     for path in references:
         network, output_stride = network_of(path)
-        if NETWORKS[network][0] not in chosen:
-            continue
         size, errors = feature_errors(path)
         shown = "".join(f"{errors[stage]:>10.1e}" if stage in errors else f"{'':>10}" for stage in STAGES)
         print(f"{network:<30}{output_stride:>14}{f'{size[0]}×{size[1]}':>10}{shown}", flush=True)

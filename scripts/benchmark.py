@@ -74,13 +74,15 @@ def run(given):
         return 0
     results = {}
     print(f"{MEANING}\n{HEADER}")
-    for name in given.cases or CASES:
-        case = interpreters.between(given.other_python, name, CASES[name]) if given.other_python else CASES[name]
-        results[name] = measure(name, case, rounds=given.rounds, processes=given.processes)
-        print("\n".join(table_lines(results[name])), flush=True)
-    if given.output:
-        content = {"machine": machine(), "meaning": MEANING, "cases": results}
-        write(given.output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    try:
+        for name in given.cases or CASES:
+            case = interpreters.between(given.other_python, name, CASES[name]) if given.other_python else CASES[name]
+            results[name] = measure(name, case, rounds=given.rounds, processes=given.processes)
+            print("\n".join(table_lines(results[name])), flush=True)
+    finally:  # what was measured is kept where a later case fails
+        if given.output and results:
+            content = {"machine": machine(), "meaning": MEANING, "cases": results}
+            write(given.output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return 0
 
 

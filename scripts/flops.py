@@ -16,6 +16,8 @@ from absl import flags
 from deeplab_ksac.scripts.commandline import config, values
 from deeplab_ksac.scripts.commandline.entry import start
 
+OF_AN_EXPERIMENT = ("num_classes", "training", "chapter")  # flags
+
 
 def define_flags():
     """What is counted, and for which image."""
@@ -26,21 +28,26 @@ def define_flags():
         "size", "513", "height and width of the image in pixels, or one number for both", square=True
     )
     values.whole_number(
-        "num_classes", None, "number of classes (default: those of the experiment's data set)", least=1, most=65_535
+        "num_classes", None, "of an experiment (default: the number of its data set's)", least=1, most=65_535
     )
     flags.DEFINE_bool("training", False, "the forward pass of training, with CAR's projection and auxiliary outputs")
-    values.whole_number("chapter", None, "whose convention (default: the table's, else 2)", least=2, most=4)
+    values.whole_number(
+        "chapter", None, "whose convention (default: of an experiment's table, else 2)", least=2, most=4
+    )
 
 
 def run(given):
     """Prints the counts of what was `given` by flags.
 
     Raises:
-        ValueError: not exactly one of experiment, SavedModel and tables.
+        ValueError: not exactly one of experiment, SavedModel and tables, or a flag of `OF_AN_EXPERIMENT` without one.
     """
     chosen = [name for name in ("config", "saved_model", "tables") if getattr(given, name)]
     if len(chosen) != 1:
         raise ValueError(f"give one of --config, --saved_model and --tables, not {' and '.join(chosen) or 'none'}")
+    for name in () if given.config else OF_AN_EXPERIMENT:
+        if getattr(given, name):
+            raise ValueError(f"--{chosen[0]} has no use for --{name}; leave it out")
     experiment = config.chosen(given.config) if given.config else None
     height, width = given.size
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its own profiler uses what it calls deprecated

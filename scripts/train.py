@@ -145,10 +145,10 @@ def train(experiment, given):
     from deeplab_ksac.training import strategy as strategies
     from deeplab_ksac.training.forewarning import forewarnings
 
-    computing = devices.prepare(given)
-    if given.cpu_replicas > 1:
-        strategies.split_cpu(given.cpu_replicas)
     with values.named():
+        computing = devices.prepare(given)
+        if given.cpu_replicas > 1:
+            strategies.split_cpu(given.cpu_replicas)
         strategies.set_precision(given.precision)
         strategy = strategies.create_strategy(given.strategy, given.tpu)
     if given.data:

@@ -10,6 +10,7 @@ import pathlib
 import re
 import zipfile
 import zlib
+from collections.abc import Collection
 
 import numpy as np
 
@@ -37,6 +38,7 @@ NETWORKS = {
     **{f"tf_efficientnet_lite{size}": (f"efficientnet_lite{size}", NARROW) for size in range(5)},
     **{f"swin_{size}_patch4_window7_224": (f"swin_{size}", CUT) for size in ("tiny", "small", "base", "large")},
     **{f"convnext_{size}": (f"convnext_{size}", CUT) for size in ("tiny", "small", "base", "large", "xlarge")},
+    **{f"hrnet_w{width}": (f"hrnet_w{width}", {}) for width in (32, 48)},  # features of timm's forward_intermediates
 }
 
 STRIDED = ("convnext", "hrnet", "swin")  # beginnings of backbones that are not made dense
@@ -79,16 +81,22 @@ def smallest_in_thesis(name: str, output_stride: int) -> tuple[float, str] | Non
     return min(on_it, default=None)
 
 
-def find_references(folder: str | os.PathLike) -> list[pathlib.Path]:
-    """The files of weights in a folder of references, by name.
+def find_references(folder: str | os.PathLike, backbones: Collection[str]) -> list[pathlib.Path]:
+    """The files of weights in a folder of references that are of these backbones, by name.
 
     Raises:
-        FileNotFoundError: it holds none.
+        FileNotFoundError: it holds none, or none of these.
+        ValueError: one of them is of a network that is not in `NETWORKS`.
     """
     found = sorted(pathlib.Path(folder).rglob("*_os*.safetensors"), key=lambda path: (path.name, path.parent.name))
     if not found:
         raise FileNotFoundError(f"{folder} holds no references, <network>_os<output stride>.safetensors and .npz")
-    return found
+    backbone_of = {path: NETWORKS[network_of(path)[0]][0] for path in found}
+    chosen = [path for path, backbone in backbone_of.items() if backbone in backbones]
+    if not chosen:
+        wanted, there = (", ".join(sorted(names)) for names in (backbones, set(backbone_of.values())))
+        raise FileNotFoundError(f"{folder} holds no references of {wanted}; there are {there}")
+    return chosen
 
 
 def network_of(path: pathlib.Path) -> tuple[str, int]:
@@ -106,7 +114,8 @@ def network_of(path: pathlib.Path) -> tuple[str, int]:
 def feature_errors(path: pathlib.Path) -> tuple[tuple[int, int], dict[str, float]]:
     """(height, width) of a reference's image, and stage -> error of our features from its weights.
 
-    The error is the largest difference relative to the largest value; infinite where the shapes differ.
+    The error is the largest difference relative to the largest value; infinite where the shapes differ, or where one
+    of them has a value that is not finite.
 
     Raises:
         OSError, ValueError: the weights or the features cannot be read.
@@ -135,6 +144,8 @@ def _read_reference(path):
     image = reference.get("image", np.zeros(0))
     if image.ndim != 4 or image.shape[-1] != 3 or image.dtype.kind != "f":
         raise ValueError(f"{path} holds no image [N, H, W, 3] of floats")
+    if not set(STAGES) & set(reference):
+        raise ValueError(f"{path} holds no features, none of {', '.join(STAGES)}")
     return reference
 
 
@@ -145,6 +156,6 @@ def built(name: str, output_stride: int, arguments: tuple) -> keras.Model:
 
 
 def _difference(found, expected):
-    if found.shape != expected.shape:
-        return np.inf
+    if found.shape != expected.shape or not (np.isfinite(found).all() and np.isfinite(expected).all()):
+        return np.inf  # no NaN, which is never the largest
     return float(np.abs(found - expected).max() / np.abs(expected).max())

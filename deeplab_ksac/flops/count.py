@@ -2,7 +2,8 @@
 
 TensorFlow's profiler agrees for most operations (a test holds it so), but counts an einsum, a loop and all of unknown
 size as 0, and a kernel between space-to-batch and batch-to-space at the padded tiles instead of the map. Here a
-multiply-add is one product with its sum in a convolution, matrix product or einsum; an unknown size is an error.
+multiply-add is one product with its sum in a convolution, matrix product or einsum; an unknown size is an error, and a
+loop counts with the most turns that it may take.
 """
 
 import collections
@@ -25,6 +26,7 @@ from deeplab_ksac.literal_paths import literal
 GIGA = 2**30  # the thesis's G
 PRODUCT = re.compile(r"conv|matmul|einsum|dot", re.IGNORECASE)  # names of operations that multiply
 LOOPS = ("While", "StatelessWhile")
+OLD_LOOPS = ("Enter", "RefEnter")  # begin a loop as TensorFlow 1 has it, whose body lies in the graph among all else
 BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
 FUNCTIONS = {  # operations that stand for functions -> the attributes that name them
     **dict.fromkeys(LOOPS, ("body",)),
@@ -112,6 +114,8 @@ def count_multiply_adds(graph: tf.Graph) -> dict[str, int]:
             counts.update((f"{op.name}/{name}", turns * n) for name, n in bodies[0].items())
         elif op.type in COUNTERS:
             counts[op.name] = COUNTERS[op.type](op)
+        elif op.type in OLD_LOOPS:
+            raise _unknown_turns(op)
         elif PRODUCT.search(op.type) or op.type in CLOSED:
             raise ValueError(f"{op.name}: the multiply-adds of {op.type} are not known")
     return counts
@@ -125,11 +129,18 @@ def bodies_of(graph: tf.Graph, op: tf.Operation) -> list[tf.Graph]:
 
 
 def _turns(loop):
-    """How often a loop of known length runs; `tf.map_fn` and loops with `maximum_iterations` have one."""
+    """How often a loop runs at most; `tf.map_fn` and loops with `maximum_iterations` have such a number.
+
+    `tf.map_fn` takes as many turns. A loop that ends sooner is counted as if it did not.
+    """
     turns = tf.get_static_value(loop.inputs[1])
     if turns is None or turns < 0:
-        raise ValueError(f"{loop.name}: a loop whose number of turns is unknown cannot be counted")
+        raise _unknown_turns(loop)
     return int(turns)
+
+
+def _unknown_turns(loop):
+    return ValueError(f"{loop.name}: a loop whose number of turns is unknown cannot be counted")
 
 
 def size_of(tensor: tf.Tensor) -> list[int]:

@@ -41,10 +41,12 @@ def predict_files(
         progress: (total, label) -> an object with `total`, `update(n, **shown)` and `close()`; None shows nothing.
 
     Raises:
-        ValueError: for kinds that there are not.
+        ValueError: for kinds that there are not; no style, and a predictor without `info`.
         OSError: the folder cannot be written to.
     """
     paths, output_dir, kinds = list(map(place, paths)), place(output_dir), written.check_kinds(kinds)
+    if style is None and predictor.info is None:
+        raise ValueError("the predictor has no names and colors of classes; give a style, or make it with info=…")
     style = style or written.Style(predictor.info)
     for kind in kinds:
         (output_dir / kind).mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,7 @@ def read_image(path: str | os.PathLike, *, upright: bool = True) -> np.ndarray:
     Raises:
         OSError: if the file cannot be read or decoded completely, or has more pixels than Pillow's limit against
             decompression bombs.
-        ValueError: for floating-point pixels, and 16 bits of which the upper eight are zero.
+        ValueError: for floating-point pixels, and 16 bits with no value above 4095.
     """
     with opened(path) as image:
         return _pixels(image, upright)

@@ -21,6 +21,7 @@ from deeplab_ksac.runs.places import NEWEST, Checkpoint
 from deeplab_ksac.storage import Place
 
 OUTPUTS = ("classes", "confidence", "probabilities")
+MOST_CLASSES = 256  # that uint8 tells apart
 
 
 class Predictor:
@@ -36,13 +37,15 @@ class Predictor:
     floating-point numbers as the network sees them, 0…255 (what is stored in 16 bits divided by 257).
 
     Batches [N, H, W, 3] give [N, …]. A batch of more than `max_pixels` pixels is seen image by image, an image of more
-    in tiles that overlap, of which the middle is kept: memory does not grow with the image, but the context
-    of a pixel then ends with its tile.
+    in tiles that overlap, of which the middle is kept: the memory of the model does not grow with the image, but the
+    context of a pixel then ends with its tile.
+
+    Several threads may use one. It cannot be pickled: a process of its own loads its own.
 
     Args:
-        model: image [N, H, W, C] -> {"logits", …}.
+        model: image [N, H, W, C] -> {"logits", …}, of at most `MOST_CLASSES` classes.
         views: how the model sees the images.
-        max_pixels: of what the model sees at once.
+        max_pixels: of the images that are seen at once, counted before a scale of the views makes them larger.
         info: names and colors of the classes, for showing results, and the bands of the images; None for RGB.
         trained: the model and what it was trained as, as `models.loading.load` gives it; what has none cannot be
             saved.
@@ -51,7 +54,7 @@ class Predictor:
         bands: of the images.
 
     Raises:
-        ValueError: for a `max_pixels` below 1; a model of other bands than `info` has.
+        ValueError: for a `max_pixels` below 1; a model of other bands than `info` has, or of too many classes.
     """
 
     def __init__(
@@ -71,6 +74,11 @@ class Predictor:
         if self._spec.shape[-1] != self.bands.number:
             raise ValueError(
                 f"the model takes images of {self._spec.shape[-1]} bands, and info is of {self.bands.describe()}"
+            )
+        num_classes = model.output["logits"].shape[-1]
+        if num_classes is not None and num_classes > MOST_CLASSES:
+            raise ValueError(
+                f"the model has {num_classes} classes; a predictor's classes are bytes, {MOST_CLASSES} at most"
             )
         self._forward, self._functions = scores.logits_function(model), {}
 
@@ -92,7 +100,7 @@ class Predictor:
                 hub, "hf://user/name" or "hf://user/name@revision".
             views: how the model sees the images; by default as in the run's evaluation, or as it was saved.
             checkpoint: of a run: "newest", "best", or the step of one, as `runs.checkpoints.checkpoint_path`.
-            max_pixels: of what the model sees at once.
+            max_pixels: as in the constructor.
             allow_code: whether code of its own may be run, where a saved model has some. A run's is run in any case:
                 what its experiment.json names.
             precision: in which the model computes, of `experiment.PRECISIONS`; what `save` writes is as it was loaded.
@@ -245,6 +253,11 @@ def _checked_bands(image, bands):
     if stored and bands.depth == 16 and image.dtype == np.uint8:
         raise ValueError("an image has values of 16 bits; this one is uint8")
     low, high = image.min(), image.max()
+    if not stored and high <= 1 and (image % 1).any():
+        raise ValueError(
+            f"an image has floating-point numbers as the network sees them, 0 … 255, but no value of this one is above "
+            f"{high:g}; give integers as they are stored, or their share of the largest integer times 255"
+        )
     if not 0 <= low <= high <= largest:
         what = f"integers of {bands.depth} bits" if stored else "floating-point numbers as the network sees them"
         raise ValueError(f"an image has {what}, 0 … {largest}; the values of this one lie in {low:g} … {high:g}")

@@ -105,10 +105,12 @@ def coverage(starts: tf.Tensor, window: int | tf.Tensor, size: int | tf.Tensor) 
 def _resized_part(part, axis, start, size, target):
     """What a part of a map, with zeros around it, is along one axis when the map is resized: (it, its start, its end).
 
-    Positions are exact fractions, so that parts which adjoin fit together.
+    Positions are exact fractions, so that parts which adjoin fit together. Their numerators are whole numbers of 64
+    bits, for a long side times the scaled one is beyond 32.
     """
-    length, steps, whole = tf.shape(part)[axis], size - 1, tf.maximum(target - 1, 1)
-    positions = tf.range(target) * steps  # in units of 1 / whole pixels
+    length, size, target, start = (tf.cast(n, tf.int64) for n in (tf.shape(part)[axis], size, target, start))
+    whole = tf.maximum(target - 1, 1)
+    positions = tf.range(target) * (size - 1)  # in units of 1 / whole pixels
     begin = tf.math.count_nonzero(positions <= (start - 1) * whole, dtype=tf.int32)
     end = tf.math.count_nonzero(positions < (start + length) * whole, dtype=tf.int32)
     positions = positions[begin:end]

@@ -1,4 +1,4 @@
-"""A case's sides in two Python environments: the same side in a process of each, taking turns."""
+"""Processes of Python: one that runs to its end, and a case's sides in two environments, taking turns."""
 
 import os
 import pathlib
@@ -68,3 +68,17 @@ def serve(prepare):
         start = time.perf_counter()
         measured = side()
         print(measured if isinstance(measured, float) else time.perf_counter() - start, flush=True)
+
+
+def run_python(*words) -> str:
+    """What a process of this interpreter prints on its standard output.
+
+    Raises:
+        ValueError: it ends with another status than 0; the message has the last line of its errors.
+    """
+    command = [sys.executable, *map(str, words)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        *_, said = ["no word", *filter(None, map(str.strip, done.stderr.splitlines()))]
+        raise ValueError(f"{' '.join(command)} ended with status {done.returncode}: {said}")
+    return done.stdout

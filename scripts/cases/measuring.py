@@ -6,8 +6,6 @@ import pathlib
 import platform
 import re
 import statistics
-import subprocess
-import sys
 import time
 
 import tensorflow as tf
@@ -37,7 +35,8 @@ from deeplab_ksac.scripts.cases import (
     training,
     training_memory,
 )
-from deeplab_ksac.scripts.cases.process_memory import resident_memory
+from deeplab_ksac.scripts.cases.interpreters import run_python
+from deeplab_ksac.scripts.cases.process_memory import forget_peak, resident_memory
 
 CASES = {  # name -> Case, in the order in which they are measured
     **pyramid.CASES,
@@ -126,9 +125,12 @@ def ratio(bound, side, against):
 
 
 def memory_in_fresh_process(case, side):
-    """`memory_growth` of a side in a process of its own."""
-    command = [sys.executable, "-m", "deeplab_ksac.scripts.benchmark", f"--memory_of={case}/{side}"]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    """`memory_growth` of a side in a process of its own.
+
+    Raises:
+        ValueError: the process fails; the message has its last line.
+    """
+    return int(run_python("-m", "deeplab_ksac.scripts.benchmark", f"--memory_of={case}/{side}").split()[-1])
 
 
 def memory_growth(prepare):
@@ -142,6 +144,7 @@ def memory_growth(prepare):
         wait_for_gpus()
         return tf.config.experimental.get_memory_info("GPU:0")["peak"] - before
     ctypes.CDLL(None).malloc_trim(0)  # what glibc holds in reserve would hide part of the growth
+    forget_peak()  # what the preparation needed for a moment is not the side's
     before = resident_memory("VmRSS")
     side()
     return resident_memory("VmHWM") - before

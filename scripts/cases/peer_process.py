@@ -1,4 +1,4 @@
-"""A side in a process of another interpreter: PyTorch's, or Keras 3's. It makes a turn for each line that it reads."""
+"""A side in a process of its own, of this interpreter, PyTorch's or Keras 3's: a turn for each line that it reads."""
 
 import functools
 import importlib.util

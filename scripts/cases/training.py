@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from deeplab_ksac.datasets.sources import scenes
 from deeplab_ksac.experiment import Data, EvalSpec, Experiment, ModelSpec, Stage, part
 from deeplab_ksac.experiments.animals import ANIMALS
 from deeplab_ksac.scripts.cases import Bound, Case
+from deeplab_ksac.scripts.cases.peer_process import prepare_process
 
 SMALL = Experiment(
     name="small",
@@ -117,24 +117,12 @@ def converted():
     return data_dir
 
 
-KEPT = []  # folders and processes, until this process ends
+KEPT = []  # folders, until this process ends
 
 
 def in_a_process(**options):
-    """`stepper` in a process of its own, which ends with this one."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, json.dumps(options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    KEPT.append(process)
-    if process.stdout.readline().strip() != "ready":
-        raise ValueError(f"the process of a side ended with status {process.wait()}")
-
-    def turn():
-        process.stdin.write("\n")
-        process.stdin.flush()
-        process.stdout.readline()
-
-    return turn
+    """`stepper` in a process of its own, which ends with the side."""
+    return prepare_process(PROGRAM, [json.dumps(options)], "the process of a side", python=sys.executable)
 
 
 class EnoughError(Exception):

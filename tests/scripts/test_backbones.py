@@ -54,6 +54,27 @@ def test_features_that_do_not_agree_are_status_1_and_one_line(reference, capsys)
     assert captured.out.splitlines()[1].split()[5] in ("9.9e-03", "1.0e-02")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite_do_not_agree(reference, value, capsys):
+    folder, image, features = reference
+    np.savez(folder / "tiny_os16.npz", image=image, **{**features, "c4": np.full_like(features["c4"], value)})
+    assert backbones.run(flags_of(backbones, reference=folder)) == 1
+    assert "above 1e-04" in capsys.readouterr().err
+
+
+def test_a_reference_without_features_is_named(reference):
+    folder, image, _ = reference
+    np.savez(folder / "tiny_os16.npz", image=image)
+    with pytest.raises(ValueError, match=r"tiny_os16\.npz holds no features, none of c2, c3, c4, c5"):
+        backbones.run(flags_of(backbones, reference=folder))
+
+
+def test_a_folder_without_references_of_the_chosen_backbones_is_no_agreement(reference, capsys):
+    with pytest.raises(FileNotFoundError, match="holds no references of xception65; there are resnet50"):
+        backbones.run(flags_of(backbones, reference=reference[0], backbones=["xception65"]))
+    assert not capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name, message", [("other_os8", "other_os8.safetensors is no reference"), (None, "holds no")])
 def test_folders_without_known_references_are_refused(name, message, tmp_path):
     if name:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deeplab_ksac.scripts import benchmark
-from deeplab_ksac.scripts.cases import Bound, Case, growth, interpreters, measuring
+from deeplab_ksac.scripts.cases import Bound, Case, growth, interpreters, measuring, start, training
 from tests.places import ROOT
 from tests.scripts.parsing import flags_of
 
@@ -48,6 +48,17 @@ def test_the_growth_of_memory_is_that_of_the_run():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     slack = 2**20  # the kernel counts pages in batches per thread
     assert 2**27 - slack <= int(done.stdout) < 1.2 * 2**27
+
+
+def test_what_a_side_needed_while_it_was_prepared_is_not_its_memory():
+    program = (
+        "import numpy as np; from deeplab_ksac.scripts.cases.measuring import memory_growth;"
+        "prepare = lambda: [len(np.ones(2**25)), lambda: np.ones(2**23)][1];"
+        "print(memory_growth(prepare))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    slack = 2**20  # the kernel counts pages in batches per thread
+    assert 2**26 - slack <= int(done.stdout) < 1.2 * 2**26
 
 
 def test_the_exponent_of_a_growth_is_that_of_its_power_law():
@@ -145,6 +156,40 @@ def test_the_table_and_the_file_say_what_a_ratio_means(tmp_path, capsys, monkeyp
     assert row.split() == ["a", "test", "fast", "/", "slow", "time", "0.250", "0.250–0.250", "0.500"]
     written = json.loads(output.read_text())
     assert written["meaning"] == meaning and written["cases"]["test"]["ratios"][0]["median"] == 0.25
+
+
+def test_what_was_measured_is_kept_where_a_later_case_fails(tmp_path, monkeypatch):
+    def failing():
+        raise OSError("no space left")
+
+    cases = {
+        "good": Case("good", {"a": lambda: lambda: 0.1}, (Bound("a", "a", None),)),
+        "bad": Case("bad", {"a": failing}, (Bound("a", "a", None),)),
+    }
+    monkeypatch.setattr(measuring, "CASES", cases)
+    output = tmp_path / "results.json"
+    with pytest.raises(OSError, match="no space left"):
+        benchmark.run(flags_of(benchmark, rounds=1, processes=0, output=str(output)))
+    assert list(json.loads(output.read_text())["cases"]) == ["good"]
+
+
+def test_why_a_fresh_process_did_not_measure_is_said():
+    with pytest.raises(ValueError, match="--memory_of=nope/a ended with status 1: benchmark: no case is named 'nope'"):
+        measuring.memory_in_fresh_process("nope", "a")
+
+
+def test_why_a_command_that_is_timed_failed_is_said():
+    program = "import sys; sys.exit('no such thing')"
+    with pytest.raises(ValueError, match="ended with status 1: no such thing"):
+        start.seconds_of("-c", program)
+    assert start.seconds_of("-c", "") > 0
+
+
+def test_the_process_of_a_side_that_ends_in_a_turn_is_no_measurement(monkeypatch):
+    monkeypatch.setattr(training, "PROGRAM", "print('ready', flush=True); input()")
+    turn = training.in_a_process(experiment="small")
+    with pytest.raises(OSError, match="the process of a side ended with status 0"):
+        turn()
 
 
 def test_a_side_is_timed_in_this_and_in_another_interpreter():

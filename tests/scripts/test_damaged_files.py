@@ -270,7 +270,7 @@ def test_a_damaged_saved_model_is_one_line(tmp_path, data):
     content = path.read_bytes()
     path.write_bytes(data.draw(st.one_of(st.integers(0, len(content) - 1).map(lambda n: content[:n]), st.binary())))
     values = {"config": None, "saved_model": str(tmp_path), "tables": None, "size": (33, 33)}
-    status, lines = ended(lambda: flops.run(types.SimpleNamespace(**values, training=False, chapter=None)), "flops")
+    status, lines = ended(lambda: flops.run(flags_of(flops, **values)), "flops")
     assert status == 0 or str(tmp_path) in lines[0]
 
 

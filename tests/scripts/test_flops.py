@@ -25,6 +25,9 @@ def test_an_experiments_parts_are_listed(capsys):
     (
         ({}, "give one of --config, --saved_model and --tables, not none"),
         ({"tables": ["2.1"], "saved_model": "x"}, "not saved_model and tables"),
+        ({"tables": ["2.1"], "chapter": 3}, "--tables has no use for --chapter; leave it out"),
+        ({"tables": ["4.4"], "training": True}, "--tables has no use for --training; leave it out"),
+        ({"saved_model": "x", "num_classes": 5}, "--saved_model has no use for --num_classes; leave it out"),
         ({"tables": ["4.5"]}, "Table 4.5 has no FLOPs; only 2.1, 3.1, 3.4, 4.4 have"),
     ),
 )

@@ -1,5 +1,7 @@
 """The size of a backbone beside the published one, and the thesis's figures beside it."""
 
+import pathlib
+
 import pytest
 
 from deeplab_ksac.backbones import BACKBONES, comparison
@@ -52,3 +54,8 @@ def test_dense_backbones_are_listed_at_8_and_16():
     for name in BACKBONES:
         if not name.startswith(comparison.STRIDED):
             assert comparison.dense_strides(name) == (8, 16)
+
+
+def test_every_backbone_can_be_compared_with_a_network_of_timms():
+    assert {backbone for backbone, _ in comparison.NETWORKS.values()} == set(BACKBONES)
+    assert comparison.network_of(pathlib.Path("references/hrnet_w48_os32.safetensors")) == ("hrnet_w48", 32)

@@ -124,6 +124,18 @@ def test_what_cannot_be_counted_is_refused(function, spec, words):
         counted(function, spec)
 
 
+def test_a_loop_in_the_form_of_tensorflow_1_is_refused():
+    with tf.Graph().as_default() as graph:
+        tf.compat.v1.disable_control_flow_v2()
+        try:
+            x = tf.compat.v1.placeholder(tf.float32, [4, 4])
+            tf.while_loop(lambda turn, x: turn < 7, lambda turn, x: (turn + 1, tf.matmul(x, x)), (0, x))
+        finally:
+            tf.compat.v1.enable_control_flow_v2()
+    with pytest.raises(ValueError, match="while/Enter: a loop whose number of turns is unknown cannot be counted"):
+        flops.count_multiply_adds(graph)
+
+
 def test_the_profiler_agrees_where_it_is_right(model):
     graph = flops.model_graph(model, 33, 41)
     ours, theirs = flops.count_multiply_adds(graph), profiler_float_ops(graph)

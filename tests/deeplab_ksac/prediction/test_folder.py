@@ -240,6 +240,12 @@ def test_without_a_style_the_colors_are_the_predictors(tmp_path):
     np.testing.assert_array_equal(color, visualization.colorize(classes, INFO.colors))
 
 
+def test_without_a_style_a_predictor_that_knows_no_classes_is_refused_before_anything_is_made(tmp_path, predictor):
+    with pytest.raises(ValueError, match="the predictor has no names and colors of classes; give a style, or"):
+        predict_files(predictor, write_images(tmp_path, [(8, 9)]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 class Failing:
     """A predictor that fails in its own way."""
 

@@ -1,13 +1,16 @@
 """A predictor against the inference that it wraps, on images of every size."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from deeplab_ksac.bands import Bands
 from deeplab_ksac.experiment import AVERAGES, Views
 from deeplab_ksac.prediction import predictor, scores
 from deeplab_ksac.prediction.predictor import Predictor
 from deeplab_ksac.runs.checkpoints import load_model
-from tests.deeplab_ksac.fake_model import build_fake_model, build_pointwise_model, random_images
+from tests.deeplab_ksac.fake_model import build_fake_model, build_pointwise_model, fake_info, random_images
 from tests.deeplab_ksac.runs.trained_run import NAMES, trained_run
 
 ROUNDING = 1e-5  # float32 of logits of order 1, a few additions deep
@@ -80,6 +83,14 @@ def test_what_makes_no_sense_is_refused_at_construction(model, options, message)
         Predictor(model, **options)
 
 
+def test_more_classes_than_a_byte_counts_are_refused_and_256_are_told_apart():
+    many = build_pointwise_model(256)
+    many.get_layer("classifier").set_weights([np.zeros([1, 1, 3, 256]), np.arange(256.0)])
+    assert Predictor(many)(random_images(1, 2, 3)[0]).tolist() == [[255] * 3] * 2
+    with pytest.raises(ValueError, match="the model has 257 classes; a predictor's classes are bytes, 256 at most"):
+        Predictor(build_pointwise_model(257))
+
+
 def test_an_unknown_output_is_refused(model):
     with pytest.raises(ValueError, match="outputs are of classes, confidence, probabilities"):
         Predictor(model).predict(random_images(1, 5, 5), ("colors",))
@@ -105,6 +116,17 @@ def test_what_is_no_rgb_of_0_to_255_is_refused_with_the_way_out(model, image, me
         Predictor(model)(image)
     with pytest.raises(ValueError, match=message):
         next(Predictor(model).tiled(image))
+
+
+@pytest.mark.parametrize("depth", (8, 16))
+def test_bands_that_were_divided_to_0_to_1_are_refused_with_the_way_out(depth):
+    info = dataclasses.replace(fake_info(), bands=Bands(4, depth))
+    predict = Predictor(build_fake_model(channels=4), info=info)
+    dark, ones = np.full([5, 6, 4], 1.5), np.ones([5, 6, 4])
+    for image in (dark, ones, 0 * ones):
+        assert predict(image).shape == (5, 6)
+    with pytest.raises(ValueError, match=r"0 … 255, but no value of this one is above 0\.5; give integers as they are"):
+        predict(dark / 3)
 
 
 def test_nearly_black_images_are_images(model):

@@ -91,6 +91,13 @@ def test_windows_with_scales_flip_and_padding_are_those_of_numpy(count, average)
         np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)
 
 
+def test_windows_on_a_very_long_picture_are_those_of_numpy():
+    """The products of its side and of the scaled one are beyond 32 bits."""
+    image = np.linspace(0, 1, 50_000, dtype="float32").reshape(1, 1, -1, 1)
+    found = scores.predict_scores(lambda crop: crop, image, Views((1.5,), window=(1, 20_001)))
+    np.testing.assert_allclose(found, image, rtol=0, atol=1e-4)  # linear, and so it stays
+
+
 def test_windows_hold_a_few_maps_of_the_image_and_none_of_a_larger_scale():
     """The sum of all views is one; a map at the scale of 1.75 alone would be three."""
     ran = subprocess.run([sys.executable, "-c", PEAK], check=True, capture_output=True, text=True, timeout=120)
