@@ -1,10 +1,12 @@
 """What a process computes on, and why that is no GPU where a GPU could be used."""
 
 import collections
+import contextlib
 import importlib.metadata
 import os
 import pathlib
 import re
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -13,9 +15,33 @@ LIBRARIES = "and-cuda"  # TensorFlow's extra that has CUDA's libraries
 
 
 def set_memory_growth(enabled: bool) -> None:
-    """Whether GPU memory is taken as it is needed, or all of it at once; before TensorFlow first uses a GPU."""
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, enabled)
+    """Whether GPU memory is taken as it is needed, or all of it at once; before TensorFlow first uses a GPU.
+
+    Raises:
+        ValueError: TensorFlow has already computed something in this process.
+    """
+    with before_all_else("memory_growth"):
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, enabled)
+
+
+@contextlib.contextmanager
+def before_all_else(name: str) -> Iterator[None]:
+    """Inside is what TensorFlow takes only as long as it has computed nothing in this process.
+
+    Args:
+        name: of what is asked for.
+
+    Raises:
+        ValueError: it has.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(
+            f"{name} comes first, and TensorFlow has already computed something in this process; let no file of your "
+            "own compute, or make tensors, while it is imported"
+        ) from error
 
 
 def describe() -> str:

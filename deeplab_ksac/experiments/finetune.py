@@ -18,7 +18,7 @@ LARGE, SEEN_AS = 640, 480  # pictures with a longer shorter side are seen with o
 MIXED = 0.25  # share of portrait or of landscape pictures from which on a crop is to hold both
 EPOCHS, FEWEST_STEPS = 50, 400
 WEIGHTS = ("model", "backbone", "random")  # what has learned before: all of the network, its backbone, nothing
-VALIDATION = ("val", "validation", "test")
+VALIDATION = ("val", "valid", "validation", "test")
 VALIDATED = 100  # pictures of an evaluation during training
 
 
@@ -105,26 +105,28 @@ def finetune(
 
 
 def split_to_train(info: ConvertedInfo, split: str | None = None) -> str:
-    """The split that is trained on: the one asked for, or "train", or the first there is.
+    """The split that is trained on: the one asked for, or "train", or the first that is not for validation or tests.
 
     Raises:
         DatasetError: the data set does not have it.
     """
-    train = split or ("train" if "train" in info.num_examples else next(iter(info.num_examples)))
+    others = [name for name in info.num_examples if name.lower() not in VALIDATION]
+    train = split or next(iter([name for name in others if name.lower() == "train"] or others or info.num_examples))
     if train not in info.num_examples:
         raise DatasetError(f"{info.name} has no split {train!r}; it has {', '.join(info.num_examples)}")
     return train
 
 
 def split_to_validate(info: ConvertedInfo, train: str) -> str:
-    """The split to validate with what `train` has trained: "val", "validation", "test", or another.
+    """The split to validate with what `train` has trained: "val", "valid", "validation", "test", or another.
 
     Raises:
         DatasetError: there is no other split.
     """
-    for name in (*VALIDATION, *info.num_examples):
-        if name in info.num_examples and name != train:
-            return name
+    others = {name.lower(): name for name in info.num_examples if name != train}
+    for name in (*VALIDATION, *others):
+        if name in others:
+            return others[name]
     raise DatasetError(
         f"{info.name} has the split {train} alone and nothing to validate with; convert it with a second one "
         "(--val_share=0.2 takes a fifth)"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from deeplab_ksac.keras2 import keras
+from deeplab_ksac.devices import before_all_else
 from deeplab_ksac.errors import in_one_line
 from deeplab_ksac.json_files import is_list_of, is_text, is_whole, parse_object, shortened
 from deeplab_ksac.training import slurm
@@ -81,13 +82,8 @@ def _of_workers(config):
     of_slurm = slurm.is_inside() and not config.strip()
     if not of_slurm:
         check_cluster(config)
-    try:
+    with before_all_else("strategy multi_worker"):
         return tf.distribute.MultiWorkerMirroredStrategy(slurm.resolver() if of_slurm else None)
-    except RuntimeError as error:
-        raise ValueError(
-            "strategy multi_worker comes first, and TensorFlow has already computed something in this process; make "
-            "the strategy before that, and let no file of your own compute while it is imported"
-        ) from error
 
 
 def check_cluster(text: str) -> None:
@@ -124,10 +120,12 @@ def workers(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 def split_cpu(count: int) -> None:
     """Makes `count` logical devices of the CPU, so that several replicas can be tried without a GPU.
 
-    Must come before TensorFlow uses its devices.
+    Raises:
+        ValueError: TensorFlow has already computed something in this process.
     """
     cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    with before_all_else("cpu_replicas"):
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
 
 
 def set_precision(name: str) -> None:

@@ -51,3 +51,16 @@ def test_a_driver_without_cudas_libraries_is_told_with_the_command_that_installs
 def test_the_libraries_are_those_of_tensorflows_extra():
     extra = [text for text in importlib.metadata.requires("tensorflow") if "and-cuda" in text]
     assert len(extra) >= 10 and set(devices.missing_libraries()) <= {text.split()[0].split("<")[0] for text in extra}
+
+
+def test_memory_growth_that_comes_after_a_computation_is_refused_in_words(monkeypatch):
+    (cpu,) = tf.config.list_physical_devices("CPU")
+
+    def as_of_a_gpu(gpu, enabled):  # which TensorFlow refuses for the same reason
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 7)
+
+    tf.ones([]).numpy()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", as_of_a_gpu)
+    with pytest.raises(ValueError, match="memory_growth comes first, and TensorFlow has already computed something"):
+        devices.set_memory_growth(True)

@@ -110,6 +110,9 @@ def test_the_models_own_momentum_is_kept_where_it_is_lower_and_other_weights_are
         ({"train": 9, "val": 3, "test": 2}, None, ("train", "val")),
         ({"test": 9, "train": 3}, None, ("train", "test")),
         ({"a": 9, "b": 3}, None, ("a", "b")),
+        ({"Test": 2, "Train": 9, "Valid": 3}, None, ("Train", "Valid")),
+        ({"test": 2, "day": 9, "night": 8}, None, ("day", "test")),
+        ({"test": 2, "val": 3}, None, ("test", "val")),
         ({"train": 9, "val": 3, "trainval": 12}, "trainval", ("trainval", "val")),
     ],
 )

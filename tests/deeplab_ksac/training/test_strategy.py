@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from deeplab_ksac.training.strategy import create_strategy
+from deeplab_ksac.training.strategy import create_strategy, split_cpu
 from tests.workers import by_tf_config
 
 
@@ -13,3 +13,9 @@ def test_workers_that_come_after_a_computation_are_refused_in_words(monkeypatch)
     tf.ones([]).numpy()
     with pytest.raises(ValueError, match="strategy multi_worker comes first, and TensorFlow has already computed"):
         create_strategy("multi_worker")
+
+
+def test_replicas_of_the_cpu_that_come_after_a_computation_are_refused_in_words():
+    tf.ones([]).numpy()
+    with pytest.raises(ValueError, match="cpu_replicas comes first, and TensorFlow has already computed something"):
+        split_cpu(7)
