@@ -42,6 +42,13 @@ def test_attention_weights_sum_to_one_however_large_the_energies_are():
     np.testing.assert_allclose(tf.reduce_sum(weights, -1), np.ones([3, 4]), atol=4 * 2**-23)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_softmax_of_half_precision_is_that_of_float32_rounded_once(dtype):
+    query, key = (tf.constant(np.random.default_rng(seed).normal(size=[1, 40, 4]), dtype) for seed in (0, 1))
+    energy = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)
+    np.testing.assert_array_equal(attention_weights(query, key), tf.cast(tf.nn.softmax(energy), dtype))
+
+
 def test_query_and_key_are_one_transformation_and_the_axes_have_their_own():
     layer = AxialAttention(5, 3)
     layer(np.zeros([1, 2, 2, 4], "float32"))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from car import ClassAwareRegularizer
+from car import ClassAwareRegularizer, class_statistics
+from car.pixels import labelled_pixels
 from deeplab_ksac.any_keras import keras
 from tests.car.examples import TERMS, literal_terms, random_pixels
 from tests.literal import car as literal
@@ -48,6 +49,14 @@ def test_branches_have_their_own_centers_and_their_terms_are_summed():
     for name, value in measured.items():
         mean = (plain.diagnose(one, labels)[name] + plain.diagnose(other, labels)[name]) / 2
         np.testing.assert_allclose(value, mean, rtol=1e-15)
+
+
+def test_what_is_measured_is_of_the_pixels_that_are_regularized():
+    features, labels = random_pixels(shape=(2, 6, 7))
+    measured = ClassAwareRegularizer(5, pooling=2).diagnose(features, labels)
+    pixels = labelled_pixels(tf.constant(features), tf.constant(labels), 5, pooling=2)
+    for name, value in class_statistics(*pixels, 5).items():
+        assert measured[name] == value != ClassAwareRegularizer(5).diagnose(features, labels)[name]
 
 
 def test_moving_centers_follow_the_batches_and_take_the_place_of_their_centers():
@@ -111,6 +120,10 @@ def test_the_configuration_makes_an_equal_regularizer():
     again = ClassAwareRegularizer.from_config(regularizer.get_config())
     assert again.get_config() == regularizer.get_config()
     assert again.settings == regularizer.settings
+    predicted = ClassAwareRegularizer.from_config(
+        ClassAwareRegularizer(5, labels="predicted", threshold=0.7).get_config()
+    )
+    assert (predicted.labels, predicted.threshold, again.check_inputs) == ("predicted", 0.7, False)
     assert (
         ClassAwareRegularizer.from_config(ClassAwareRegularizer(5, moving_average=0.9).get_config()).moving_average
         == 0.9

@@ -1,5 +1,7 @@
 """The settings and their presets."""
 
+import dataclasses
+
 import pytest
 
 from car import ClassAwareSettings
@@ -46,6 +48,23 @@ def test_settings_of_another_type_are_refused(value):
 def test_the_thresholds_are_those_of_section_4_4_1():
     for settings in (ClassAwareSettings(), ClassAwareSettings.thesis(), ClassAwareSettings.author()):
         assert (settings.c2c_threshold, settings.c2p_threshold) == (0.5, 0.25)
+
+
+def test_the_presets_are_what_section_4_3_and_the_authors_code_say():
+    """Section 4.3: no 1/√C in Eq. 4.8, a sum in Eq. 4.10, gradients by both factors, and no exception for ignored
+    pixels in Eq. 4.8–4.14. The author's code: BUILD_NOTES.md, CAR."""
+    thesis = {"scaled_c2p": False, "own_similarity": "added", "fixed_centers": (), "ignored_pixels": "counted"}
+    author = {"reduction": "square_of_mean", "averaged_over": "replica", "ignored_pixels": "counted"}
+    author |= {"intra_floor": 1e-5, "inter_margin": 1e-7}
+    plain = {"reduction": "mean_of_squares", "averaged_over": "global_batch", "intra_floor": 0.0, "inter_margin": 0.0}
+    fixed = {"scaled_c2p": True, "own_similarity": "replaced", "fixed_centers": ("intra_c2p", "inter_c2c", "inter_c2p")}
+    thresholds = {"c2c_threshold": 0.5, "c2p_threshold": 0.25}
+    for settings, expected in (
+        (ClassAwareSettings(), {**plain, **fixed, "ignored_pixels": "excluded"}),
+        (ClassAwareSettings.thesis(), {**plain, **thesis}),
+        (ClassAwareSettings.author(), {**fixed, **author}),
+    ):
+        assert dataclasses.asdict(settings) == {**thresholds, **expected}
 
 
 def test_settings_come_from_names_mappings_and_themselves():

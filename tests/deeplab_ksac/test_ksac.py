@@ -154,6 +154,22 @@ def test_the_module_sets_its_branches_side_by_side(merge, channels):
     assert KSAC(4, (1, 2), merge=merge)(features).shape == (2, 5, 6, 4)
 
 
+@pytest.mark.parametrize("merge", ("sum", "concat"))
+def test_the_module_is_image_level_then_pointwise_then_the_rates_and_a_1x1_of_them(merge):
+    features = random((2, 5, 6, 3), dtype="float32")
+    layer = KSAC(4, (1, 2), merge=merge)
+    layer(features)
+    randomized(layer)
+    rates = [rate.numpy() for rate in layer.rate_features(features).values()]
+    pyramid = sum(rates) if merge == "sum" else np.concatenate(rates, axis=-1)
+    side_by_side = np.concatenate([layer.image_level(features), layer.pointwise(features), pyramid], axis=-1)
+    assert len(rates) == 2 and not np.allclose(*rates)
+    np.testing.assert_allclose(layer(features), layer.projection(side_by_side), rtol=1e-5)
+    bare = KSAC(4, (1, 2), merge=merge, project=False)
+    again = KSAC.from_config(bare.get_config())
+    assert again.get_config() == bare.get_config() and again(features).shape == bare(features).shape
+
+
 @pytest.mark.parametrize("policy", ("float32", "mixed_bfloat16", "mixed_float16"))
 def test_a_model_with_the_module_is_saved_and_loaded_whole(policy, tmp_path):
     keras.mixed_precision.set_global_policy(policy)

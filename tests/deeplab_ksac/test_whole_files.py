@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from deeplab_ksac.whole_files import (
+    append,
     check_file_writable,
     check_writable,
     partial_path,
@@ -119,3 +120,14 @@ def test_a_folder_that_cannot_be_written_to_is_said_before_any_work(tmp_path):
         if root:
             os.seteuid(0)
         tmp_path.chmod(0o755)
+
+
+def test_a_line_after_one_that_was_cut_off_is_a_line_of_its_own(tmp_path):
+    path = tmp_path / "starts.jsonl"
+    for text in ("1\n", "2\n"):
+        append(path, text)
+    with path.open("a") as stream:
+        stream.write('{"a full disk cut th')
+    append(path, "3\n")
+    append(path, "4\n")
+    assert path.read_text().splitlines() == ["1", "2", '{"a full disk cut th', "3", "4"]

@@ -13,6 +13,8 @@ from tests.keras3.public_layers import CHANNELS, LAYERS, NUM_CLASSES
 from tests.random_layers import path_of, randomize
 
 IMAGE = random([2, 7, 5, CHANNELS])
+WITHOUT_AVERAGES = {"AxialAttention_plain", "ChannelAttention", "SqueezeExcite", "ClassAwareEndpoint"}  # of any kind
+WITHOUT_AVERAGES |= {"ChannelizedAxialAttention", "KSAC_direct"}  # with layer normalization
 
 
 @pytest.fixture
@@ -94,6 +96,19 @@ def test_a_frozen_layer_comes_back_frozen_with_its_weights_where_they_were(name,
     np.testing.assert_array_equal(to_numpy(loaded(IMAGE, training=True)), to_numpy(model(IMAGE, training=True)))
     for weight, kept in zip(loaded.get_weights(), before, strict=True):  # the moving averages, too
         np.testing.assert_array_equal(weight, kept)
+
+
+@pytest.mark.parametrize("name", sorted({*LAYERS} - WITHOUT_AVERAGES))
+def test_training_moves_all_averages_of_normalization_and_prediction_none(name):
+    model = functional(name)
+    averages = [index for index, weight in enumerate(model.weights) if "moving_" in path_of(weight)]
+    assert averages
+    for training in (False, True):
+        before = [np.copy(weight) for weight in model.get_weights()]
+        model(IMAGE, training=training)
+        after = model.get_weights()
+        for index in averages:
+            assert np.array_equal(after[index], before[index]) != training, path_of(model.weights[index])
 
 
 @pytest.mark.parametrize("name", LAYERS)

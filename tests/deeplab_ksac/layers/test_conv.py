@@ -6,7 +6,9 @@ import tensorflow as tf
 
 from deeplab_ksac.any_keras import keras
 from deeplab_ksac.layers import AtrousConv2D, AtrousDepthwiseConv2D, ConvNormAct, SeparableConvNormAct
+from tests.literal import convolution as literal
 from tests.literal.ksac import atrous_convolution
+from tests.random_layers import randomize, weights_of
 
 
 @pytest.mark.parametrize("rate", (1, 2, 5, 20))
@@ -21,6 +23,30 @@ def test_the_native_form_is_keras_own(rate, size):
     np.testing.assert_allclose(ours(features), theirs(features), atol=1e-5)
     literal = atrous_convolution(features.numpy(), ours.kernel.numpy(), rate)
     np.testing.assert_allclose(ours(features), literal, atol=1e-5)
+
+
+@pytest.mark.parametrize("rate", (1, 2))
+def test_a_separable_convolution_is_depthwise_then_pointwise_each_normalized_and_rectified(rate):
+    layer, features = SeparableConvNormAct(4, atrous_rate=rate), tf.random.normal([1, 5, 6, 3], seed=1)
+    layer(features)
+    randomize(layer)
+    (kernel,), statistics = weights_of(layer, "depthwise"), [weight.numpy() for weight in layer.norm.weights]
+    spatial = literal.normalize(literal.depthwise(features[0].numpy(), kernel, rate=rate), *statistics)
+    pointwise = [weight.numpy() for weight in (*layer.pointwise.conv.weights, *layer.pointwise.norm.weights)]
+    expected = literal.conv_norm_relu(np.maximum(spatial, 0), *pointwise)
+    assert 0 < np.mean(spatial < 0) < 1 and 0 < np.mean(expected > 0) < 1
+    np.testing.assert_allclose(layer(features)[0], expected, atol=1e-5)
+
+
+def test_a_depthwise_layer_has_the_bias_and_the_activation_of_keras_own():
+    features = tf.random.normal([1, 5, 6, 3], seed=1)
+    ours, theirs = (
+        kind(3, padding="same", activation="relu") for kind in (AtrousDepthwiseConv2D, keras.layers.DepthwiseConv2D)
+    )
+    ours(features), theirs(features)
+    theirs.set_weights(randomize(ours).get_weights())
+    assert len(ours.get_weights()) == 2 and np.mean(ours(features) == 0) > 0
+    np.testing.assert_allclose(ours(features), theirs(features), atol=1e-5)
 
 
 @pytest.mark.parametrize("policy", ("float64", "mixed_float16", "mixed_bfloat16"))

@@ -116,6 +116,22 @@ def test_two_replicas_train_as_kerass_own_layer_on_both_halves(shape, affine, po
         )
 
 
+def test_replicas_that_share_nothing_normalize_by_their_own_statistics():
+    strategy, features = two_replicas(), tf.random.stateless_normal([2, 5, 5, 3], [0, 1])
+    halves = tf.split(features * tf.reshape([1.0, 2.0], [2, 1, 1, 1]), 2)
+    with strategy.scope():
+        layer = BatchNorm(momentum=0.0, synchronized=False)()
+        layer.build(features.shape)
+    shares = strategy.experimental_distribute_values_from_function(
+        lambda context: halves[context.replica_id_in_sync_group]
+    )
+    strategy.run(tf.function(lambda x: layer(x, training=True)), [shares])
+    for half, mean, variance in zip(halves, layer.moving_mean.values, layer.moving_variance.values, strict=True):
+        np.testing.assert_allclose(mean, np.mean(half, (0, 1, 2)), rtol=1e-4, atol=1e-6)
+        # Keras' operation has the unbiased one, n / (n − 1)
+        np.testing.assert_allclose(variance, np.var(half, (0, 1, 2)) * 25 / 24, rtol=1e-4)
+
+
 @pytest.mark.parametrize("known", (True, False))
 def test_a_replica_without_pictures_changes_nothing(known):
     shape, rng = (4, 5, 7, 3), np.random.default_rng(0)

@@ -7,6 +7,7 @@ import tensorflow as tf
 from deeplab_ksac.any_keras import keras
 from deeplab_ksac.layers.pooling import PyramidPooling, adaptive_average_pool
 from tests.literal import convolution as literal
+from tests.random_layers import randomize
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3, 6])
@@ -36,6 +37,18 @@ def test_pyramid_pooling_keeps_the_features_in_front():
     result = PyramidPooling(2, (1, 6))(image)
     assert result.shape == [1, 5, 7, 7]
     np.testing.assert_array_equal(result[..., :3], image)
+
+
+def test_pyramid_pooling_has_a_convolution_for_each_number_of_regions_in_its_place():
+    image, layer = np.random.default_rng(0).normal(size=[5, 7, 3]).astype("float32"), PyramidPooling(2, (1, 3))
+    layer(image[np.newaxis])
+    randomize(layer)
+    parts = [image]
+    for bins, branch in zip((1, 3), layer.branches, strict=True):
+        weights = [np.asarray(weight) for weight in (*branch.conv.weights, *branch.norm.weights)]
+        means = literal.adaptive_average_pool(image, bins)
+        parts.append(literal.resize(literal.conv_norm_relu(means, *weights), 5, 7))
+    np.testing.assert_allclose(layer(image[np.newaxis])[0], np.concatenate(parts, axis=-1), atol=1e-5)
 
 
 def test_pyramid_pooling_comes_back_from_its_configuration():

@@ -37,6 +37,17 @@ def test_the_terms_are_those_of_the_paper(size, prior_size):
     np.testing.assert_allclose([terms["affinity/unary"], terms["affinity/global"]], [unary, whole], rtol=1e-5)
 
 
+def test_a_weight_multiplies_both_terms_and_labels_below_0_are_ignored():
+    rng = np.random.default_rng(0)
+    labels = rng.choice([0, 1, 255], size=[1, 3, 4]).astype("int32")
+    outputs = {"affinity": rng.normal(size=[1, 3, 4, 3, 4]).astype("float32")}
+    expected = AffinityLoss(num_classes=2)(outputs, labels)
+    found = AffinityLoss(weight=0.5, num_classes=2)(outputs, np.where(labels == 255, -1, labels))
+    assert {name: float(value) for name, value in found.items()} == {
+        name: 0.5 * float(value) for name, value in expected.items()
+    }
+
+
 def test_a_perfect_prior_costs_nothing():
     labels = np.random.default_rng(0).integers(0, 3, [2, 3, 4]).astype("int32")
     flat = labels.reshape([2, -1])

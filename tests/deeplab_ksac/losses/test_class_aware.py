@@ -34,6 +34,17 @@ def test_pictures_without_labels_contribute_the_terms_of_their_predicted_classes
     assert measured == ClassAwareRegularizer(K).diagnose(OUTPUTS["features"], labels)["intra_class_variance"]
 
 
+def test_all_arguments_reach_the_layer():
+    for given in (
+        {"terms": {"intra_c2p": 0.5}, "centers": "image", "pooling": 2, "settings": "author", "check_inputs": False},
+        {"moving_average": 0.8, "labels": "predicted", "threshold": 0.7},
+    ):
+        (loss,) = build_objective((part("class_aware", **given),), K).losses
+        found, expected = (layer.get_config() for layer in (loss.regularizer, ClassAwareRegularizer(K, **given)))
+        del found["name"], expected["name"]
+        assert found == expected
+
+
 def test_predicted_labels_take_no_notice_of_the_given_ones():
     objective = build_objective((part("class_aware", labels="predicted", threshold=0.5),), K)
     for labels in (UNLABELED, tf.zeros_like(UNLABELED)):

@@ -111,6 +111,26 @@ def test_dice_is_the_mean_over_the_classes_that_are_there(smooth):
 
 
 @pytest.mark.parametrize("loss", PARTS, ids=lambda loss: loss.name)
+def test_a_weight_multiplies_the_term(loss):
+    logits, labels = batch()
+    whole, half = (
+        judge(build_objective((dataclasses.replace(loss, args={**loss.args, **changes}),), K), logits, labels)
+        for changes in ({}, {"weight": 0.5})
+    )
+    assert half == 0.5 * whole > 0
+
+
+@pytest.mark.parametrize("loss", PARTS, ids=lambda loss: loss.name)
+def test_labels_below_0_are_ignored_as_those_above_the_classes(loss):
+    logits, labels = batch()
+    (judged,) = build_objective((loss,), K).losses
+    below = np.where(labels == 255, -1, labels)
+    assert judge(judged, logits, below) == judge(judged, logits, labels)
+    if hasattr(judged, "mass"):
+        assert float(judged.mass(tf.constant(below))) == float(judged.mass(tf.constant(labels)))
+
+
+@pytest.mark.parametrize("loss", PARTS, ids=lambda loss: loss.name)
 def test_without_a_label_the_loss_is_0_and_its_gradient_too(loss):
     variable = tf.Variable(batch()[0])
     with tf.GradientTape() as tape:

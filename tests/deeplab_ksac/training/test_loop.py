@@ -29,7 +29,7 @@ from deeplab_ksac.prediction.scores import predict_classes
 from deeplab_ksac.runs import seals
 from deeplab_ksac.runs.best import best_path
 from deeplab_ksac.runs.checkpoint_files import reading
-from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model
+from deeplab_ksac.runs.checkpoints import checkpoint_path, load_model, restore_weights
 from deeplab_ksac.runs.evaluation import RunEvaluation
 from deeplab_ksac.runs.workdir import claim_workdir, read_metrics, read_workdir
 from deeplab_ksac.storage import place
@@ -159,11 +159,15 @@ def test_a_finished_run_is_left_as_it_is(straight, data_dir, tmp_path):
 
 def test_a_stage_starts_from_the_weights_of_the_one_before(data_dir, tmp_path):
     still = dataclasses.replace(EXPERIMENT.stages[0], optimizer=part("sgd", learning_rate=1e-30), steps=1)
-    experiment = dataclasses.replace(EXPERIMENT, stages=(EXPERIMENT.stages[0], still))
+    averaged = dataclasses.replace(EXPERIMENT.stages[0], ema_decay=0.9)
+    experiment = dataclasses.replace(EXPERIMENT, stages=(averaged, still))
     train(experiment, data_dir, tmp_path)
-    first, second = (load_model(tmp_path, stage=stage).model.trainable_weights for stage in (0, 1))
-    for before, after in zip(first, second):
+    first, second = (load_model(tmp_path, stage=stage).model for stage in (0, 1))
+    averages = [weight.numpy() for weight in first.trainable_weights]
+    restore_weights(first, checkpoint_path(tmp_path, stage=0), averaged=False)
+    for before, after in zip(first.trainable_weights, second.trainable_weights):
         np.testing.assert_array_equal(before.numpy(), after.numpy())
+    assert any(not np.array_equal(w.numpy(), a) for w, a in zip(first.trainable_weights, averages))
 
 
 def test_moving_centers_go_on_where_the_stage_before_has_left_them(data_dir, tmp_path):
@@ -470,18 +474,24 @@ def test_a_run_that_is_asked_to_stop_while_it_evaluates_makes_the_evaluation_up(
 
 
 class StoppedEvaluator:
-    """Ends the process's work in the midst of an evaluation, as a kill would."""
+    """Ends the process's work in the midst of an evaluation, as a kill would; keeps the weights of that moment."""
+
+    def __init__(self, model):
+        self.model = model
 
     def __call__(self, batches, *, progress):
+        self.weights = self.model.get_weights()
         raise InterruptionError
 
 
 def test_a_run_that_ends_while_it_evaluates_loses_no_step(data_dir, tmp_path):
-    experiment = dataclasses.replace(EXPERIMENT, evaluate_every=1, checkpoint_every=100)
+    experiment = dataclasses.replace(
+        EXPERIMENT, stages=(changed(steps_per_call=3),), evaluate_every=1, checkpoint_every=100, log_every=100
+    )
     place = {"data_dir": data_dir, "workdir": tmp_path, "strategy": strategy.create_strategy("one_device")}
     claim_workdir(tmp_path, experiment, load_info("tiny", data_dir))
     run = StageRun(experiment, 0, load_info("tiny", data_dir), **place)
-    run.evaluator = StoppedEvaluator()
+    run.evaluator = StoppedEvaluator(run.model)
     with StopRequest() as stop, pytest.raises(InterruptionError):
         loop.train_stage(run, 0, loop.SilentProgress, stop)
     assert seals.whole_steps(tmp_path / "stage_0") == [1]
@@ -489,6 +499,25 @@ def test_a_run_that_ends_while_it_evaluates_loses_no_step(data_dir, tmp_path):
     evaluations = [line for line in read_metrics(tmp_path) if "eval/miou" in line]
     assert [line["step"] for line in evaluations] == [1, 2, 3, 4]
     assert figures["miou"] == evaluations[-1]["eval/miou"]
+
+
+def test_every_stage_has_an_order_of_its_own(data_dir, tmp_path):
+    place = {"data_dir": data_dir, "workdir": tmp_path, "strategy": strategy.create_strategy("one_device")}
+    runs = [StageRun(with_steps(EXPERIMENT, 1, 1), index, load_info("tiny", data_dir), **place) for index in (0, 1)]
+    assert len({tuple(batch_filenames(**run.order, step=0)) for run in runs}) == 2
+
+
+def test_averages_are_what_is_evaluated(data_dir, tmp_path):
+    experiment = dataclasses.replace(EXPERIMENT, stages=(changed(ema_decay=0.9),), evaluate_every=2)
+    place = {"data_dir": data_dir, "workdir": tmp_path, "strategy": strategy.create_strategy("one_device")}
+    claim_workdir(tmp_path, experiment, load_info("tiny", data_dir))
+    run = StageRun(experiment, 0, load_info("tiny", data_dir), **place)
+    run.evaluator = StoppedEvaluator(run.model)
+    with StopRequest() as stop, pytest.raises(InterruptionError):
+        loop.train_stage(run, 0, loop.SilentProgress, stop)
+    for found, average in zip(run.evaluator.weights, run.averages.values, strict=True):
+        np.testing.assert_array_equal(found, average.numpy())
+    assert not np.array_equal(run.evaluator.weights[0], run.model.get_weights()[0])
 
 
 def test_the_pictures_are_made_with_the_views_of_the_evaluation(data_dir, tmp_path):

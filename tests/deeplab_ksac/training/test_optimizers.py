@@ -15,16 +15,19 @@ from tests.replicas import two_replicas
 STEPS, RATE, WARMUP = 4, 0.2, 2
 RATIO, DECAY, MOMENTUM, BETAS = 0.1, 0.02, 0.8, (0.7, 0.9)
 NAMES = ("backbone/kernel", "backbone/gamma", "head/kernel", "head/bias")
-EPSILONS = {"adam": 1e-7, "adamw": 1e-7, "lamb": 1e-6}
+EPSILONS = {"adam": 1e-7, "adamw": 1e-7, "lamb": 1e-6}  # where none is given
 CASES = (
     ("sgd", {"momentum": MOMENTUM}),
+    ("sgd", {"momentum": MOMENTUM, "nesterov": True}),
     ("adam", {"beta_1": BETAS[0], "beta_2": BETAS[1]}),
+    ("adam", {"beta_1": BETAS[0], "beta_2": BETAS[1], "epsilon": 0.1}),
     ("sgdw", {"momentum": MOMENTUM, "weight_decay": DECAY, "decay": "learning_rate"}),
     ("sgdw", {"momentum": MOMENTUM, "weight_decay": DECAY, "decay": "schedule"}),
     ("sgdw", {"momentum": MOMENTUM, "weight_decay": DECAY, "decay": "constant"}),
     ("adamw", {"beta_1": BETAS[0], "beta_2": BETAS[1], "weight_decay": DECAY, "decay": "learning_rate"}),
-    ("adamw", {"beta_1": BETAS[0], "beta_2": BETAS[1], "weight_decay": DECAY, "decay": "schedule"}),
+    ("adamw", {"beta_1": BETAS[0], "beta_2": BETAS[1], "epsilon": 0.1, "weight_decay": DECAY, "decay": "schedule"}),
     ("lamb", {"beta_1": BETAS[0], "beta_2": BETAS[1], "weight_decay": DECAY}),
+    ("lamb", {"beta_1": BETAS[0], "beta_2": BETAS[1], "epsilon": 0.1, "weight_decay": DECAY}),
 )
 
 
@@ -40,27 +43,30 @@ def beginning():
     return [value.astype("float32") for value in values], [[g.astype("float32") for g in step] for step in gradients]
 
 
-def literal_update(name, w, gradient, state, step, rate, decayed, meaning):
+def literal_update(name, w, gradient, state, step, rate, decayed, arguments):
     """w after one step of the algorithm, written from its paper; `state` keeps the moments."""
+    meaning, epsilon = arguments.get("decay"), arguments.get("epsilon", EPSILONS.get(name))
     shrink = {"learning_rate": rate * DECAY, "schedule": multiplier(step) * DECAY, "constant": DECAY}.get(meaning, 0.0)
     shrink = shrink if decayed else 0.0
     if name in ("sgd", "sgdw"):
         state["v"] = MOMENTUM * state.get("v", 0.0) - rate * gradient
+        if arguments.get("nesterov"):
+            return w + MOMENTUM * state["v"] - rate * gradient
         return w - shrink * w + state["v"]
     state["m"] = BETAS[0] * state.get("m", 0.0) + (1 - BETAS[0]) * gradient
     state["s"] = BETAS[1] * state.get("s", 0.0) + (1 - BETAS[1]) * gradient**2
     corrections = 1 - BETAS[0] ** (step + 1), 1 - BETAS[1] ** (step + 1)
     if name in ("adam", "adamw"):
         corrected = rate * np.sqrt(corrections[1]) / corrections[0]
-        return w - shrink * w - corrected * state["m"] / (np.sqrt(state["s"]) + EPSILONS[name])
-    update = state["m"] / corrections[0] / (np.sqrt(state["s"] / corrections[1]) + EPSILONS[name])
+        return w - shrink * w - corrected * state["m"] / (np.sqrt(state["s"]) + epsilon)
+    update = state["m"] / corrections[0] / (np.sqrt(state["s"] / corrections[1]) + epsilon)
     if not decayed:
         return w - rate * update
     update = update + DECAY * w
     return w - rate * np.linalg.norm(w) / np.linalg.norm(update) * update
 
 
-def literal_weights(name, meaning):
+def literal_weights(name, arguments):
     values, gradients = beginning()
     values, states = [value.astype("float64") for value in values], [{} for _ in values]
     for step, step_gradients in enumerate(gradients):
@@ -68,7 +74,7 @@ def literal_weights(name, meaning):
             rate = RATE * multiplier(step) * (RATIO if NAMES[index].startswith("backbone") else 1.0)
             decayed = name in ("sgdw", "adamw", "lamb") and NAMES[index].endswith("kernel")
             values[index] = literal_update(
-                name, values[index], gradient.astype("float64"), states[index], step, rate, decayed, meaning
+                name, values[index], gradient.astype("float64"), states[index], step, rate, decayed, arguments
             )
     return values
 
@@ -94,11 +100,18 @@ def strategy(request):
     return two_replicas() if request.param == "mirrored" else create_strategy(request.param)
 
 
-@pytest.mark.parametrize("name, arguments", CASES, ids=lambda x: x if isinstance(x, str) else x.get("decay", ""))
+def id_of(given):
+    """Of a case's arguments what it differs by."""
+    if isinstance(given, str):
+        return given
+    return "_".join([given.get("decay", ""), *(name for name in ("nesterov", "epsilon") if name in given)])
+
+
+@pytest.mark.parametrize("name, arguments", CASES, ids=id_of)
 def test_an_optimizer_follows_its_rule_with_a_slower_backbone(strategy, name, arguments):
     variables, optimizer = make(strategy, name, arguments)
     take_steps(strategy, variables, optimizer)
-    for variable, expected in zip(variables, literal_weights(name, arguments.get("decay"))):
+    for variable, expected in zip(variables, literal_weights(name, arguments)):
         for copy in strategy.experimental_local_results(variable):
             np.testing.assert_allclose(copy.numpy(), expected, rtol=2e-5, atol=2e-6)  # float32 over four steps
     assert int(optimizer.iterations.numpy()) == STEPS
@@ -129,10 +142,19 @@ def test_a_backbone_without_a_rate_stays_as_it_is():
     assert moved == [False, False, True, True]
 
 
-def test_decay_can_be_for_all_variables():
-    optimizer = build_optimizer(part("adamw", exclude_from_weight_decay=()), STEPS)
+@pytest.mark.parametrize("name", ("adamw", "lamb", "sgdw"))
+def test_decay_can_be_for_all_variables(name):
+    optimizer = build_optimizer(part(name, exclude_from_weight_decay=()), STEPS)
     optimizer.build([tf.Variable([1.0], name=name) for name in NAMES])
     assert list(optimizer.groups) == ["head_decayed"]
+
+
+@pytest.mark.parametrize("name", ("adamw", "lamb", "sgdw"))
+def test_scales_shifts_and_biases_do_not_decay_unless_it_is_said(name):
+    optimizer, found = build_optimizer(part(name), STEPS), {}
+    for label in ("a/kernel", "a/depthwise_kernel", "a/bias", "a/gamma", "a/beta", "beta/kernel"):
+        found[label] = optimizer._group_of(tf.Variable([1.0], name=label))
+    assert [label for label, group in found.items() if group == "head_exempt"] == ["a/bias", "a/gamma", "a/beta"]
 
 
 @pytest.mark.parametrize(

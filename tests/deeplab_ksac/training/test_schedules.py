@@ -52,6 +52,22 @@ def test_a_schedule_is_read_back_from_what_it_writes(name):
         assert float(again(step)) == float(schedule(step))
 
 
+@pytest.mark.parametrize("warmup_from", (0.0, 0.5))
+@pytest.mark.parametrize(
+    ("name", "arguments", "share"),
+    (
+        ("poly", {"power": 2.0}, lambda done: (1 - done) ** 2),
+        ("cosine", {"end": 0.25}, lambda done: 0.25 + 0.75 * (1 + np.cos(np.pi * done)) / 2),
+        ("constant", {}, lambda done: 1.0),
+    ),
+)
+def test_every_argument_is_in_the_rates(name, arguments, share, warmup_from):
+    schedule = build_schedule(part(name, warmup_steps=WARMUP, warmup_from=warmup_from, **arguments), RATE, STEPS)
+    line = [warmup_from + (1 - warmup_from) * step / WARMUP for step in range(WARMUP)]
+    expected = [*line, *(share(step / (STEPS - WARMUP)) for step in range(STEPS - WARMUP))]
+    np.testing.assert_allclose([float(schedule(step)) / RATE for step in range(STEPS)], expected, rtol=1e-5, atol=1e-7)
+
+
 def literal_plateau(losses, interval, patience, min_gain, factor, lowest=0.0):
     """The share of the first rate after each loss."""
     share, best, stale, window, shares = 1.0, np.inf, 0, [], []
@@ -83,6 +99,24 @@ def test_a_plateau_halves_the_rate_where_the_loss_falls_no_more():
     expected = literal_plateau(losses, 3, 2, 0.05, 0.5, 0.1)
     np.testing.assert_allclose(shares, expected, rtol=1e-6)
     assert len(set(expected)) > 3 and min(expected) == 0.1  # it was cut, several times, and down to the bound
+
+
+def shares_after(losses, **arguments):
+    """The share of the first rate after each loss, of a plateau that looks at each and waits for none."""
+    schedule = build_schedule(part("plateau", interval=1, patience=1, **arguments), RATE, 100)
+    shares = []
+    for loss in losses:
+        schedule.observe(tf.constant(loss))
+        shares.append(float(schedule(0)) / RATE)
+    return shares
+
+
+def test_a_plateau_cuts_by_its_factor():
+    assert shares_after([1.0, 1.0, 1.0], factor=0.25) == pytest.approx([1, 0.25, 0.0625])
+
+
+def test_a_loss_below_0_gains_by_falling():
+    assert shares_after([-1.0, -1.05, -1.2], min_gain=0.1) == pytest.approx([1, 0.5, 0.5])
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,10 @@ def iterator(strategy, factor=1.0):
     return iter(strategy.distribute_datasets_from_function(dataset))
 
 
-def make(strategy, *, losses=MEANS, optimizer=ADAM, norm=False, dtype=None, decay=0.0, **options):
+WARMED_UP = part("cosine", warmup_steps=2, warmup_from=0.5)
+
+
+def make(strategy, *, losses=MEANS, optimizer=ADAM, schedule=WARMED_UP, norm=False, dtype=None, decay=0.0, **options):
     """A small model and its step."""
     with strategy.scope():
         image = keras.Input((5, 5, 3))
@@ -51,7 +54,7 @@ def make(strategy, *, losses=MEANS, optimizer=ADAM, norm=False, dtype=None, deca
         x = keras.layers.Conv2D(K, 1, dtype=dtype, kernel_initializer=keras.initializers.GlorotUniform(2))(x)
         x = keras.layers.ZeroPadding2D(1, dtype="float32")(x)
         model = keras.Model(image, {"logits": x})
-        built = build_optimizer(optimizer, 8, part("cosine", warmup_steps=2, warmup_from=0.5))
+        built = build_optimizer(optimizer, 8, schedule)
         averages = MovingAverages(model, decay) if decay else None
         objective = build_objective(losses, K)
         objective.build(model.output)
@@ -89,6 +92,27 @@ def test_parts_of_a_batch_make_the_step_of_the_whole(plain, request, replicas, a
         assert ours == pytest.approx(expected, rel=1e-5)
     for ours, expected in zip(weights, plain[1]):
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_loss_that_is_no_mean_of_pixels_and_what_it_measures_are_means_over_the_parts(one):
+    model, step = make(one, losses=(part("class_aware", output="logits"),), accumulate=2)
+    images, labels = map(tf.constant, pictures())
+    parts = []
+    for half in (slice(4), slice(4, 8)):
+        outputs = model(images[half], training=True)
+        parts.append({**step.objective(outputs, labels[half]), **step.objective.diagnose(outputs, labels[half])})
+    terms = step(next(iterator(one)))
+    assert len(parts[0]) == 5
+    for name in parts[0]:
+        assert float(terms[name]) == pytest.approx(np.mean([float(each[name]) for each in parts]), rel=1e-5)
+
+
+def test_a_plateau_sees_the_losses_and_not_the_l2(one):
+    _, step = make(one, schedule=part("plateau", interval=10), l2=1.0)
+    terms = {name: float(value) for name, value in step(next(iterator(one))).items()}
+    losses = [value for name, value in terms.items() if name not in ("l2", "loss")]
+    assert len(losses) == 2 and terms["l2"] > 0.1
+    assert float(step.optimizer.plateau.state["total"]) == pytest.approx(sum(losses), rel=1e-5)
 
 
 def test_a_share_that_has_no_equal_parts_is_refused(two):
@@ -212,6 +236,28 @@ def test_what_is_not_finite_at_the_lowest_scale_is_divergence(half, one):
     assert float(step(next(batches))["skipped"]) == 1
     terms = step(next(batches))
     assert float(terms["skipped"]) == 0 and not np.isfinite(float(terms["gradient_norm"]))
+
+
+def test_float16_trains_to_nearly_the_same_weights(half, one, plain):
+    model, step = make(one, optimizer=part("sgd", learning_rate=0.5), l2=1e-2, dtype="mixed_float16")
+    step.loss_scale.scale.assign(64.0)
+    batches = iterator(one)
+    assert [float(step(next(batches))["skipped"]) for _ in range(2)] == [0, 0]
+    for ours, expected in zip(model.get_weights(), plain[1]):
+        np.testing.assert_allclose(ours, expected, atol=0.0025)  # as below, rounded to 11 bits
+
+
+def test_clipping_in_float16_is_of_the_gradient_without_its_scale(half, one):
+    plain, limit = part("sgd", learning_rate=0.5, momentum=0.0), 0.05
+    _, exact = make(one, optimizer=plain, dtype="float32", clip_norm=limit)
+    model, step = make(one, optimizer=plain, dtype="mixed_float16", clip_norm=limit)
+    for each in (exact, step):
+        each.loss_scale.scale.assign(64.0)
+    before = model.get_weights()
+    norms = [float(each(next(iterator(one)))["gradient_norm"]) for each in (exact, step)]
+    assert norms[1] == pytest.approx(norms[0], rel=1e-2) and norms[1] > 2 * limit
+    moved = np.sqrt(sum(np.sum((new - old) ** 2) for new, old in zip(model.get_weights(), before)))
+    assert moved == pytest.approx(0.25 * limit, rel=1e-3)  # the rate at step 0 is half of 0.5
 
 
 def test_bfloat16_trains_to_nearly_the_same_weights(one, plain):
