@@ -25,6 +25,7 @@ FLOORS = (  # from the ground up; of several entries that a module lies in, the 
     (
         "deeplab_ksac.tensor_ops",
         "deeplab_ksac.arguments",
+        "deeplab_ksac.differences",
         "deeplab_ksac.import_paths",
         "deeplab_ksac.json_files",
         "deeplab_ksac.literal_paths",

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from deeplab_ksac.backbones.pretrained import weight_argument_names
-from deeplab_ksac.experiment import EvalSpec, Experiment, ModelSpec, Part, Row, Table, differences, to_dict
+from deeplab_ksac.differences import differences
+from deeplab_ksac.experiment import EvalSpec, Experiment, ModelSpec, Part, Row, Table, to_dict
 from deeplab_ksac.experiments import EXPERIMENTS
 from deeplab_ksac.experiments.common import multi_scale, single_scale, with_stage
 from deeplab_ksac.runs.history import Run

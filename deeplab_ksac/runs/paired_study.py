@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from deeplab_ksac.arguments import check_distinct
-from deeplab_ksac.experiment import differences, to_dict
+from deeplab_ksac.differences import differences
+from deeplab_ksac.experiment import to_dict
 from deeplab_ksac.experiments.claims_on_pictures import ALL, VIEWS, PairedStudy
 from deeplab_ksac.experiments.common import with_stage
 from deeplab_ksac.json_files import check_fields, is_list_of, is_number, read_object

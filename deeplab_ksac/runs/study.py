@@ -22,7 +22,8 @@ from deeplab_ksac.datasets.info import dataset_dir
 from deeplab_ksac.datasets.records import write_records
 from deeplab_ksac.datasets.sources import scenes, scenes_studies
 from deeplab_ksac.datasets.splits import Split
-from deeplab_ksac.experiment import Experiment, differences, to_dict
+from deeplab_ksac.differences import differences
+from deeplab_ksac.experiment import Experiment, to_dict
 from deeplab_ksac.experiments.claims import STUDIES
 from deeplab_ksac.experiments.common import with_stage
 from deeplab_ksac.json_files import check_fields, is_number, read_object

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from deeplab_ksac.datasets.info import INFO_FILE, ConvertedInfo, DatasetInfo, read_info, require_bands, save_info
+from deeplab_ksac.differences import differences
 from deeplab_ksac.errors import in_one_line
-from deeplab_ksac.experiment import Experiment, differences, from_dict, to_dict
+from deeplab_ksac.experiment import Experiment, from_dict, to_dict
 from deeplab_ksac.json_files import (
     DamagedFileError,
     is_list_of,

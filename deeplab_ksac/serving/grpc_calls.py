@@ -3,17 +3,8 @@
 from collections.abc import Sequence
 from types import ModuleType
 
-from deeplab_ksac.serving import protocol
+from deeplab_ksac.serving import failures, protocol
 from deeplab_ksac.serving.address import Address
-from deeplab_ksac.serving.failures import (
-    PictureError,
-    ServerError,
-    no_model,
-    no_server,
-    no_signature,
-    too_busy,
-    too_slow,
-)
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 OPTIONS = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]  # else 4 MB
@@ -54,7 +45,7 @@ class GrpcCalls:
             found = protocol.predicted_strings(response)
             return {output: one for output in outputs for [one] in [found[output]]}
         except (KeyError, ValueError) as error:
-            raise ServerError(f"{self.address} answers as no {signature!r} of ksac export does") from error
+            raise failures.ServerError(f"{self.address} answers as no {signature!r} of ksac export does") from error
 
     def close(self) -> None:
         """Ends the connection."""
@@ -65,16 +56,16 @@ class GrpcCalls:
         codes = self._grpc.StatusCode
         code, said = error.code(), (error.details() or "").partition("\n")[0][:LONGEST_REASON]
         if code == codes.DEADLINE_EXCEEDED:
-            return too_slow(self.timeout)
+            return failures.too_slow(self.timeout)
         if code == codes.UNAVAILABLE and QUEUE_IS_FULL in said:
-            return too_busy(self.address.place, said)
+            return failures.too_busy(self.address.place, said)
         if code in (codes.UNAVAILABLE, codes.UNIMPLEMENTED):
-            return no_server(self.address.place, said, "gRPC port (8500)")
+            return failures.no_server(self.address.place, said, "gRPC port (8500)")
         if code == codes.NOT_FOUND:
-            return no_model(str(self.address), said)
+            return failures.no_model(str(self.address), said)
         if code in (codes.INVALID_ARGUMENT, codes.FAILED_PRECONDITION) and "signature" in said.lower():
-            return no_signature(str(self.address), signature)
-        return PictureError(f"the server says: {said or code.name}")
+            return failures.no_signature(str(self.address), signature)
+        return failures.PictureError(f"the server says: {said or code.name}")
 
 
 def imported() -> ModuleType:

@@ -8,16 +8,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from deeplab_ksac.serving import failures
 from deeplab_ksac.serving.address import Address
-from deeplab_ksac.serving.failures import (
-    PictureError,
-    ServerError,
-    no_model,
-    no_server,
-    no_signature,
-    too_busy,
-    too_slow,
-)
 
 PORT = "REST port (8501)"
 LONGEST_REASON = 300
@@ -62,7 +54,7 @@ class RestCalls:
             found = prediction if len(outputs) > 1 else {outputs[0]: prediction}
             return {output: _as_bytes(found[output]) for output in outputs}
         except (TypeError, KeyError, ValueError) as error:
-            raise ServerError(f"{self.address} answers as no {signature!r} of ksac export does") from error
+            raise failures.ServerError(f"{self.address} answers as no {signature!r} of ksac export does") from error
 
     def close(self) -> None:
         """Ends all connections."""
@@ -75,12 +67,12 @@ class RestCalls:
             try:
                 return self._exchange(body)
             except TimeoutError:
-                raise too_slow(self.timeout) from None
-            except ServerError:
+                raise failures.too_slow(self.timeout) from None
+            except failures.ServerError:
                 raise
             except (http.client.HTTPException, OSError) as error:
                 if is_last:
-                    raise no_server(self.address.place, str(error) or type(error).__name__, PORT) from error
+                    raise failures.no_server(self.address.place, str(error) or type(error).__name__, PORT) from error
 
     def _exchange(self, body):
         connection = self._connection()
@@ -100,7 +92,7 @@ class RestCalls:
             try:
                 connection.connect()
             except (OSError, UnicodeError) as error:  # refused, no such name, no certificate; what can be no name
-                raise no_server(self.address.place, getattr(error, "strerror", None) or error, PORT) from error
+                raise failures.no_server(self.address.place, getattr(error, "strerror", None) or error, PORT) from error
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._own.connection = connection
             self._all.append(connection)
@@ -118,15 +110,15 @@ class RestCalls:
         said = told.get("error") if isinstance(told, dict) else None
         if not isinstance(said, str):
             who = f"{self.address.place} answers with the status {status}"
-            return ServerError(f"{who} and not as TensorFlow Serving does; is it its {PORT}?")
+            return failures.ServerError(f"{who} and not as TensorFlow Serving does; is it its {PORT}?")
         said = said.partition("\n")[0][:LONGEST_REASON]
         if status == 404:
-            return no_model(str(self.address), said)
+            return failures.no_model(str(self.address), said)
         if status == 400 and "signature" in said.lower():
-            return no_signature(str(self.address), signature)
+            return failures.no_signature(str(self.address), signature)
         if status == 503:
-            return too_busy(self.address.place, said)
-        return PictureError(f"the server says: {said}")
+            return failures.too_busy(self.address.place, said)
+        return failures.PictureError(f"the server says: {said}")
 
 
 def _as_bytes(value: Any) -> bytes:

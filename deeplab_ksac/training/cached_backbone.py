@@ -12,7 +12,8 @@ import tensorflow as tf
 from deeplab_ksac.keras2 import keras
 from deeplab_ksac.construct import at
 from deeplab_ksac.datasets.cached_features import CACHE_AGAIN, CachedFeatures
-from deeplab_ksac.experiment import Experiment, ModelSpec, Stage, differences, to_dict
+from deeplab_ksac.differences import differences
+from deeplab_ksac.experiment import Experiment, ModelSpec, Stage, to_dict
 from deeplab_ksac.own_files import recorded_path
 from deeplab_ksac.storage import local
 from deeplab_ksac.training.backbone_part import backbone_of

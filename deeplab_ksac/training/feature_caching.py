@@ -16,7 +16,8 @@ from deeplab_ksac.datasets.access import RecordTable
 from deeplab_ksac.datasets.cached_features import HEADER_FILE, LABELS, Header, read_header, source_sizes, views_done
 from deeplab_ksac.datasets.info import load_info
 from deeplab_ksac.datasets.pipeline import filenames, view_batches
-from deeplab_ksac.experiment import Experiment, differences, to_dict
+from deeplab_ksac.differences import differences
+from deeplab_ksac.experiment import Experiment, to_dict
 from deeplab_ksac.model import build_model
 from deeplab_ksac.only_one import only_one
 from deeplab_ksac.training.backbone_part import backbone_of

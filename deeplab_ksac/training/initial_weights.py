@@ -9,7 +9,8 @@ from deeplab_ksac.backbones import BACKBONES
 from deeplab_ksac.backbones.pretrained import TIMM_FILES, load_weights, weight_arguments
 from deeplab_ksac.bands import RGB
 from deeplab_ksac.construct import with_defaults
-from deeplab_ksac.experiment import Experiment, Part, differences, to_dict
+from deeplab_ksac.differences import differences
+from deeplab_ksac.experiment import Experiment, Part, to_dict
 from deeplab_ksac.losses import Objective
 from deeplab_ksac.models import hub
 from deeplab_ksac.models.loading import load

@@ -14,7 +14,6 @@ from deeplab_ksac.experiment import (
     Part,
     Stage,
     Views,
-    differences,
     from_dict,
     part,
     to_dict,
@@ -208,24 +207,6 @@ def test_a_missing_field_is_named():
     del fields["evaluation"]
     with pytest.raises(ValueError, match="evaluation"):
         from_dict(Experiment, fields)
-
-
-def test_differences_are_listed_by_path():
-    old, new = to_dict(EXPERIMENT), to_dict(EXPERIMENT)
-    new["stages"][0]["steps"] = 9
-    new["model"]["neck"] = {"name": "jpu", "args": {}}
-    assert differences(old, old) == []
-    assert differences(old, new) == [
-        "model.neck: None -> {'name': 'jpu', 'args': {}}",
-        f"stages[0].steps: {EXPERIMENT.stages[0].steps} -> 9",
-    ]
-
-
-def test_an_argument_that_is_none_differs_from_one_that_has_its_default():
-    plain, linear = to_dict(part("resnet50", blocks=3)), to_dict(part("resnet50", blocks=3, epsilon=None))
-    assert differences(plain, linear, "head") == ["head.args.epsilon: not given -> None"]
-    assert differences(linear, plain, "head") == ["head.args.epsilon: None -> not given"]
-    assert differences(plain, to_dict(part("resnet50")), "head") == ["head.args.blocks: 3 -> None"]
 
 
 def test_an_evaluation_of_before_views_is_read():

@@ -484,16 +484,22 @@ class StoppedEvaluator:
         raise InterruptionError
 
 
-def test_a_run_that_ends_while_it_evaluates_loses_no_step(data_dir, tmp_path):
-    experiment = dataclasses.replace(
-        EXPERIMENT, stages=(changed(steps_per_call=3),), evaluate_every=1, checkpoint_every=100, log_every=100
-    )
-    place = {"data_dir": data_dir, "workdir": tmp_path, "strategy": strategy.create_strategy("one_device")}
-    claim_workdir(tmp_path, experiment, load_info("tiny", data_dir))
+def stopped_while_it_evaluates(experiment, data_dir, workdir):
+    """The run of an experiment's first stage, which ends in its first evaluation."""
+    place = {"data_dir": data_dir, "workdir": workdir, "strategy": strategy.create_strategy("one_device")}
+    claim_workdir(workdir, experiment, load_info("tiny", data_dir))
     run = StageRun(experiment, 0, load_info("tiny", data_dir), **place)
     run.evaluator = StoppedEvaluator(run.model)
     with StopRequest() as stop, pytest.raises(InterruptionError):
         loop.train_stage(run, 0, loop.SilentProgress, stop)
+    return run
+
+
+def test_a_run_that_ends_while_it_evaluates_loses_no_step(data_dir, tmp_path):
+    experiment = dataclasses.replace(
+        EXPERIMENT, stages=(changed(steps_per_call=3),), evaluate_every=1, checkpoint_every=100, log_every=100
+    )
+    stopped_while_it_evaluates(experiment, data_dir, tmp_path)
     assert seals.whole_steps(tmp_path / "stage_0") == [1]
     figures = train(experiment, data_dir, tmp_path)
     evaluations = [line for line in read_metrics(tmp_path) if "eval/miou" in line]
@@ -509,12 +515,7 @@ def test_every_stage_has_an_order_of_its_own(data_dir, tmp_path):
 
 def test_averages_are_what_is_evaluated(data_dir, tmp_path):
     experiment = dataclasses.replace(EXPERIMENT, stages=(changed(ema_decay=0.9),), evaluate_every=2)
-    place = {"data_dir": data_dir, "workdir": tmp_path, "strategy": strategy.create_strategy("one_device")}
-    claim_workdir(tmp_path, experiment, load_info("tiny", data_dir))
-    run = StageRun(experiment, 0, load_info("tiny", data_dir), **place)
-    run.evaluator = StoppedEvaluator(run.model)
-    with StopRequest() as stop, pytest.raises(InterruptionError):
-        loop.train_stage(run, 0, loop.SilentProgress, stop)
+    run = stopped_while_it_evaluates(experiment, data_dir, tmp_path)
     for found, average in zip(run.evaluator.weights, run.averages.values, strict=True):
         np.testing.assert_array_equal(found, average.numpy())
     assert not np.array_equal(run.evaluator.weights[0], run.model.get_weights()[0])
